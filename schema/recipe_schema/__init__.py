@@ -1,0 +1,5 @@
+"""The contract between compiler and runtime: recipe, settings, plan, ledger, events.
+
+Standard library only. The compiler writes what is described here, the runtime reads it, and neither
+imports the other.
+"""

@@ -1,0 +1,164 @@
+"""The recipe language as a tree, read from the dataclasses of `recipe_schema.recipe`.
+
+`definition()` returns the root `Section`. Everything that is derived from the language (JSON Schema, reference
+page, defaults, decoding) walks this tree and never the dataclasses themselves.
+"""
+
+import functools
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from recipe_schema.marks import Ge, Gt, Key, Le, Lt, Pattern
+from recipe_schema.recipe import Settings
+
+
+Kind = Literal["boolean", "integer", "number", "string"]
+"""The scalar types of the language, by their JSON Schema names."""
+
+_KINDS: Mapping[type, Kind] = {bool: "boolean", int: "integer", float: "number", str: "string"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """The type of a leaf: a scalar, or a list or map of scalars, with its limits."""
+
+    kind: Kind
+    container: Literal["list", "map"] | None = None
+    nullable: bool = False
+    choices: tuple[str, ...] = ()
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+    lt: float | None = None
+    pattern: Pattern | None = None
+    key_pattern: Pattern | None = None
+
+    def words(self) -> str:
+        """Say the type for people, as in ``an integer, at least 1``."""
+        if self.choices:
+            text = "one of " + ", ".join(self.choices)
+        else:
+            text = {"boolean": "true or false", "integer": "a whole number", "number": "a number", "string": "a text"}[
+                self.kind
+            ]
+        limits = (("at least", self.ge), ("more than", self.gt), ("at most", self.le), ("less than", self.lt))
+        text += "".join(f", {word} {limit:g}" for word, limit in limits if limit is not None)
+        if self.pattern is not None:
+            text += f" ({self.pattern.meaning})"
+        if self.container is not None:
+            text = f"a {self.container}, each value {text}"
+        return text + (", or null" if self.nullable else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaf:
+    """A key with a value. ``path`` is dotted; an element of a table is written ``*``."""
+
+    path: str
+    key: Key
+    spec: Spec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A mapping of keys."""
+
+    path: str
+    doc: str
+    children: Mapping[str, "Leaf | Section | Table"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A list of sections, such as ``data.datasets``."""
+
+    path: str
+    key: Key
+    item: Section
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _spec(hint: Any) -> Spec:
+    """Read a type hint of a leaf."""
+    origin = get_origin(hint)
+    if origin is Annotated:
+        base, *marks = get_args(hint)
+        return _with_marks(_spec(base), marks)
+    if origin in (Union, types.UnionType):
+        (inner,) = (a for a in get_args(hint) if a is not type(None))
+        return replace(_spec(inner), nullable=True)
+    if origin is Literal:
+        return Spec(kind="string", choices=get_args(hint))
+    if origin is tuple:
+        return replace(_spec(get_args(hint)[0]), container="list")
+    if origin is Mapping:
+        names, values = get_args(hint)
+        return replace(_spec(values), container="map", key_pattern=_spec(names).pattern)
+    return Spec(kind=_KINDS[hint])
+
+
+def _with_marks(spec: Spec, marks: list[Any]) -> Spec:
+    for mark in marks:
+        match mark:
+            case Ge(limit):
+                spec = replace(spec, ge=limit)
+            case Gt(limit):
+                spec = replace(spec, gt=limit)
+            case Le(limit):
+                spec = replace(spec, le=limit)
+            case Lt(limit):
+                spec = replace(spec, lt=limit)
+            case Pattern():
+                spec = replace(spec, pattern=mark)
+            case _:
+                raise TypeError(f"unknown mark {mark!r}")
+    return spec
+
+
+def _section(cls: type, path: str) -> Section:
+    hints = get_type_hints(cls, include_extras=True)
+    children: dict[str, Leaf | Section | Table] = {}
+    for entry in fields(cls):
+        hint, where = hints[entry.name], _join(path, entry.name)
+        key: Key | None = entry.metadata.get("key")
+        if key is None:
+            children[entry.name] = _section(hint, where)
+        elif get_origin(hint) is tuple and is_dataclass(get_args(hint)[0]):
+            children[entry.name] = Table(path=where, key=key, item=_section(get_args(hint)[0], f"{where}.*"))
+        else:
+            children[entry.name] = Leaf(path=where, key=key, spec=_spec(hint))
+    return Section(path=path, doc=(cls.__doc__ or "").strip(), children=children)
+
+
+@functools.cache
+def definition() -> Section:
+    """Return the root section of the language, version `recipe_schema.recipe.LANGUAGE_VERSION`."""
+    return _section(Settings, "")
+
+
+def leaves(node: "Leaf | Section | Table | None" = None) -> Iterator[Leaf]:
+    """Yield every leaf below ``node`` (default: of the whole language), in the order of the definition."""
+    match node if node is not None else definition():
+        case Leaf() as leaf:
+            yield leaf
+        case Table(item=item):
+            yield from leaves(item)
+        case Section(children=children):
+            for child in children.values():
+                yield from leaves(child)
+
+
+def generic(path: str) -> str:
+    """Turn the path of a setting into that of its leaf: ``data.datasets.0.id`` → ``data.datasets.*.id``."""
+    return ".".join("*" if part.isdigit() else part for part in path.split("."))
+
+
+@functools.cache
+def leaf_index() -> Mapping[str, Leaf]:
+    """Return every leaf by its path."""
+    return {leaf.path: leaf for leaf in leaves()}

@@ -1,0 +1,68 @@
+"""Facts of a model family: one data file each, so that a second family is a new file and not new code."""
+
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+_FOLDER = Path(__file__).parent / "families"
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyFacts:
+    """The facts of one family, as its data file states them.
+
+    Attributes:
+        name: The family's name, as in ``model.family``.
+        raw: The file's content. It is copied into every plan.
+    """
+
+    name: str
+    raw: Mapping[str, Any]
+
+    def default(self, name: str) -> Any:
+        """Return the default that the family gives for a setting."""
+        return self.raw["defaults"][name]
+
+    def ignored(self) -> Mapping[str, str]:
+        """Return the settings that this family never applies, each with the reason."""
+        ignored: Mapping[str, str] = self.raw["ignored"]
+        return ignored
+
+    def legal_frames(self, frames: int) -> int:
+        """Return the largest legal number of frames that is at most ``frames`` (at least 1).
+
+        The Wan VAE packs the first frame alone and then groups of ``temporal`` frames: legal are 4k + 1.
+        """
+        stride: int = self.raw["vae"]["temporal"]
+        return max((frames - 1) // stride * stride + 1, 1)
+
+    def latent_shape(self, width: int, height: int, frames: int) -> tuple[int, int, int, int]:
+        """Return the shape (channels, frames, height, width) of the latents of a clip, sizes in pixels."""
+        vae = self.raw["vae"]
+        spatial = vae["spatial"]
+        return vae["channels"], (frames - 1) // vae["temporal"] + 1, height // spatial, width // spatial
+
+    def tokens(self, width: int, height: int, frames: int) -> int:
+        """Return how many tokens the transformer sees for one clip, sizes in pixels."""
+        _, t, h, w = self.latent_shape(width, height, frames)
+        pt, ph, pw = self.raw["patch_size"]
+        return int((t // pt) * (h // ph) * (w // pw))
+
+    @property
+    def size_multiple(self) -> int:
+        """Both sides of a frame are multiples of this: VAE stride times patch."""
+        return int(self.raw["vae"]["spatial"] * self.raw["patch_size"][1])
+
+
+@functools.cache
+def load_family(name: str) -> FamilyFacts:
+    """Read the data file of a family.
+
+    Args:
+        name: A family that `recipe_schema.recipe.Model.family` allows.
+    """
+    return FamilyFacts(name=name, raw=json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8")))

@@ -1,0 +1,120 @@
+"""Derives the JSON Schema of the recipe language (draft 2020-12), for validation and for editors."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from recipe_schema.definition import Leaf, Section, Spec, Table, definition
+from recipe_schema.marks import Derived, Family, Required
+from recipe_schema.recipe import LANGUAGE_VERSION
+
+
+SCHEMA_ID = "https://sana-recipes.dev/schema/recipe-1.json"
+
+
+def recipe_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a recipe file."""
+    root = _section(definition())
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": SCHEMA_ID,
+        "title": "Sana Video recipe",
+        **root,
+        "required": ["recipe", *root.get("required", [])],
+        "properties": {**_header(), **root["properties"]},
+    }
+
+
+def _header() -> dict[str, Any]:
+    """Return the keys that the compiler uses up before there are settings."""
+    return {
+        "recipe": {
+            "description": "Version of the recipe language.",
+            "type": "integer",
+            "enum": [LANGUAGE_VERSION],
+        },
+        "extends": {
+            "description": "A recipe, or a list of recipes, that this one builds on: a path beside this file, or "
+            "builtin:NAME. Later ones win over earlier ones, this file wins over all.",
+            "type": ["string", "array"],
+            "items": {"type": "string"},
+        },
+        "vars": {
+            "description": "Values of your own, for use in templates: {{ vars.name }}.",
+            "type": "object",
+            "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
+        },
+    }
+
+
+def _section(section: Section) -> dict[str, Any]:
+    properties = {name: _node(child) for name, child in section.children.items()}
+    required = [
+        name
+        for name, child in section.children.items()
+        if isinstance(child, Leaf | Table) and isinstance(child.key.default, Required)
+    ]
+    schema: dict[str, Any] = {"type": "object", "additionalProperties": False, "properties": properties}
+    if section.path:
+        schema = {"description": section.doc, **schema}
+    if required:
+        schema["required"] = required
+    return schema
+
+
+def _node(node: Leaf | Section | Table) -> dict[str, Any]:
+    if isinstance(node, Section):
+        return _section(node)
+    if isinstance(node, Table):
+        return {"description": node.key.doc, "type": "array", "minItems": 1, "items": _section(node.item)}
+    return _leaf(node)
+
+
+def _leaf(leaf: Leaf) -> dict[str, Any]:
+    schema: dict[str, Any] = {"description": _description(leaf)}
+    schema.update(_container(leaf.spec))
+    default = leaf.key.default
+    if not isinstance(default, Required | Family | Derived):
+        schema["default"] = default
+    return schema
+
+
+def _description(leaf: Leaf) -> str:
+    text = leaf.key.doc
+    if leaf.key.unit is not None:
+        text += f" Unit: {leaf.key.unit}."
+    if isinstance(leaf.key.default, Derived):
+        text += f" Default: {leaf.key.default.formula}."
+    if isinstance(leaf.key.default, Family):
+        text += " Default: the model family's."
+    if leaf.key.aka is not None:
+        text += f" In SimpleTuner: {leaf.key.aka}."
+    return text
+
+
+def _container(spec: Spec) -> dict[str, Any]:
+    item = _scalar(spec)
+    if spec.container == "list":
+        return {"type": "array", "minItems": 1, "items": item}
+    if spec.container == "map":
+        schema = {"type": "object", "additionalProperties": item}
+        if spec.key_pattern is not None:
+            schema["propertyNames"] = {"pattern": spec.key_pattern.regex}
+        return schema
+    return item
+
+
+def _scalar(spec: Spec) -> dict[str, Any]:
+    nullable = spec.nullable and spec.container is None
+    schema: dict[str, Any] = {"type": [spec.kind, "null"] if nullable else spec.kind}
+    if spec.choices:
+        schema["enum"] = [*spec.choices, None] if nullable else list(spec.choices)
+    limits: Mapping[str, float | None] = {
+        "minimum": spec.ge,
+        "exclusiveMinimum": spec.gt,
+        "maximum": spec.le,
+        "exclusiveMaximum": spec.lt,
+    }
+    schema.update({name: limit for name, limit in limits.items() if limit is not None})
+    if spec.pattern is not None:
+        schema["pattern"] = spec.pattern.regex
+    return schema

@@ -1,0 +1,112 @@
+"""The ledger: one row for every file that was found, with what becomes of it and why.
+
+It is stored as ``ledger.parquet`` inside the plan. This module states its columns; reading and writing Parquet
+is left to either side.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
+
+from recipe_schema.canonical import digest
+
+
+Fate = Literal["trained", "evaluated", "filtered", "quarantined", "duplicate", "missing-caption", "disabled"]
+"""What becomes of a file. The counts of all fates add up to the files found."""
+
+FATES: tuple[Fate, ...] = get_args(Fate)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipRow:
+    """One file of one data set.
+
+    Attributes:
+        dataset: Id of the data set.
+        path: Path below the data set's folder, with ``/``.
+        fate: What becomes of the file.
+        reason: Why, with numbers. Empty for a trained clip.
+        sha256: Of the file's bytes, hexadecimal.
+        size_bytes: Size of the file.
+        mtime_ns: Its modification time, nanoseconds since 1970.
+        codec: Video codec, as FFmpeg names it.
+        width: Width as shown, in pixels.
+        height: Height as shown, in pixels.
+        fps: Mean frame rate of the source.
+        frames: Frames in the source.
+        seconds: Time from the first frame to the end of the last.
+        frames_at_rate: Frames after resampling to ``framerate``.
+        bucket_width: Width of the training sample, in pixels.
+        bucket_height: Height of the training sample, in pixels.
+        bucket_frames: Frames of the training sample.
+        framerate: Frame rate of the training sample.
+        start_seconds: Where the sample starts in the source.
+        resize_width: Width after resizing and before cropping.
+        resize_height: Height after resizing and before cropping.
+        crop_left: Columns cut on the left.
+        crop_top: Rows cut at the top.
+        caption: The caption as found.
+        text: The text that is encoded: the caption with the motion score.
+        repeats: Extra passes of each epoch.
+    """
+
+    dataset: str
+    path: str
+    fate: Fate
+    reason: str = ""
+    sha256: str = ""
+    size_bytes: int = 0
+    mtime_ns: int = 0
+    codec: str = ""
+    width: int = 0
+    height: int = 0
+    fps: float = 0.0
+    frames: int = 0
+    seconds: float = 0.0
+    frames_at_rate: int = 0
+    bucket_width: int = 0
+    bucket_height: int = 0
+    bucket_frames: int = 0
+    framerate: float = 0.0
+    start_seconds: float = 0.0
+    resize_width: int = 0
+    resize_height: int = 0
+    crop_left: int = 0
+    crop_top: int = 0
+    caption: str = ""
+    text: str = ""
+    repeats: int = 0
+
+    @property
+    def clip_id(self) -> str:
+        """Name of the clip in the order of samples, in noise seeds and in messages."""
+        return f"{self.dataset}/{self.path}"
+
+    @property
+    def bucket(self) -> str:
+        """Name of the clip's bucket, as in ``832x480@81``."""
+        return f"{self.bucket_width}x{self.bucket_height}@{self.bucket_frames}"
+
+
+COLUMNS: tuple[tuple[str, type], ...] = tuple((f.name, str if f.name == "fate" else f.type) for f in fields(ClipRow))  # type: ignore[misc]
+"""Every column with its Python type: str, int (64 bit) or float (64 bit)."""
+
+_SHAPES_RESULT = (
+    "dataset path sha256 bucket_width bucket_height bucket_frames framerate start_seconds resize_width "
+    "resize_height crop_left crop_top text repeats"
+).split()
+
+
+def ledger_digest(rows: Iterable[ClipRow]) -> str:
+    """Hash what shapes training: the trained clips, their content, geometry and texts, in order of name.
+
+    Files that were left out, modification times and other facts for people do not enter.
+    """
+    trained = sorted((row for row in rows if row.fate == "trained"), key=lambda row: row.clip_id)
+    return digest([[getattr(row, name) for name in _SHAPES_RESULT] for row in trained])
+
+
+def to_columns(rows: Sequence[ClipRow]) -> dict[str, list[Any]]:
+    """Turn rows into columns, for a Parquet writer."""
+    records = [asdict(row) for row in rows]
+    return {name: [record[name] for record in records] for name, _ in COLUMNS}

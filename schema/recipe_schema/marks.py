@@ -1,0 +1,103 @@
+"""Marks that a key of the recipe language carries, inside ``Annotated`` or in its field."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+Impact = Literal["result", "runtime", "cosmetic"]
+"""What a change of a key does: *result* alters what is trained (it enters stage keys and the plan id),
+*runtime* alters only how or where it runs (it may differ on resume), *cosmetic* alters names."""
+
+Stage = Literal["survey", "build-model", "encode-text", "encode-video", "train", "validate", "export"]
+"""Who reads a key. ``survey`` is the compiler's own look at the data; the others are stages of a plan."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ge:
+    """The value is at least ``limit``."""
+
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Gt:
+    """The value is greater than ``limit``."""
+
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Le:
+    """The value is at most ``limit``."""
+
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lt:
+    """The value is less than ``limit``."""
+
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A string (or each string of a list) matches ``regex``; ``meaning`` says it in words."""
+
+    regex: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Required:
+    """The key has no default: the recipe must give it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The default is the fact ``name`` of the model family (see `recipe_schema.family`)."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """The default follows from other settings; ``formula`` says how, in words."""
+
+    formula: str
+
+
+REQUIRED = Required()
+"""The one instance of `Required`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """All that is known of one key besides its type and range.
+
+    Attributes:
+        default: A plain value, or `Required`, `Family`, `Derived`.
+        doc: One or two sentences for the reference page, editors and ``recipe explain``.
+        unit: The unit of the value, such as ``frames`` or ``fps``.
+        impact: What a change of the key does.
+        reads: The stages that read it. Empty for a key that is accepted and never applied.
+        aka: Its flat name in SimpleTuner, when there is one.
+        refused: Values that users of other tools write here, each with the reason why it is refused.
+    """
+
+    default: Any
+    doc: str
+    unit: str | None = None
+    impact: Impact = "result"
+    reads: tuple[Stage, ...] = ()
+    aka: str | None = None
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+
+def key(default: Any, doc: str, **marks: Any) -> Any:
+    """Declare a key of a section: ``name: type = key(default, doc, …)``.
+
+    The dataclass field itself gets no default, so that settings read back from a plan must be complete.
+    """
+    return field(metadata={"key": Key(default=default, doc=doc, **marks)})

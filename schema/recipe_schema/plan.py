@@ -1,0 +1,142 @@
+"""The plan: everything that the runtime needs to know, decided.
+
+``body`` is what shapes the trained weights; its canonical JSON is hashed into the plan id. ``execution`` may
+differ when a run is resumed (places, worker counts, validation, names). ``meta`` is for people: time, origins,
+estimates. ``digest`` covers all three, so that a file that was edited by hand is noticed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from recipe_schema.marks import Stage
+
+
+PLAN_VERSION = 1
+"""Version of the plan's format. The runtime refuses any other."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bucket:
+    """Clips of one shape.
+
+    Attributes:
+        width: Pixels.
+        height: Pixels.
+        frames: Frames.
+        clips: Different clips.
+        samples: Clips with their repeats: samples of one epoch.
+    """
+
+    width: int
+    height: int
+    frames: int
+    clips: int
+    samples: int
+
+    @property
+    def name(self) -> str:
+        """The bucket's name, as in ``832x480@81``."""
+        return f"{self.width}x{self.height}@{self.frames}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """How long training lasts.
+
+    Attributes:
+        max_steps: Optimizer steps.
+        samples_per_step: Samples of one optimizer step: batch size times accumulation.
+        samples_per_epoch: Samples of one pass through the data.
+    """
+
+    max_steps: int
+    samples_per_step: int
+    samples_per_epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanStage:
+    """One stage.
+
+    Attributes:
+        id: Its kind.
+        needs: Stages that come before it.
+        reads: The settings that it reads and that shape its result.
+        inputs: Digests of what else goes in, by name.
+        key: Digest of kind, reads, inputs and the keys of ``needs``.
+    """
+
+    id: Stage
+    needs: tuple[Stage, ...]
+    reads: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """What shapes the trained weights.
+
+    Attributes:
+        settings: Resolved settings of impact *result*, flat: ``{"train.seed": 42, …}``.
+        facts: Facts of the family, reduced to what this plan uses: ``vae``, ``patch_size``, ``instruction``
+            (text before each caption), ``max_sequence_length``, ``null_caption``, ``noise_schedule`` and
+            ``random_weights`` (configurations of a small model, or None).
+        buckets: In order of name.
+        schedule: How long training lasts.
+        ledger_digest: See `recipe_schema.ledger.ledger_digest`.
+        stages: In order of execution.
+    """
+
+    settings: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    buckets: tuple[Bucket, ...]
+    schedule: Schedule
+    ledger_digest: str
+    stages: tuple[PlanStage, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """A validation prompt: its nickname (file name) and the text that is encoded after the instruction."""
+
+    nickname: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """What may differ when a run is resumed.
+
+    Attributes:
+        settings: Resolved settings of impact *runtime* and *cosmetic*, flat.
+        root: Absolute folder at which relative paths of the settings start.
+        prompts: Validation prompts, complete texts.
+        negative_prompt: The text that guidance leads away from.
+    """
+
+    settings: Mapping[str, Any]
+    root: str
+    prompts: tuple[Prompt, ...]
+    negative_prompt: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A plan. See the module's text for what goes where."""
+
+    plan_id: str
+    body: Body
+    execution: Execution
+    meta: Mapping[str, Any]
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """All resolved settings, flat."""
+        return {**self.body.settings, **self.execution.settings}
+
+    @property
+    def name(self) -> str:
+        """The recipe's name."""
+        return str(self.execution.settings["name"])

@@ -1,0 +1,82 @@
+"""The plan on disk: ``NAME.plan/plan.json``. This module alone knows its JSON."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from recipe_schema.canonical import canonical_json, digest
+from recipe_schema.files import write_atomically
+from recipe_schema.plan import PLAN_VERSION, Body, Bucket, Execution, Plan, PlanStage, Prompt, Schedule
+
+
+PLAN_FILE = "plan.json"
+LEDGER_FILE = "ledger.parquet"
+
+
+class PlanError(Exception):
+    """A plan that can't be used. The message says why, in one sentence."""
+
+
+def plan_id(body: Body) -> str:
+    """Return the id of a plan: the digest of its body."""
+    return digest(asdict(body))
+
+
+def write_plan(plan: Plan, folder: Path) -> None:
+    """Write ``plan.json`` atomically into ``folder``, which is made if it is not there."""
+    document: dict[str, Any] = {"plan_version": PLAN_VERSION, **asdict(plan)}
+    document["digest"] = digest(document)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / PLAN_FILE, canonical_json(document).encode() + b"\n")
+
+
+def read_plan(folder: Path) -> Plan:
+    """Read and verify a plan.
+
+    Raises:
+        PlanError: There is none, it has another version, or it was changed after it was frozen.
+    """
+    path = folder / PLAN_FILE
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PlanError(f"{path} does not exist; make a plan with `recipe plan RECIPE`") from None
+    except ValueError as error:
+        raise PlanError(f"{path} is not a plan: {error}; make it anew with `recipe plan RECIPE`") from None
+    if not isinstance(document, dict) or "plan_version" not in document:
+        raise PlanError(f"{path} is not a plan; make one with `recipe plan RECIPE`")
+    if document["plan_version"] != PLAN_VERSION:
+        raise PlanError(
+            f"{path} has plan version {document['plan_version']} and this tool reads version {PLAN_VERSION}; "
+            "make it anew with `recipe plan RECIPE`"
+        )
+    stated = document.pop("digest", None)
+    if stated != digest(document):
+        raise PlanError(f"{path} was changed after it was frozen; make it anew with `recipe plan RECIPE`")
+    plan = _plan(document)
+    if plan.plan_id != plan_id(plan.body):
+        raise PlanError(f"{path} states another id than its body has; make it anew with `recipe plan RECIPE`")
+    return plan
+
+
+def _plan(document: dict[str, Any]) -> Plan:
+    body, execution = document["body"], document["execution"]
+    return Plan(
+        plan_id=document["plan_id"],
+        body=Body(
+            settings=body["settings"],
+            facts=body["facts"],
+            buckets=tuple(Bucket(**bucket) for bucket in body["buckets"]),
+            schedule=Schedule(**body["schedule"]),
+            ledger_digest=body["ledger_digest"],
+            stages=tuple(PlanStage(**{**stage, "needs": tuple(stage["needs"])}) for stage in body["stages"]),
+        ),
+        execution=Execution(
+            settings=execution["settings"],
+            root=execution["root"],
+            prompts=tuple(Prompt(**prompt) for prompt in execution["prompts"]),
+            negative_prompt=execution["negative_prompt"],
+        ),
+        meta=document["meta"],
+    )
