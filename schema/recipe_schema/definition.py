@@ -44,7 +44,7 @@ class Spec:
                 self.kind
             ]
         limits = (("at least", self.ge), ("more than", self.gt), ("at most", self.le), ("less than", self.lt))
-        text += "".join(f", {word} {limit:g}" for word, limit in limits if limit is not None)
+        text += "".join(f", {word} {number_text(limit)}" for word, limit in limits if limit is not None)
         if self.pattern is not None:
             text += f" ({self.pattern.meaning})"
         if self.container is not None:
@@ -77,6 +77,11 @@ class Table:
     path: str
     key: Key
     item: Section
+
+
+def number_text(number: float) -> str:
+    """Write a number as short as it is exact."""
+    return str(int(number)) if number == int(number) else repr(number)
 
 
 def _join(path: str, name: str) -> str:

@@ -422,7 +422,7 @@ class Validation:
         aka="validation_num_inference_steps",
     )
     resolution: Size = key(
-        Derived("the widest of data.buckets that holds clips, else the family's 832x480"),
+        Derived("832x480 if data.buckets has it, else the first of data.buckets"),
         "Frame size of the clips.",
         impact="runtime",
         reads=("validate",),

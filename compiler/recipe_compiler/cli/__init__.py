@@ -1,0 +1,1 @@
+"""The command line: the only code here that prints and exits."""

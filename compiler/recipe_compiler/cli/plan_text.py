@@ -1,0 +1,64 @@
+"""A plan in words."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from recipe_schema.plan import Plan
+
+
+def plan_text(plan: Plan) -> str:
+    """Say what a plan will do and cost."""
+    schedule, cost = plan.body.schedule, plan.meta["estimate"]
+    samples = schedule.max_steps * schedule.samples_per_step
+    lines = [
+        f"{plan.name}  {plan.plan_id[:19]}",
+        "",
+        f"  clips      {clips_text(plan.meta['clips'])}",
+        *(
+            f"  bucket     {b.name}: {b.clips} clips, {b.samples} samples an epoch, "
+            f"{b.samples / schedule.samples_per_step:g} steps"
+            for b in plan.body.buckets
+        ),
+        f"  training   {schedule.max_steps:,} steps of {schedule.samples_per_step} = {samples:,} samples, "
+        f"{samples / schedule.samples_per_epoch:.3g} epochs",
+        f"  stages     {' → '.join(['preflight', *(stage.id for stage in plan.body.stages)])}",
+        *(f"  {line}" for line in cost_text(cost)),
+    ]
+    for path, ignored in plan.meta["ignored"].items():
+        lines.append(f"  ignored    {path} = {ignored['value']}: {ignored['reason']}")
+    return "\n".join(lines)
+
+
+def clips_text(counts: Mapping[str, int]) -> str:
+    """Count clips by fate: ``12 found: 10 trained, 2 filtered``."""
+    total = sum(counts.values())
+    return f"{total} found: " + ", ".join(f"{count} {fate}" for fate, count in counts.items())
+
+
+def cost_text(cost: Mapping[str, Any]) -> list[str]:
+    """Say what a plan costs, one line for each resource."""
+    parts = ", ".join(f"{name} {size(value)}" for name, value in cost["memory_parts_gb"].items() if value)
+    compute = f"{flop(cost['train_pflop'])} to train"
+    if cost["encode_pflop"]:
+        compute += f", {flop(cost['encode_pflop'])} to encode"
+    return [
+        f"memory     about {size(cost['memory_gb'])} in bucket {cost['largest_bucket']} ({parts})",
+        f"compute    {compute}; a step is {flop(cost['step_tflop'] / 1000)}",
+        f"disk       latents {size(cost['latents_gb'])}, checkpoints {size(cost['checkpoints_gb'])}, "
+        f"export {size(cost['export_gb'])}",
+    ]
+
+
+def size(gigabytes: float) -> str:
+    """Write a size as people do."""
+    if gigabytes >= 1:
+        return f"{gigabytes:.1f} GB"
+    return f"{gigabytes * 1000:.0f} MB" if gigabytes >= 0.001 else f"{gigabytes * 1e6:.0f} kB"  # noqa: PLR2004
+
+
+def flop(peta: float) -> str:
+    """Write a number of operations as people do."""
+    for factor, unit in ((1e-3, "EFLOP"), (1, "PFLOP"), (1e3, "TFLOP")):
+        if peta * factor >= 1:
+            return f"{peta * factor:,.1f} {unit}"
+    return f"{peta * 1e6:,.1f} GFLOP"

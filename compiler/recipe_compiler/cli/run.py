@@ -1,0 +1,103 @@
+"""``recipe run``: compile, write the plan into the run directory, and become the runtime."""
+
+import argparse
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from recipe_compiler.cli.findings import compile_from, print_findings
+from recipe_compiler.cli.plan_text import plan_text
+from recipe_compiler.passes.freeze import write
+from recipe_compiler.pipeline import make_plan
+from recipe_schema.exits import Exit
+from recipe_schema.plan import Plan
+from recipe_schema.planfile import PLAN_FILE, PlanError, read_plan
+
+
+SHOWN = 8
+
+
+def run(options: argparse.Namespace) -> int:
+    """Execute a recipe or a plan."""
+    try:
+        if Path(options.subject).is_dir():
+            plan, plan_dir = _frozen(options), Path(options.subject)
+            check_run_directory(plan)
+        else:
+            compiled = compile_from(options, options.subject, must_run=True)
+            print_findings(compiled, sys.stderr)
+            if not compiled.ok:
+                return Exit.FINDINGS
+            assert compiled.survey is not None
+            plan = make_plan(compiled)
+            check_run_directory(plan)
+            plan_dir = run_directory(plan) / "plan"
+            write(plan, compiled.survey.rows, plan_dir)
+    except PlanError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return Exit.REFUSED
+    if importlib.util.find_spec("torch") is None or importlib.util.find_spec("diffusers") is None:
+        print("error: training needs torch and diffusers: pip install 'sana-recipes[train]'", file=sys.stderr)
+        return Exit.FAILED
+    if not options.quiet:
+        print(plan_text(plan), f"  run        {run_directory(plan)}\n", sep="\n", file=sys.stderr, flush=True)
+    _become_runtime(plan_dir, run_directory(plan), quiet=options.quiet)
+
+
+def _frozen(options: argparse.Namespace) -> Plan:
+    """Read a plan that was made before."""
+    if options.overlay or options.set:
+        raise PlanError("a plan is frozen, so -f and --set can't change it; give them with the recipe")
+    return read_plan(Path(options.subject))
+
+
+def run_directory(plan: Plan) -> Path:
+    """Return the folder that a plan's run writes to."""
+    return Path(plan.execution.root) / plan.execution.settings["output_dir"]
+
+
+def check_run_directory(plan: Plan) -> None:
+    """Refuse a run directory that holds another run, or something that is no run at all.
+
+    Raises:
+        PlanError: It does. The message says what differs.
+    """
+    run_dir = run_directory(plan)
+    if not run_dir.exists() or not any(run_dir.iterdir()):
+        return
+    if not (run_dir / "plan" / PLAN_FILE).exists():
+        raise PlanError(f"{run_dir} holds files and is no run directory; choose another `output_dir`")
+    old = read_plan(run_dir / "plan")
+    if old.plan_id != plan.plan_id:
+        raise PlanError(
+            f"{run_dir} holds a run of another plan. Changed since: {differences(old, plan)}. "
+            "Choose another `output_dir` to train anew, or undo the change to resume"
+        )
+
+
+def differences(old: Plan, new: Plan) -> str:
+    """Name what differs between the bodies of two plans."""
+    settings = {**old.body.settings, **new.body.settings}
+    changed = [
+        f"{path} ({old.body.settings.get(path)} → {new.body.settings.get(path)})"
+        for path in settings
+        if old.body.settings.get(path) != new.body.settings.get(path)
+    ]
+    if old.body.ledger_digest != new.body.ledger_digest:
+        changed.append(f"the clips or captions ({_count(old)} → {_count(new)} trained)")
+    if old.body.facts != new.body.facts:
+        changed.append("facts of the model family")
+    rest = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
+    return (", ".join(changed[:SHOWN]) or "the stages of the tool") + rest
+
+
+def _count(plan: Plan) -> int:
+    return sum(bucket.clips for bucket in plan.body.buckets)
+
+
+def _become_runtime(plan_dir: Path, run_dir: Path, *, quiet: bool) -> NoReturn:
+    """Replace this process by the runtime, so that signals and the exit code are its own."""
+    arguments = [sys.executable, "-m", "recipe_runtime", str(plan_dir), "--run-dir", str(run_dir)]
+    os.execv(sys.executable, arguments + (["--quiet"] if quiet else []))  # noqa: S606 - no shell is wanted

@@ -1,0 +1,1 @@
+"""The look at the clips: what is there, what becomes of it, and why."""

@@ -1,0 +1,43 @@
+"""What is known of the data, as frozen values. Nothing here opens a file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from recipe_schema.ledger import ClipRow
+from recipe_schema.plan import Bucket
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What was found.
+
+    Attributes:
+        rows: One for each file, in order of data set and path.
+        missing: Paths of the data sets (``data.datasets.0``) whose folder does not exist, each with the folder.
+        buckets: The buckets that hold trained clips, in order of name.
+    """
+
+    rows: tuple[ClipRow, ...]
+    missing: Mapping[str, Path]
+    buckets: tuple[Bucket, ...]
+
+    def of(self, dataset: str) -> tuple[ClipRow, ...]:
+        """Return the rows of one data set, by its id."""
+        return tuple(row for row in self.rows if row.dataset == dataset)
+
+    def trained(self) -> tuple[ClipRow, ...]:
+        """Return the rows that are trained."""
+        return tuple(row for row in self.rows if row.fate == "trained")
+
+
+def count_buckets(rows: tuple[ClipRow, ...]) -> tuple[Bucket, ...]:
+    """Count the trained clips of each bucket, in order of the buckets' names."""
+    buckets: dict[str, Bucket] = {}
+    for row in rows:
+        if row.fate == "trained":
+            old = buckets.get(row.bucket) or Bucket(
+                width=row.bucket_width, height=row.bucket_height, frames=row.bucket_frames, clips=0, samples=0
+            )
+            buckets[row.bucket] = replace(old, clips=old.clips + 1, samples=old.samples + row.repeats + 1)
+    return tuple(buckets[name] for name in sorted(buckets))

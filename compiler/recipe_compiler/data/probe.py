@@ -1,0 +1,115 @@
+"""What one video file says of itself. The only module here that opens video."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+
+VIDEO_SUFFIXES = frozenset((".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts"))
+"""Files with these endings count as clips."""
+
+# FFmpeg would follow file lists and fetch addresses that a file of these endings may hold.
+OPTIONS = {
+    "protocol_whitelist": "file",
+    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegvideo,mpegts",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """The facts of one file.
+
+    Attributes:
+        problem: Why it can't be used; empty if it can. The other facts are then incomplete.
+        sha256: Of its bytes, hexadecimal.
+        codec: As FFmpeg names it.
+        width: As shown: rotated, and with square pixels.
+        height: As shown.
+        fps: Mean frame rate.
+        frames: Number of frames.
+        seconds: From the first frame to the end of the last.
+    """
+
+    problem: str = ""
+    sha256: str = ""
+    codec: str = ""
+    width: int = 0
+    height: int = 0
+    fps: float = 0.0
+    frames: int = 0
+    seconds: float = 0.0
+
+
+def probe(path: Path) -> Probe:
+    """Read a file's headers and packet times, decode its first frame, and hash its bytes."""
+    try:
+        sha256 = _sha256(path)
+    except OSError as error:
+        return Probe(problem=f"can't be read: {error.strerror}")
+    if path.stat().st_size == 0:
+        return Probe(problem="is empty", sha256=sha256)
+    try:
+        with av.open(f"file:{path}", options=OPTIONS) as container:
+            return _video(container, sha256)
+    except av.FFmpegError as error:
+        return Probe(problem=f"is no readable video ({error.strerror})", sha256=sha256)
+
+
+def _sha256(path: Path) -> str:
+    hasher = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            hasher.update(block)
+    return hasher.hexdigest()
+
+
+def _video(container: InputContainer, sha256: str) -> Probe:
+    if not container.streams.video:
+        return Probe(problem="has no video, only sound", sha256=sha256)
+    stream = container.streams.video[0]
+    times = _packet_times(container, stream)
+    if not times:
+        return Probe(problem="has no frames", sha256=sha256)
+    container.seek(0)
+    frame = next(iter(container.decode(stream)), None)
+    if frame is None:
+        return Probe(problem="has no frame that decodes", sha256=sha256)
+    seconds = _seconds(times, stream)
+    width, height = frame.width, frame.height
+    if stream.sample_aspect_ratio:  # pixels that are not square
+        width = max(round(width * float(stream.sample_aspect_ratio)), 1)
+    if abs(frame.rotation) % 180 == 90:  # noqa: PLR2004 - a quarter turn
+        width, height = height, width
+    return Probe(
+        sha256=sha256,
+        codec=stream.codec_context.name,
+        width=width,
+        height=height,
+        fps=len(times) / seconds,
+        frames=len(times),
+        seconds=seconds,
+    )
+
+
+def _packet_times(container: InputContainer, stream: VideoStream) -> list[tuple[int, int]]:
+    """Return time and duration of every packet. Headers often lie about the number of frames."""
+    times = []
+    for packet in container.demux(stream):
+        time = packet.pts if packet.pts is not None else packet.dts
+        if packet.size and time is not None and not packet.is_discard:
+            times.append((time, packet.duration or 0))
+    return sorted(times)
+
+
+def _seconds(times: list[tuple[int, int]], stream: VideoStream) -> float:
+    """Return the time from the first frame to the end of the last."""
+    base = float(stream.time_base or 1)
+    (first, _), (last, duration) = times[0], times[-1]
+    if duration <= 0:
+        rate = float(stream.average_rate or stream.guessed_rate or 25)
+        duration = max(round(1 / rate / base), 1)
+    return (last + duration - first) * base

@@ -1,0 +1,125 @@
+"""The survey: every clip of every data set becomes a row of the ledger."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from recipe_compiler.data.captions import STRATEGIES, CaptionError, motion_suffix
+from recipe_compiler.data.facts import Survey, count_buckets
+from recipe_compiler.data.geometry import fit, frames_at, parse_size, sample_frames
+from recipe_compiler.data.index import ProbeIndex
+from recipe_compiler.data.probe import VIDEO_SUFFIXES, Probe
+from recipe_compiler.settings import Resolved
+from recipe_schema.ledger import ClipRow
+
+
+def survey(settings: Resolved, root: Path, index: ProbeIndex, report: Callable[[int, int], None]) -> Survey:
+    """Look at all data sets.
+
+    Args:
+        settings: Resolved settings, nothing wrong with their data sets.
+        root: Where relative paths start.
+        index: Remembers unchanged files.
+        report: Called with files done and their total.
+    """
+    missing: dict[str, Path] = {}
+    found: dict[str, list[Path]] = {}
+    for table in settings.tables("data.datasets"):
+        folder = _folder(settings, table, root)
+        if folder.is_dir():
+            found[table] = sorted(_clips(folder), key=lambda path: path.relative_to(folder).as_posix())
+        elif not settings[f"{table}.disabled"]:
+            missing[table] = folder
+    active = [path for table, paths in found.items() if not settings[f"{table}.disabled"] for path in paths]
+    probes = index.probe_all(dict.fromkeys(active), report)
+    rows = tuple(
+        _row(settings, table, path, _folder(settings, table, root), probes)
+        for table, paths in found.items()
+        for path in paths
+    )
+    return Survey(rows=rows, missing=missing, buckets=count_buckets(rows))
+
+
+def _folder(settings: Resolved, table: str, root: Path) -> Path:
+    return Path(os.path.normpath(root / settings[f"{table}.instance_data_dir"]))
+
+
+def _clips(folder: Path) -> Iterator[Path]:
+    """Yield the video files below a folder. Hidden files and folders are not looked at."""
+    for path in folder.rglob("*"):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.suffix.lower() in VIDEO_SUFFIXES and not hidden and path.is_file():
+            yield path
+
+
+def _row(settings: Resolved, table: str, path: Path, folder: Path, probes: Mapping[Path, Probe]) -> ClipRow:
+    stat = path.stat()
+    row = ClipRow(
+        dataset=settings[f"{table}.id"],
+        path=path.relative_to(folder).as_posix(),
+        fate="disabled",
+        reason="the data set is disabled",
+        size_bytes=stat.st_size,
+        mtime_ns=stat.st_mtime_ns,
+        repeats=settings[f"{table}.repeats"],
+    )
+    if settings[f"{table}.disabled"]:
+        return row
+    facts = probes[path]
+    row = replace(
+        row,
+        sha256=facts.sha256,
+        codec=facts.codec,
+        width=facts.width,
+        height=facts.height,
+        fps=facts.fps,
+        frames=facts.frames,
+        seconds=facts.seconds,
+    )
+    if facts.problem:
+        return replace(row, fate="quarantined", reason=facts.problem)
+    return _captioned(_placed(row, settings, table), path, settings, table)
+
+
+def _placed(row: ClipRow, settings: Resolved, table: str) -> ClipRow:
+    """Give a readable clip its bucket and window, or the reason why it has none."""
+    video: dict[str, Any] = {key: settings[f"{table}.video.{key}"] for key in ("num_frames", "min_frames", "max_frames")}
+    rate = settings["data.framerate"]
+    available = frames_at(row.seconds, rate)
+    place = fit(row.width, row.height, [parse_size(size) for size in settings["data.buckets"]])
+    row = replace(
+        row,
+        fate="trained",
+        reason="",
+        frames_at_rate=available,
+        framerate=rate,
+        bucket_width=place.width,
+        bucket_height=place.height,
+        bucket_frames=sample_frames(available, video["num_frames"], settings.family),
+        resize_width=place.resize_width,
+        resize_height=place.resize_height,
+        crop_left=place.crop_left,
+        crop_top=place.crop_top,
+    )
+    length = f"{available} frames at {rate:g} fps ({row.seconds:.2f} s)"
+    if available < video["min_frames"]:
+        return replace(row, fate="filtered", reason=f"too short: {length}, min_frames is {video['min_frames']}")
+    if video["max_frames"] is not None and available > video["max_frames"]:
+        return replace(row, fate="filtered", reason=f"too long: {length}, max_frames is {video['max_frames']}")
+    return row
+
+
+def _captioned(row: ClipRow, path: Path, settings: Resolved, table: str) -> ClipRow:
+    if row.fate != "trained":
+        return row
+    strategy = settings[f"{table}.caption_strategy"]
+    try:
+        caption = STRATEGIES[strategy](path, settings[f"{table}.instance_prompt"] or "")
+    except CaptionError as error:
+        return replace(row, fate="missing-caption", reason=str(error))
+    if not caption:
+        wanted = f"`{path.with_suffix('.txt').name}` is missing or empty" if strategy == "textfile" else "no caption"
+        return replace(row, fate="missing-caption", reason=wanted)
+    return replace(row, caption=caption, text=caption + motion_suffix(settings))

@@ -1,0 +1,1 @@
+"""`recipe fetch`: gets the folders of data sets that name a ``source``."""

@@ -1,0 +1,88 @@
+"""Which folders this tool made: they hold a marker, and no other folder is ever written to."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from recipe_compiler.fetch.errors import FetchError
+from recipe_schema.files import write_atomically
+
+
+MARKER = ".fetched.json"
+"""Written last into a folder: the folder is complete, and this is what it holds."""
+
+
+def is_fetched(folder: Path, source: str) -> bool:
+    """Say whether ``folder`` already holds all of ``source``.
+
+    Raises:
+        FetchError: It holds another source, or its marker can't be read.
+    """
+    marker = folder / MARKER
+    if not marker.is_file():
+        return False
+    try:
+        held = json.loads(marker.read_text(encoding="utf-8"))["source"]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise FetchError(f"{marker} can't be read ({error}); move {folder} away and run again") from error
+    if held != source:
+        raise FetchError(f"{folder} holds `{held}`, not `{source}`; name another folder, or move this one away")
+    return True
+
+
+def is_unused(folder: Path) -> bool:
+    """Say whether ``folder`` does not exist, or is an empty folder: nothing in it can be lost."""
+    return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+
+
+def refuse_foreign(folder: Path, source: str) -> FetchError:
+    """Return the error for a folder that something else made."""
+    return FetchError(
+        f"{folder} exists and was not made by `recipe fetch`; it is left as it is: "
+        f"name another folder for `{source}`, or move this one away"
+    )
+
+
+def build_folder(folder: Path, source: str, build: Callable[[Path], None]) -> None:
+    """Fill a temporary folder beside ``folder`` with ``build``, and rename it: all of it appears, or nothing.
+
+    Args:
+        folder: Must be unused, see `is_unused`.
+        source: What the folder will hold.
+        build: Called with an empty folder that it fills.
+
+    Raises:
+        FetchError: Another process put something there meanwhile.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        build(temporary)
+        temporary.chmod(0o755)
+        complete_folder(temporary, folder, source, {})
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def complete_folder(temporary: Path, folder: Path, source: str, facts: dict[str, str]) -> None:
+    """Put the marker into ``temporary`` and rename it to ``folder``.
+
+    Args:
+        temporary: Holds all of ``source``; on the same disk as ``folder``.
+        folder: Must be unused, see `is_unused`.
+        source: What the folder will hold.
+        facts: More for people to find in the marker.
+
+    Raises:
+        FetchError: Another process put something there meanwhile.
+    """
+    write_atomically(temporary / MARKER, json.dumps({"source": source, **facts}, indent=2).encode() + b"\n")
+    try:
+        temporary.rename(folder)
+    except OSError as error:
+        if is_unused(folder):
+            raise
+        if not is_fetched(folder, source):
+            raise refuse_foreign(folder, source) from error

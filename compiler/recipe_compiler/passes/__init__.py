@@ -1,0 +1,1 @@
+"""The passes of the compiler, in the order of `recipe_compiler.pipeline`."""

@@ -1,0 +1,42 @@
+"""Check: ask every rule."""
+
+from collections.abc import Iterator
+
+from recipe_compiler.diagnostics.diagnostic import Diagnostic, Note
+from recipe_compiler.rules import RULES
+from recipe_compiler.rules.rule import Facts, Finding, Rule
+from recipe_compiler.settings import Resolved
+
+
+def check(facts: Facts) -> Iterator[Diagnostic]:
+    """Ask the rules whose settings are in order, and give each finding its place."""
+    for rule in RULES:
+        if rule.needs_survey and facts.survey is None:
+            continue
+        if facts.settings.fine(*_concrete(rule, facts.settings)):
+            for finding in rule.check(facts):
+                yield _diagnostic(rule, finding, facts.settings)
+
+
+def _concrete(rule: Rule, settings: Resolved) -> tuple[str, ...]:
+    """Return the paths that a rule rests on, with the elements of tables written out."""
+    paths: list[str] = []
+    for path in rule.reads:
+        table, star, rest = path.partition(".*.")
+        paths += [f"{element}.{rest}" for element in settings.tables(table)] if star else [path]
+    return tuple(paths)
+
+
+def _diagnostic(rule: Rule, finding: Finding, settings: Resolved) -> Diagnostic:
+    notes = [Note(settings.span(path), text) for path, text in finding.also if path in settings.places]
+    return Diagnostic(
+        code=rule.code,
+        name=rule.name,
+        severity=finding.severity or rule.severity,
+        message=finding.message,
+        span=settings.span(finding.at),
+        pointer=finding.at,
+        help=finding.help,
+        fix=finding.fix,
+        notes=tuple(notes),
+    )

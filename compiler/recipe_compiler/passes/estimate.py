@@ -1,0 +1,170 @@
+"""Estimate: what the plan will cost, from closed formulas. Nothing is run.
+
+Counts follow from the layers of `SanaVideoTransformer3DModel` in diffusers 0.42; they agree with torch's FLOP counter
+and with a tracker of fake tensors at 832x480x81 (2 FLOPs for each multiply-add). The memory model was compared with
+that tracker, not with a GPU: add 1 to 2 GB for the CUDA context and workspaces.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from recipe_schema.family import FamilyFacts
+from recipe_schema.plan import Bucket, Schedule
+
+
+FP32 = 4
+BF16 = 2
+TEXT_TOKENS = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """The cost of a plan.
+
+    Attributes:
+        trained_parameters: Weights that are trained.
+        forward_tflop: One forward pass of one sample of the largest bucket.
+        step_tflop: One optimizer step in the largest bucket.
+        train_pflop: All of training, the mean over buckets.
+        encode_pflop: Encoding every clip once with the VAE.
+        memory_gb: Peak on the training device, in the largest bucket.
+        memory_parts_gb: Its parts.
+        latents_gb: Latents on disk.
+        checkpoints_gb: All checkpoints that are kept, and one being written.
+        export_gb: The exported pipeline.
+        largest_bucket: Where the peak is.
+    """
+
+    trained_parameters: int
+    forward_tflop: float
+    step_tflop: float
+    train_pflop: float
+    encode_pflop: float
+    memory_gb: float
+    memory_parts_gb: Mapping[str, float]
+    latents_gb: float
+    checkpoints_gb: float
+    export_gb: float
+    largest_bucket: str
+
+
+def estimate(values: Mapping[str, Any], family: FamilyFacts, buckets: tuple[Bucket, ...], schedule: Schedule) -> dict[str, Any]:
+    """Estimate a plan.
+
+    Args:
+        values: Resolved settings by path.
+        family: The model family.
+        buckets: Buckets that hold clips; at least one.
+        schedule: How long training lasts.
+
+    Returns:
+        The fields of `Estimate`, rounded for people.
+    """
+    preset = values["model.random_weights"]
+    config = family.raw["transformer"] if preset is None else family.raw["random_weights"][preset]["transformer"]
+    largest = max(buckets, key=lambda b: (family.tokens(b.width, b.height, b.frames), b.name))
+    forward = {b.name: forward_flop(config, family.tokens(b.width, b.height, b.frames)) for b in buckets}
+    passes = 4 if values["memory.gradient_checkpointing"] else 3
+    samples = sum(b.samples for b in buckets)
+    mean_forward = sum(forward[b.name] * b.samples for b in buckets) / samples
+    parts = memory_parts(values, config, family.tokens(largest.width, largest.height, largest.frames))
+    parameters = transformer_parameters(config)
+    state = parameters * FP32 * (3 + int(values["ema.enabled"]))
+    kept = values["checkpoints.total_limit"]
+    saves = -(-schedule.max_steps // values["checkpoints.step_interval"])
+    full = preset is None
+    others = family.raw["parameters"]["text_encoder"] * BF16 + family.raw["parameters"]["vae"] * FP32 if full else 0
+    result = Estimate(
+        trained_parameters=parameters,
+        forward_tflop=forward[largest.name] / 1e12,
+        step_tflop=forward[largest.name] * passes * schedule.samples_per_step / 1e12,
+        train_pflop=mean_forward * passes * schedule.samples_per_step * schedule.max_steps / 1e15,
+        encode_pflop=sum(vae_encode_flop(b) * b.clips for b in buckets) / 1e15 if full else 0.0,
+        memory_gb=sum(parts.values()),
+        memory_parts_gb=parts,
+        latents_gb=sum(b.clips * latent_bytes(family, b) for b in buckets) / 1e9,
+        checkpoints_gb=state * (min(saves, kept) + 1 if kept is not None else saves) / 1e9,
+        export_gb=(parameters * FP32 + others) / 1e9,
+        largest_bucket=largest.name,
+    )
+    return {name: _rounded(value) for name, value in asdict(result).items()}
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _rounded(part) for name, part in value.items()}
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def _width(config: Mapping[str, Any]) -> int:
+    return int(config["num_attention_heads"] * config["attention_head_dim"])
+
+
+def transformer_parameters(config: Mapping[str, Any]) -> int:
+    """Count the weights of the transformer.
+
+    With width D, hidden width h = ratio × D and caption width c, a block has self-attention 4D² + 3D, cross-attention
+    4D² + 6D, feed-forward 2hD + 2h + 18h + 2h + hD + 3D² and a table of 6D; patch embedding, time embedding, caption
+    projection, norm, output table and output layer come once.
+    """
+    d, c, channels = _width(config), config["caption_channels"], config["in_channels"]
+    patch = config["patch_size"][0] * config["patch_size"][1] * config["patch_size"][2]
+    h = int(config["mlp_ratio"] * d)
+    block = (4 * d * d + 3 * d) + (4 * d * d + 6 * d) + (2 * h * d + 2 * h + 18 * h + 2 * h + h * d + 3 * d * d) + 6 * d
+    once = (channels * patch * d + d) + (256 * d + 7 * d * d + 8 * d) + (c * d + d * d + 2 * d) + d + 2 * d
+    return int(config["num_layers"] * block + once + patch * config["out_channels"] * (d + 1))
+
+
+def forward_flop(config: Mapping[str, Any], tokens: int) -> float:
+    """Count the FLOPs of one forward pass of one sample, embeddings left out.
+
+    Per layer with N tokens and L text tokens: self-attention 8ND² + 4N·D·e + 2ND (e the head width), cross-attention
+    4ND² + 4LD² + 4NLD, feed-forward 4NDh + 36Nh + 2NDh + 6ND².
+    """
+    d, n, length = _width(config), tokens, TEXT_TOKENS
+    h = config["mlp_ratio"] * d
+    own = 8 * n * d * d + 4 * n * d * config["attention_head_dim"] + 2 * n * d
+    cross = 4 * n * d * d + 4 * length * d * d + 4 * n * length * d
+    feed = 4 * n * d * h + 36 * n * h + 2 * n * d * h + 6 * n * d * d
+    return float(config["num_layers"] * (own + cross + feed))
+
+
+def vae_encode_flop(bucket: Bucket) -> float:
+    """FLOPs of encoding one clip with the Wan VAE: 163.75 TFLOP at 832x480x81, in proportion to latent frames."""
+    latent_frames = (bucket.frames - 1) // 4 + 1
+    return 163.75e12 * bucket.width * bucket.height * latent_frames / (832 * 480 * 21)
+
+
+def memory_parts(values: Mapping[str, Any], config: Mapping[str, Any], tokens: int) -> dict[str, float]:
+    """Return the parts of the peak memory of a step, in GB.
+
+    Unit of activations: U = batch × tokens × D × 2 bytes. A block saves (45.5 + 8r) U under bf16 autocast and
+    (50.1 + 16r) U in fp32, r the ratio of the feed-forward; with checkpointing only its input (2 U) is kept, and one
+    block is live at a time.
+    """
+    parameters = transformer_parameters(config)
+    autocast = values["train.mixed_precision"] == "bf16"
+    unit = values["train.batch_size"] * tokens * _width(config) * BF16
+    ratio, layers = config["mlp_ratio"], config["num_layers"]
+    block = 45.5 + 8 * ratio if autocast else 50.1 + 16 * ratio
+    ends = 2.0 + 5.0 if autocast else 6.4 + 4.8
+    gradients = parameters * FP32
+    if values["memory.gradient_checkpointing"]:
+        in_backward = (layers * 2 + block + ends) * unit
+        activations = max(in_backward, gradients + (block + 2 + 2.7) * unit) - gradients
+    else:
+        activations = (layers * block + ends) * unit
+    return {
+        "weights": parameters * FP32 / 1e9,
+        "gradients": gradients / 1e9,
+        "optimizer": parameters * FP32 * 2 / 1e9,
+        "ema": parameters * FP32 * int(values["ema.enabled"]) / 1e9,
+        "activations": max(activations, 0.0) / 1e9,
+    }
+
+
+def latent_bytes(family: FamilyFacts, bucket: Bucket) -> int:
+    """Bytes of one clip's latents in the store, in fp32."""
+    channels, frames, height, width = family.latent_shape(bucket.width, bucket.height, bucket.frames)
+    return channels * frames * height * width * FP32

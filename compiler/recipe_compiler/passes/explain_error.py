@@ -1,0 +1,180 @@
+"""Turns an error of the JSON Schema validator into a finding in our own words, at the right place."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from jsonschema import ValidationError
+
+from recipe_compiler.diagnostics.codes import BAD_FORM, MISSING_KEY, NOT_A_CHOICE, OUT_OF_RANGE, WRONG_TYPE
+from recipe_compiler.diagnostics.diagnostic import Diagnostic
+from recipe_compiler.source import Span
+from recipe_compiler.suggest import near
+from recipe_compiler.syntax.tree import BadNode, MapNode, Path, Place, ScalarNode, dotted
+from recipe_schema.definition import Leaf, generic, leaf_index, number_text
+
+
+Explained = Iterator[tuple[Diagnostic, Path]]
+"""Findings, each with the path of the value that it is about."""
+
+_YES_NO = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+
+
+def explain_error(error: ValidationError, path: Path, places: Mapping[Path, Place]) -> Explained:
+    """Explain one error of the validator.
+
+    Args:
+        error: The error.
+        path: Where it is, in the tree.
+        places: Every node of the tree by its path.
+    """
+    explain = _BY_KEYWORD[str(error.validator)]
+    yield from explain(error, path, places)
+
+
+def _leaf(path: Path) -> Leaf | None:
+    index = leaf_index()
+    return index.get(generic(dotted(path))) or index.get(generic(dotted(path[:-1])))
+
+
+def _shown(place: Place) -> str:
+    """Say what was found, in the user's own words."""
+    node = place.node
+    if isinstance(node, ScalarNode):
+        if node.value is None:
+            return "nothing" if not node.raw else "null"
+        if isinstance(node.value, str):
+            return f"the text `{_clip(node.value)}`"
+        return f"`{_clip(node.raw if node.template is None else str(node.value))}`"
+    return "a mapping" if isinstance(node, MapNode) else "a list"
+
+
+def _clip(text: str) -> str:
+    line = text.replace("\n", "⏎")
+    return line if len(line) <= 48 else line[:45] + "…"  # noqa: PLR2004
+
+
+def _span(place: Place) -> Span:
+    """Point at a value; at its key, where the value is empty or spans lines."""
+    span = place.node.span
+    empty = span.line == span.end_line and span.column == span.end_column
+    if place.key_span is not None and (empty or span.line != span.end_line):
+        return place.key_span
+    return span
+
+
+def _type(error: ValidationError, path: Path, places: Mapping[Path, Place]) -> Explained:
+    leaf, place, name = _leaf(path), places[path], dotted(path)
+    kinds = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
+    if leaf is not None and leaf.key.refused:
+        value = _refused_word(place)
+        if value in leaf.key.refused:
+            yield NOT_A_CHOICE.at(_span(place), f"`{name}` can't be `{value}`", pointer=name, help=leaf.key.refused[value]), path
+            return
+    wanted = leaf.spec.words() if leaf is not None and len(kinds) <= 2 and "object" not in kinds else _kinds(kinds)  # noqa: PLR2004
+    advice, fix = "", None
+    if "boolean" in kinds and isinstance(place.node, ScalarNode):
+        fix = _YES_NO.get(str(place.node.value).lower())
+        fix = fix or (str(place.node.value).lower() if str(place.node.value).lower() in ("true", "false") else None)
+        advice = f"write `{fix}`" if fix else ""
+    elif {"number", "integer"} & set(kinds) and isinstance(place.node, ScalarNode):
+        advice, fix = _number_advice(place.node)
+    elif "object" in kinds:
+        advice = "write its keys below it, indented"
+    message = f"`{name}` takes {wanted}, not {_shown(place)}"
+    yield WRONG_TYPE.at(_span(place), message, pointer=name, help=advice, fix=fix), path
+
+
+def _refused_word(place: Place) -> str:
+    return str(place.node.value) if isinstance(place.node, ScalarNode) else ""
+
+
+def _kinds(kinds: list[str]) -> str:
+    words = {"object": "a mapping of keys", "array": "a list", "string": "a text", "number": "a number"}
+    words |= {"boolean": "true or false", "integer": "a whole number", "null": "null"}
+    return " or ".join(words[kind] for kind in kinds)
+
+
+def _number_advice(node: ScalarNode) -> tuple[str, str | None]:
+    text = str(node.value).strip()
+    try:
+        float(text)
+    except ValueError:
+        return "", None
+    return (f"write `{text}` without quotes", text) if not node.plain else ("write a whole number", None)
+
+
+def _enum(error: ValidationError, path: Path, places: Mapping[Path, Place]) -> Explained:
+    place, name, leaf = places[path], dotted(path), _leaf(path)
+    if not isinstance(place.node, ScalarNode) or (error.instance is None and not place.node.raw):
+        yield from _type(error, path, places) if isinstance(place.node, ScalarNode) else ()
+        return
+    value = str(place.node.value)
+    choices = [str(choice) for choice in error.validator_value if choice is not None]
+    if leaf is not None and value in leaf.key.refused:
+        yield NOT_A_CHOICE.at(_span(place), f"`{name}` can't be `{value}`", pointer=name, help=leaf.key.refused[value]), path
+        return
+    meant = near(value, choices)
+    advice = f"did you mean `{meant}`?" if meant else ""
+    message = f"`{name}` is {' or '.join(choices)}, not {_shown(place)}"
+    yield NOT_A_CHOICE.at(_span(place), message, pointer=name, help=advice, fix=meant), path
+
+
+def _range(error: ValidationError, path: Path, places: Mapping[Path, Place]) -> Explained:
+    words = {
+        "minimum": "be at least",
+        "exclusiveMinimum": "be more than",
+        "maximum": "be at most",
+        "exclusiveMaximum": "be less than",
+    }
+    place, name = places[path], dotted(path)
+    message = f"`{name}` has to {words[str(error.validator)]} {number_text(error.validator_value)}, not {_shown(place)}"
+    yield OUT_OF_RANGE.at(_span(place), message, pointer=name), path
+
+
+def _required(error: ValidationError, path: Path, places: Mapping[Path, Place]) -> Explained:
+    node = places[path].node
+    present = set(node.entries) if isinstance(node, MapNode) else set()
+    for key in error.validator_value:
+        if key in present or isinstance(node, BadNode):
+            continue
+        at = (*path, key)
+        where = f" in `{dotted(path)}`" if path else ""
+        advice = "write `recipe: 1` at the top" if key == "recipe" and not path else f"add `{key}:`{where}"
+        span = places[path].key_span or Span(node.span.source, node.span.line, node.span.column, node.span.line, node.span.column + 1)
+        yield MISSING_KEY.at(span, f"`{dotted(at)}` is missing", pointer=dotted(at), help=advice), at
+
+
+def _form(error: ValidationError, path: Path, places: Mapping[Path, Place]) -> Explained:
+    place, name, leaf = places[path], dotted(path), _leaf(path)
+    form = leaf.spec.pattern.meaning if leaf is not None and leaf.spec.pattern is not None else error.message
+    yield BAD_FORM.at(_span(place), f"`{name}` takes {form}, not {_shown(place)}", pointer=name), path
+
+
+def _empty(error: ValidationError, path: Path, places: Mapping[Path, Place]) -> Explained:
+    del error
+    name = dotted(path)
+    yield BAD_FORM.at(_span(places[path]), f"`{name}` is an empty list", pointer=name, help="give at least one"), path
+
+
+def _key_form(error: ValidationError, path: Path, places: Mapping[Path, Place]) -> Explained:
+    key: Any = error.instance
+    place, leaf = places[(*path, key)], _leaf(path)
+    form = leaf.spec.key_pattern.meaning if leaf is not None and leaf.spec.key_pattern is not None else error.message
+    message = f"the name `{_clip(str(key))}` in `{dotted(path)}` is no file name"
+    span = place.key_span or place.node.span
+    yield BAD_FORM.at(span, message, pointer=dotted((*path, key)), help=f"use {form}"), (*path, key)
+
+
+_BY_KEYWORD: Mapping[str, Callable[[ValidationError, Path, Mapping[Path, Place]], Explained]] = {
+    "type": _type,
+    "enum": _enum,
+    "minimum": _range,
+    "exclusiveMinimum": _range,
+    "maximum": _range,
+    "exclusiveMaximum": _range,
+    "required": _required,
+    "pattern": lambda error, path, places: (
+        _key_form(error, path, places) if "propertyNames" in error.absolute_schema_path else _form(error, path, places)
+    ),
+    "minItems": _empty,
+}

@@ -1,0 +1,78 @@
+"""Freeze: a body becomes a plan on disk, with its id and everything that people want to know about it."""
+
+import datetime
+import hashlib
+import platform
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+
+from recipe_compiler import __version__
+from recipe_compiler.data.facts import Survey
+from recipe_compiler.settings import Origin, Resolved
+from recipe_compiler.source import Source
+from recipe_schema.files import write_atomically
+from recipe_schema.ledger import COLUMNS, FATES, ClipRow, to_columns
+from recipe_schema.plan import Body, Execution, Plan
+from recipe_schema.planfile import LEDGER_FILE, plan_id, write_plan
+
+
+_ARROW = {str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64()}
+
+
+def freeze(body: Body, execution: Execution, meta: dict[str, Any]) -> Plan:
+    """Give a body its id."""
+    return Plan(plan_id=plan_id(body), body=body, execution=execution, meta=meta)
+
+
+def meta(settings: Resolved, survey: Survey, sources: Sequence[Source], estimate: dict[str, Any]) -> dict[str, Any]:
+    """Collect what people want to know, and what is not hashed."""
+    return {
+        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "tool": {"name": "sana-recipes", "version": __version__},
+        "python": platform.python_version(),
+        "sources": [
+            {"name": source.name, "sha256": hashlib.sha256(source.text.encode()).hexdigest()} for source in sources
+        ],
+        "origins": {path: origin_record(setting.origin) for path, setting in settings.settings.items()},
+        "ignored": {
+            path: {"value": setting.value, "reason": setting.ignored}
+            for path, setting in settings.settings.items()
+            if setting.ignored is not None
+        },
+        "clips": fate_counts(survey.rows),
+        "estimate": estimate,
+    }
+
+
+def origin_record(origin: Origin) -> dict[str, Any]:
+    """Write an origin as JSON values."""
+    record: dict[str, Any] = {"kind": origin.kind}
+    if origin.span is not None:
+        record |= {"file": origin.span.source.name, "line": origin.span.line, "column": origin.span.column}
+    if origin.detail:
+        record["detail"] = origin.detail
+    return record
+
+
+def fate_counts(rows: Sequence[ClipRow]) -> dict[str, int]:
+    """Count the files of each fate; fates without any are left out."""
+    counts = Counter(row.fate for row in rows)
+    return {fate: counts[fate] for fate in FATES if counts[fate]}
+
+
+def write(plan: Plan, rows: Sequence[ClipRow], folder: Path) -> None:
+    """Write ledger and plan into a folder; the plan comes last, so that a plan always has its ledger."""
+    folder.mkdir(parents=True, exist_ok=True)
+    schema = pyarrow.schema([(name, _ARROW[kind]) for name, kind in COLUMNS])
+    table = pyarrow.Table.from_pydict(to_columns(rows), schema=schema)
+    with tempfile.TemporaryFile() as file:
+        pyarrow.parquet.write_table(table, file, compression="zstd")
+        file.seek(0)
+        write_atomically(folder / LEDGER_FILE, file.read())
+    write_plan(plan, folder)

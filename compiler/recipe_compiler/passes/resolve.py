@@ -1,0 +1,154 @@
+"""Resolve: every key of the language gets a value, and every value its origin."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from recipe_compiler.settings import Origin, OriginKind, Resolved, Setting, text_paths
+from recipe_compiler.source import Source, Span, start_of
+from recipe_compiler.syntax.tree import BadNode, ListNode, MapNode, Node, ScalarNode, to_plain, walk
+from recipe_schema.definition import Leaf, Section, Spec, Table, definition, generic
+from recipe_schema.family import FamilyFacts, load_family
+from recipe_schema.marks import Derived, Family, Required
+
+
+def resolve(tree: MapNode, bad: frozenset[tuple[str | int, ...]], main: Source, stem: str) -> Resolved:
+    """Fill in defaults and derived values.
+
+    Args:
+        tree: A validated tree.
+        bad: Paths about which something was said; they count as not given.
+        main: The recipe's own source.
+        stem: The recipe's file name without its ending, the default of ``name``.
+    """
+    family = load_family(_family_name(tree))
+    resolver = _Resolver(family=family, main=main, bad=set(text_paths(bad)))
+    resolver.section(definition(), tree, "")
+    resolver.derive(stem)
+    places = {
+        ".".join(str(part) for part in path): _place(place.node, place.key_span) for path, place in walk(tree) if path
+    }
+    return Resolved(
+        settings=resolver.settings, places=places, bad=frozenset(resolver.bad), family=family, start=start_of(main)
+    )
+
+
+def _family_name(tree: MapNode) -> str:
+    """Return the family that the recipe names, or the default one, so that the other checks go on."""
+    choices = next(leaf for leaf in definition().children["model"].children.values() if leaf.path == "model.family")  # type: ignore[union-attr]
+    assert isinstance(choices, Leaf)
+    entry = tree.entries.get("model")
+    named = to_plain(entry.node).get("family") if entry and isinstance(entry.node, MapNode) else None
+    return named if named in choices.spec.choices else str(choices.key.default)
+
+
+def _place(node: Node, key_span: Span | None) -> Span:
+    one_line = node.span.line == node.span.end_line and node.span.column != node.span.end_column
+    return node.span if key_span is None or (one_line and isinstance(node, ScalarNode)) else key_span
+
+
+@dataclass(slots=True)
+class _Resolver:
+    family: FamilyFacts
+    main: Source
+    bad: set[str]
+    settings: dict[str, Setting] = field(default_factory=dict)
+    _derived: list[Setting] = field(default_factory=list)
+
+    def section(self, section: Section, node: Node | None, path: str) -> None:
+        entries = node.entries if isinstance(node, MapNode) else {}
+        for name, child in section.children.items():
+            where = f"{path}.{name}" if path else name
+            below = entries[name].node if name in entries else None
+            if isinstance(child, Section):
+                self.section(child, below, where)
+            elif isinstance(child, Table):
+                items = below.items if isinstance(below, ListNode) else ()
+                for index, item in enumerate(items):
+                    if not isinstance(item, BadNode):
+                        self.section(child.item, item, f"{where}.{index}")
+            else:
+                self._leaf(child, below, where)
+
+    def _leaf(self, leaf: Leaf, node: Node | None, path: str) -> None:
+        if node is None or isinstance(node, BadNode) or path in self.bad:
+            self._default(leaf, path, node)
+            return
+        shadowed = tuple((_typed(to_plain(s), leaf.spec), self._origin(s)) for s in node.shadows)
+        self.settings[path] = Setting(
+            path=path,
+            leaf=leaf,
+            value=_typed(to_plain(node), leaf.spec),
+            origin=self._origin(node),
+            shadowed=shadowed,
+            ignored=self.family.ignored().get(generic(path)) if to_plain(node) is not None else None,
+        )
+
+    def _origin(self, node: Node) -> Origin:
+        kind: OriginKind = "recipe" if node.span.source is self.main else "fragment"
+        if node.span.source.name.startswith("--set"):
+            kind = "override"
+        if isinstance(node, ScalarNode) and node.template is not None:
+            return Origin(kind="template", span=node.span, detail=node.template)
+        return Origin(kind=kind, span=node.span)
+
+    def _default(self, leaf: Leaf, path: str, node: Node | None) -> None:
+        del node
+        default = leaf.key.default
+        if isinstance(default, Required):
+            self.bad.add(path)
+            self.settings[path] = Setting(path=path, leaf=leaf, value=None, origin=Origin(kind="default"))
+        elif isinstance(default, Family):
+            value, origin = self.family.default(default.name), Origin(kind="family", detail=self.family.name)
+            self.settings[path] = Setting(path=path, leaf=leaf, value=_typed(value, leaf.spec), origin=origin)
+        elif isinstance(default, Derived):
+            setting = Setting(path=path, leaf=leaf, value=None, origin=Origin(kind="derived", detail=default.formula))
+            self.settings[path] = setting
+            self._derived.append(setting)
+        else:
+            value = dict(default) if isinstance(default, Mapping) else default
+            self.settings[path] = Setting(path=path, leaf=leaf, value=value, origin=Origin(kind="default"))
+
+    def derive(self, stem: str) -> None:
+        """Compute what follows from other settings."""
+        for setting in self._derived:
+            value = _DERIVE[setting.leaf.path](self, setting.path, stem)
+            self.settings[setting.path] = Setting(
+                path=setting.path, leaf=setting.leaf, value=value, origin=setting.origin
+            )
+
+    def value(self, path: str) -> Any:
+        """Return the value of a setting that is resolved already."""
+        return self.settings[path].value
+
+
+def _typed(value: Any, spec: Spec) -> Any:
+    """Give a valid value the type that its key states: ``16`` becomes 16.0 where a number is meant."""
+    if spec.container == "list" and isinstance(value, list):
+        return [_typed(item, Spec(kind=spec.kind)) for item in value]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    if spec.kind == "number":
+        return float(value)
+    return int(value) if spec.kind == "integer" else value
+
+
+def _file_name(text: str) -> str:
+    name = "".join(c if c.isalnum() and c.isascii() or c in "._-" else "-" for c in text).strip(".-_")[:64]
+    return name or "recipe"
+
+
+def _validation_size(resolver: _Resolver) -> str:
+    sizes, usual = resolver.value("data.buckets"), resolver.family.default("resolution")
+    return str(usual if usual in sizes else sizes[0])
+
+
+_DERIVE: Mapping[str, Callable[[_Resolver, str, str], Any]] = {
+    "name": lambda _, __, stem: _file_name(stem),
+    "output_dir": lambda r, _, __: f"runs/{r.value('name')}",
+    "model.pretrained_vae_model_name_or_path": lambda r, _, __: r.value("model.pretrained_model_name_or_path"),
+    "data.datasets.*.video.min_frames": lambda r, path, _: r.value(path.rpartition(".")[0] + ".num_frames"),
+    "validation.resolution": lambda r, _, __: _validation_size(r),
+    "validation.framerate": lambda r, _, __: r.value("data.framerate"),
+}
+

@@ -1,0 +1,51 @@
+"""A clip has no caption.
+
+What it does: lists clips for which `caption_strategy` finds nothing, or a file that can't be read.
+
+Why it hurts: a clip without a caption teaches the model to ignore the prompt. With `on_missing_caption: skip` such
+clips are left out and listed; without it they are an error.
+
+Example:
+    data:
+      datasets:
+        - id: clips
+          instance_data_dir: uncaptioned
+
+Use instead:
+    data:
+      on_missing_caption: skip
+      datasets:
+        - id: clips
+          instance_data_dir: clips
+"""
+
+from collections.abc import Iterator
+
+from recipe_compiler.rules.rule import Facts, Finding, Rule
+from recipe_compiler.rules.wording import reasons
+
+
+def check(facts: Facts) -> Iterator[Finding]:
+    """List clips without a caption, one finding for each data set."""
+    assert facts.survey is not None
+    for table in facts.settings.tables("data.datasets"):
+        name = facts.settings[f"{table}.id"]
+        rows = [row for row in facts.survey.of(name) if row.fate == "missing-caption"]
+        if rows:
+            yield Finding(
+                at=f"{table}.caption_strategy" if facts.settings.given(f"{table}.caption_strategy") else table,
+                message=f"{len(rows)} of {len(facts.survey.of(name))} clips of data set `{name}` have no caption",
+                help=reasons(rows) + "; write captions, or set data.on_missing_caption: skip",
+                severity="warning" if facts.settings["data.on_missing_caption"] == "skip" else None,
+            )
+
+
+RULE = Rule(
+    code="R306",
+    name="caption-missing",
+    severity="error",
+    reads=("data.datasets", "data.on_missing_caption"),
+    check=check,
+    page=__doc__,
+    needs_survey=True,
+)

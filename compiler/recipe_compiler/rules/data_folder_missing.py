@@ -1,0 +1,48 @@
+"""The folder of a data set does not exist.
+
+What it does: looks for `instance_data_dir` of each data set that is not disabled.
+
+Why it hurts: there is nothing to train on. `recipe lint` warns, since a recipe may be checked where its data are
+not; `recipe plan` and `recipe run` refuse.
+
+Example:
+    data:
+      datasets:
+        - id: clips
+          instance_data_dir: no-such-folder
+
+Use instead:
+    data:
+      datasets:
+        - id: clips
+          instance_data_dir: clips
+"""
+
+from collections.abc import Iterator
+
+from recipe_compiler.rules.rule import Facts, Finding, Rule
+
+
+def check(facts: Facts) -> Iterator[Finding]:
+    """Find folders that are not there."""
+    assert facts.survey is not None
+    for table, folder in facts.survey.missing.items():
+        source = facts.settings[f"{table}.source"]
+        cure = "`recipe fetch RECIPE` gets it" if source else "check the path, or give a `source` for `recipe fetch`"
+        yield Finding(
+            at=f"{table}.instance_data_dir",
+            message=f"the folder `{folder}` does not exist",
+            help=f"{cure}; a relative path starts at the recipe",
+            severity="error" if facts.must_run else "warning",
+        )
+
+
+RULE = Rule(
+    code="R301",
+    name="data-folder-missing",
+    severity="warning",
+    reads=("data.datasets.*.instance_data_dir", "data.datasets.*.source"),
+    check=check,
+    page=__doc__,
+    needs_survey=True,
+)

@@ -1,0 +1,58 @@
+"""A data set is not larger than one batch of the VAE.
+
+What it does: compares the samples of each data set (clips, each counted `repeats` + 1 times) with
+`data.vae_batch_size`.
+
+Why it hurts: a data set has to be larger than the batch in which it is encoded. One clip alone, shown again and
+again, is learnt by heart within minutes; if that is what you want, say so with `repeats`.
+
+Example:
+    data:
+      vae_batch_size: 64
+
+Use instead:
+    data:
+      vae_batch_size: 2
+"""
+
+from collections.abc import Iterator
+
+from recipe_compiler.rules.rule import Facts, Finding, Rule
+
+
+BATCH = "data.vae_batch_size"
+
+
+def check(facts: Facts) -> Iterator[Finding]:
+    """Compare each data set with a batch of the VAE."""
+    assert facts.survey is not None
+    settings = facts.settings
+    size = settings[BATCH]
+    for table in settings.tables("data.datasets"):
+        name = settings[f"{table}.id"]
+        trained = [row for row in facts.survey.of(name) if row.fate == "trained"]
+        samples = len(trained) * (settings[f"{table}.repeats"] + 1)
+        if not trained or samples > size:
+            continue
+        buckets = ", ".join(f"`{bucket}`" for bucket in sorted({row.bucket for row in trained}))
+        yield Finding(
+            at=f"{table}.repeats" if settings.given(f"{table}.repeats") else table,
+            message=(
+                f"data set `{name}` has {samples} sample{'s' * (samples != 1)} "
+                f"({len(trained)} clip{'s' * (len(trained) != 1)} with repeats, bucket {buckets}) and needs more than "
+                f"`data.vae_batch_size`, that is at least {size + 1}"
+            ),
+            help=f"set `repeats: {size // len(trained)}`, add clips, or lower data.vae_batch_size",
+            also=((BATCH, "given here"),) if settings.given(BATCH) else (),
+        )
+
+
+RULE = Rule(
+    code="R304",
+    name="data-set-not-larger-than-vae-batch",
+    severity="error",
+    reads=("data.datasets", "data.buckets", "data.framerate", BATCH),
+    check=check,
+    page=__doc__,
+    needs_survey=True,
+)

@@ -1,0 +1,59 @@
+"""A data set holds no clip that can be trained.
+
+What it does: counts the clips of each data set that are left after everything that may leave one out.
+
+Why it hurts: a run without clips would end at once, after loading the model.
+
+Example:
+    data:
+      datasets:
+        - id: clips
+          instance_data_dir: clips
+          video:
+            num_frames: 4001
+
+Use instead:
+    data:
+      datasets:
+        - id: clips
+          instance_data_dir: clips
+          video:
+            num_frames: 9
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from recipe_compiler.rules.rule import Facts, Finding, Rule
+from recipe_compiler.rules.wording import reasons
+
+
+def check(facts: Facts) -> Iterator[Finding]:
+    """Find data sets of which nothing is trained."""
+    assert facts.survey is not None
+    for table in facts.settings.tables("data.datasets"):
+        if facts.settings[f"{table}.disabled"] or table in facts.survey.missing:
+            continue
+        name = facts.settings[f"{table}.id"]
+        rows = facts.survey.of(name)
+        if any(row.fate == "trained" for row in rows):
+            continue
+        if not rows:
+            message = f"data set `{name}` holds no video file"
+            advice = "clips end in .mp4, .mov, .mkv, .webm, .avi, .mpg and the like; subfolders are searched too"
+        else:
+            fates = ", ".join(f"{count} {fate}" for fate, count in sorted(Counter(row.fate for row in rows).items()))
+            message = f"none of the {len(rows)} clips of data set `{name}` can be trained ({fates})"
+            advice = reasons(rows)
+        yield Finding(at=f"{table}.instance_data_dir", message=message, help=advice)
+
+
+RULE = Rule(
+    code="R302",
+    name="no-clips",
+    severity="error",
+    reads=("data.datasets", "data.buckets", "data.framerate"),
+    check=check,
+    page=__doc__,
+    needs_survey=True,
+)

@@ -1,0 +1,68 @@
+"""What a rule is: a pure function from settings and facts to findings, with a page of its own."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from recipe_compiler.data.facts import Survey
+from recipe_compiler.diagnostics.diagnostic import Severity
+from recipe_compiler.settings import Resolved
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What rules may know.
+
+    Attributes:
+        settings: The resolved settings. A rule whose settings are wrong already stays silent.
+        survey: What is in the data sets; None if nobody looked.
+        must_run: The recipe is to be planned or run now, so that everything it needs has to be there.
+    """
+
+    settings: Resolved
+    survey: Survey | None
+    must_run: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What a rule found.
+
+    Attributes:
+        at: The setting that it is about, as in ``train.batch_size``.
+        message: What was found and what was expected.
+        help: What to do.
+        fix: The text that belongs in place of the setting's value, where that cures it.
+        severity: Where it differs from the rule's own.
+        also: Other settings that take part, each with what is to be seen there.
+    """
+
+    at: str
+    message: str
+    help: str = ""
+    fix: str | None = None
+    severity: Severity | None = None
+    also: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A rule.
+
+    Attributes:
+        code: Its stable code.
+        name: The smell that it finds; it reads after "allow".
+        severity: Of its findings.
+        reads: The settings that it rests on, by their paths in the definition. If one of them is wrong, the rule
+            is not asked.
+        check: The rule itself.
+        page: The text of ``recipe explain CODE``: the docstring of the rule's module.
+        needs_survey: It is asked only after a look at the data.
+    """
+
+    code: str
+    name: str
+    severity: Severity
+    reads: tuple[str, ...]
+    check: Callable[[Facts], Iterator[Finding]]
+    page: str
+    needs_survey: bool = False

@@ -1,0 +1,53 @@
+"""Validation clips have a size or length that is not trained.
+
+What it does: compares `validation.resolution` with `data.buckets`, and `validation.num_video_frames` with the
+data sets' `num_frames`.
+
+Why it hurts: the clips then show how well the model generalizes to another size, and not how training goes. In
+SimpleTuner, `resolution: 480` with `pixel_area` trains at 704x384, while its guide validates at 832x480.
+
+Example:
+    validation:
+      resolution: 256x128
+
+Use instead:
+    validation:
+      resolution: 64x48
+"""
+
+from collections.abc import Iterator
+
+from recipe_compiler.rules.rule import Facts, Finding, Rule
+
+
+SIZE, BUCKETS, FRAMES = "validation.resolution", "data.buckets", "validation.num_video_frames"
+SHOWN = 12
+
+
+def check(facts: Facts) -> Iterator[Finding]:
+    """Compare validation with training."""
+    settings = facts.settings
+    if settings.given(SIZE) and settings[SIZE] not in settings[BUCKETS]:
+        sizes = ", ".join(settings[BUCKETS][:SHOWN])
+        yield Finding(
+            at=SIZE,
+            message=f"validation draws {settings[SIZE]}, a size that is not trained",
+            help=f"trained are {sizes}",
+        )
+    trained = [settings[f"{t}.video.num_frames"] for t in settings.tables("data.datasets")]
+    if trained and settings[FRAMES] not in trained and settings.given(FRAMES):
+        yield Finding(
+            at=FRAMES,
+            message=f"validation draws {settings[FRAMES]} frames, a length that is not trained",
+            help="trained are " + ", ".join(str(n) for n in sorted(set(trained))) + " frames",
+        )
+
+
+RULE = Rule(
+    code="R601",
+    name="validation-untrained-size",
+    severity="warning",
+    reads=(SIZE, BUCKETS, FRAMES, "data.datasets"),
+    check=check,
+    page=__doc__,
+)

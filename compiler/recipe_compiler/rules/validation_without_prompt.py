@@ -1,0 +1,45 @@
+"""Validation is set up, and there is nothing to draw.
+
+What it does: finds keys of `validation` that are given without `prompt` or `prompt_library`.
+
+Why it hurts: nothing would be drawn, without a word.
+
+Example:
+    validation:
+      prompt: null
+      step_interval: 10
+
+Use instead:
+    validation:
+      prompt: a red ball rolls over a table
+      step_interval: 10
+"""
+
+from collections.abc import Iterator
+
+from recipe_compiler.rules.rule import Facts, Finding, Rule
+
+
+PROMPT, LIBRARY, INTERVAL = "validation.prompt", "validation.prompt_library", "validation.step_interval"
+
+
+def check(facts: Facts) -> Iterator[Finding]:
+    """Find validation without prompts."""
+    settings = facts.settings
+    prompts = bool((settings[PROMPT] or "").strip()) or bool(settings[LIBRARY])
+    if not prompts and settings.given(INTERVAL):
+        yield Finding(
+            at=INTERVAL,
+            message="validation has no prompt, so nothing is drawn",
+            help="add `validation.prompt`, or leave the section out",
+        )
+
+
+RULE = Rule(
+    code="R602",
+    name="validation-without-prompt",
+    severity="warning",
+    reads=(PROMPT, LIBRARY, INTERVAL),
+    check=check,
+    page=__doc__,
+)

@@ -1,0 +1,43 @@
+"""Warm-up lasts as long as training, or longer.
+
+What it does: compares `lr_schedule.warmup_steps` with `train.max_steps`.
+
+Why it hurts: the learning rate never reaches its peak. In SimpleTuner's cosine the key `lr_warmup_steps` means the
+period instead, and published configurations set it to all steps; here it is warm-up, whatever the curve.
+
+Example:
+    train:
+      max_steps: 10
+    lr_schedule:
+      name: cosine
+      warmup_steps: 10
+
+Use instead:
+    train:
+      max_steps: 10
+    lr_schedule:
+      name: cosine
+      warmup_steps: 2
+"""
+
+from collections.abc import Iterator
+
+from recipe_compiler.rules.rule import Facts, Finding, Rule
+
+
+WARMUP, STEPS = "lr_schedule.warmup_steps", "train.max_steps"
+
+
+def check(facts: Facts) -> Iterator[Finding]:
+    """Compare warm-up and training."""
+    warmup, steps = facts.settings[WARMUP], facts.settings[STEPS]
+    if steps is not None and warmup >= steps:
+        yield Finding(
+            at=WARMUP,
+            message=f"warm-up takes {warmup} steps and training only {steps}",
+            help="a cosine spans all of training by itself: leave warmup_steps out, or take about a twentieth of max_steps",
+            also=((STEPS, "all of training"),),
+        )
+
+
+RULE = Rule(code="R402", name="warmup-too-long", severity="error", reads=(WARMUP, STEPS), check=check, page=__doc__)

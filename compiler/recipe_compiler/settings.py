@@ -1,0 +1,109 @@
+"""Resolved settings: each value with where it came from and what it replaced."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from recipe_compiler.source import Span
+from recipe_compiler.syntax.tree import Path
+from recipe_schema.definition import Leaf
+from recipe_schema.family import FamilyFacts
+
+
+OriginKind = Literal["recipe", "fragment", "override", "template", "default", "family", "derived"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a value came from.
+
+    Attributes:
+        kind: The recipe itself, a fragment or overlay, ``--set``, a template, the language's default, the model
+            family's, or other settings.
+        span: Where it is written; None for defaults and derived values.
+        detail: The template, the formula, or the family's name.
+    """
+
+    kind: OriginKind
+    span: Span | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One resolved setting.
+
+    Attributes:
+        path: Its path, as in ``data.datasets.0.id``.
+        leaf: What the language says of it.
+        value: Its value.
+        origin: Where the value came from.
+        shadowed: What it replaced, nearest first.
+        ignored: Why it is never applied; None if it is.
+    """
+
+    path: str
+    leaf: Leaf
+    value: Any
+    origin: Origin
+    shadowed: tuple[tuple[Any, Origin], ...] = ()
+    ignored: str | None = None
+
+    @property
+    def given(self) -> bool:
+        """Somebody wrote it, or something that it was computed from."""
+        return self.origin.span is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """All settings of a recipe.
+
+    Attributes:
+        settings: Every setting by its path, in the order of the definition.
+        places: Where each key and section stands, for those that the recipe has.
+        bad: Paths whose value is wrong or missing; something was said about each.
+        family: The model family.
+        start: The start of the recipe, for findings about what is not there.
+    """
+
+    settings: Mapping[str, Setting]
+    places: Mapping[str, Span]
+    bad: frozenset[str]
+    family: FamilyFacts
+    start: Span
+
+    def __getitem__(self, path: str) -> Any:
+        """Return the value of a setting."""
+        return self.settings[path].value
+
+    def given(self, path: str) -> bool:
+        """Say whether somebody wrote this setting."""
+        return self.settings[path].given
+
+    def fine(self, *paths: str) -> bool:
+        """Say whether nothing is wrong with these settings, or with what holds them."""
+        return not any(path == bad or path.startswith(bad + ".") or bad.startswith(path + ".") for path in paths for bad in self.bad)
+
+    def tables(self, path: str) -> tuple[str, ...]:
+        """Return the paths of the elements of a table: ``data.datasets`` → ``("data.datasets.0", …)``."""
+        prefix = path + "."
+        indices = {p[len(prefix) :].split(".")[0] for p in self.settings if p.startswith(prefix)}
+        return tuple(f"{prefix}{index}" for index in sorted(indices, key=int))
+
+    def span(self, path: str) -> Span:
+        """Return the place of a setting, or of the nearest section that holds it."""
+        while path:
+            if path in self.places:
+                return self.places[path]
+            path = path.rpartition(".")[0]
+        return self.start
+
+    def values(self) -> dict[str, Any]:
+        """Return all values by path."""
+        return {path: setting.value for path, setting in self.settings.items()}
+
+
+def text_paths(paths: frozenset[Path]) -> frozenset[str]:
+    """Write tree paths as people do."""
+    return frozenset(".".join(str(part) for part in path) for path in paths)

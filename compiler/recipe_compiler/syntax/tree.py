@@ -1,0 +1,104 @@
+"""The tree of a recipe: YAML values that remember where they stand and what they replaced."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from recipe_compiler.source import Span
+
+
+Scalar = None | bool | int | float | str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScalarNode:
+    """A single value.
+
+    Attributes:
+        value: The value, by the core rules of YAML 1.2.
+        raw: The text as written, without quotes.
+        plain: It was written without quotes.
+        span: Where.
+        template: The template that it was computed from, if any.
+        shadows: What it replaced, nearest first.
+    """
+
+    value: Scalar
+    raw: str
+    plain: bool
+    span: Span
+    template: str | None = None
+    shadows: "tuple[Node, ...]" = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListNode:
+    """A sequence."""
+
+    items: "tuple[Node, ...]"
+    span: Span
+    shadows: "tuple[Node, ...]" = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A key of a mapping, with its value."""
+
+    key_span: Span
+    node: "Node"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapNode:
+    """A mapping."""
+
+    entries: Mapping[str, Entry]
+    span: Span
+    shadows: "tuple[Node, ...]" = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadNode:
+    """A value about which something was said already; the passes after that leave it alone."""
+
+    span: Span
+    shadows: "tuple[Node, ...]" = ()
+
+
+Node = ScalarNode | ListNode | MapNode | BadNode
+
+Path = tuple[str | int, ...]
+"""Where a node stands in the tree, as in ``("data", "datasets", 0, "id")``."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Place:
+    """Where a value of the plain form stands: the node, and its key if it has one."""
+
+    node: Node
+    key_span: Span | None
+
+
+def dotted(path: Path) -> str:
+    """Write a path as people do: ``data.datasets.0.id``."""
+    return ".".join(str(part) for part in path)
+
+
+def walk(node: Node, path: Path = (), key_span: Span | None = None) -> Iterator[tuple[Path, Place]]:
+    """Yield every node below ``node``, itself included, with its path."""
+    yield path, Place(node=node, key_span=key_span)
+    if isinstance(node, MapNode):
+        for name, entry in node.entries.items():
+            yield from walk(entry.node, (*path, name), entry.key_span)
+    elif isinstance(node, ListNode):
+        for index, item in enumerate(node.items):
+            yield from walk(item, (*path, index))
+
+
+def to_plain(node: Node) -> Any:
+    """Return the plain dictionaries, lists and scalars of a tree; bad values are left out."""
+    if isinstance(node, MapNode):
+        return {k: to_plain(e.node) for k, e in node.entries.items() if not isinstance(e.node, BadNode)}
+    if isinstance(node, ListNode):
+        return [to_plain(item) for item in node.items if not isinstance(item, BadNode)]
+    return node.value if isinstance(node, ScalarNode) else None

@@ -1,0 +1,92 @@
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+from fakes_clips import make_project
+
+from recipe_compiler.diagnostics.codes import CODES
+from recipe_compiler.pipeline import Options, compile_recipe
+from recipe_compiler.rules import RULES
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    return make_project(tmp_path_factory.mktemp("project"))
+
+
+def block(page: str, title: str) -> str:
+    match = re.search(rf"^{title}:\n((?:    .*\n|\n)+)", page, flags=re.MULTILINE)
+    assert match is not None, f"the page has no `{title}:`"
+    return textwrap.dedent(match.group(1))
+
+
+def codes(project: Path, overlay: str) -> list[str]:
+    file = project.parent / "overlay.yaml"
+    file.write_text(overlay, encoding="utf-8")
+    return [d.code for d in compile_recipe(project, Options(overlays=[file])).found]
+
+
+def test_the_recipe_that_the_examples_build_on_is_clean(project):
+    assert compile_recipe(project, Options(must_run=True)).found == ()
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_the_example_of_a_rule_fires_it_and_its_cure_is_clean(rule, project):
+    assert rule.code in codes(project, block(rule.page, "Example"))
+    assert rule.code not in codes(project, block(rule.page, "Use instead"))
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_the_page_of_a_rule_says_what_it_does_and_why(rule):
+    assert "What it does: " in rule.page
+    assert "Why it hurts: " in rule.page
+
+
+def test_codes_and_names_are_used_once():
+    codes = [rule.code for rule in RULES] + list(CODES)
+    names = [rule.name for rule in RULES] + [code.name for code in CODES.values()]
+
+    assert len(set(codes)) == len(codes)
+    assert len(set(names)) == len(names)
+
+
+def finding(project: Path, *overrides: str, code: str):
+    compiled = compile_recipe(project, Options(overrides=overrides, must_run=True))
+    (match,) = [d for d in compiled.found if d.code == code]
+    return match
+
+
+def test_a_small_bucket_is_named_with_counts_and_the_smallest_repeats_that_fill_a_step(project):
+    batch = ("train.batch_size=3", "train.gradient_accumulation_steps=3")
+    match = finding(project, *batch, code="R303")
+
+    assert "bucket `96x64@9` has 4 samples (4 clips with repeats) and a step needs 9" in match.message
+    assert "`repeats: 2`" in match.help
+    repeated = 'data.datasets=[{id: clips, instance_data_dir: clips, repeats: %d, video: {num_frames: 9}}]'
+    assert "R303" in [d.code for d in compile_recipe(project, Options(overrides=(*batch, repeated % 1))).found]
+    assert compile_recipe(project, Options(overrides=(*batch, repeated % 2))).found == ()
+
+
+def test_a_data_set_not_larger_than_the_vae_batch_is_named_with_the_smallest_cure(project):
+    match = finding(project, "data.vae_batch_size=4", code="R304")
+
+    assert "4 samples (4 clips with repeats, bucket `96x64@9`)" in match.message
+    assert "`repeats: 1`" in match.help
+    assert compile_recipe(project, Options(overrides=["data.vae_batch_size=3"])).found == ()
+
+
+def test_a_missing_folder_warns_at_lint_and_refuses_a_plan(project):
+    overrides = ["data.datasets=[{id: x, instance_data_dir: nowhere, source: 'builtin:sample-clips'}]"]
+
+    (at_lint,) = [d for d in compile_recipe(project, Options(overrides=overrides)).found if d.code == "R301"]
+    (at_run,) = [d for d in compile_recipe(project, Options(overrides=overrides, must_run=True)).found if d.code == "R301"]
+
+    assert (at_lint.severity, at_run.severity) == ("warning", "error")
+    assert "recipe fetch" in at_lint.help
+
+
+def test_a_rule_whose_setting_is_wrong_already_stays_silent(project):
+    compiled = compile_recipe(project, Options(overrides=["train.max_steps=ten", "lr_schedule.warmup_steps=400"]))
+
+    assert [d.code for d in compiled.found] == ["R102"]

@@ -1,0 +1,63 @@
+"""Small real video files, drawn and encoded in a moment."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+
+
+def make_clip(path: Path, *, frames: int = 84, size: tuple[int, int] = (96, 64), fps: int = 16, caption: str = "") -> Path:
+    """Write a clip of a bar that moves to the right; with a caption, write that beside it."""
+    width, height = size
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=fps)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.options = {"preset": "ultrafast"}
+        for index in range(frames):
+            image = np.full((height, width, 3), 40, np.uint8)
+            image[:, (index * 3) % width : (index * 3) % width + 8] = 220
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    if caption:
+        path.with_suffix(".txt").write_text(caption, encoding="utf-8")
+    return path
+
+
+def make_project(root: Path) -> Path:
+    """Make folders of clips of every kind, and a recipe that is in order. Returns the recipe."""
+    for index in range(4):
+        make_clip(root / "clips" / f"c{index}.mp4", frames=84 + index, caption=f"a bar, number {index}")
+    make_clip(root / "mixed" / "long.mp4", caption="a long bar")
+    make_clip(root / "mixed" / "longer.mp4", frames=90, caption="a longer bar")
+    make_clip(root / "mixed" / "short.mp4", frames=6, caption="a short bar")
+    make_clip(root / "uncaptioned" / "a.mp4")
+    make_clip(root / "uncaptioned" / "b.mp4", caption="this one has a caption")
+    for name in ("a", "b"):
+        make_clip(root / "broken" / f"{name}.mp4", caption="a bar")
+    (root / "broken" / "cut.mp4").write_bytes((root / "broken" / "a.mp4").read_bytes()[:300])
+    (root / "broken" / "empty.mp4").write_bytes(b"")
+    recipe = root / "recipe.yaml"
+    recipe.write_text(RECIPE, encoding="utf-8")
+    return recipe
+
+
+RECIPE = """\
+recipe: 1
+name: small
+model:
+  pretrained_model_name_or_path: tiny
+  random_weights: tiny
+data:
+  buckets: [96x64, 64x48]
+  datasets:
+    - id: clips
+      instance_data_dir: clips
+      video:
+        num_frames: 9
+train:
+  max_steps: 10
+validation:
+  num_video_frames: 9
+  prompt: a bar moves
+"""

@@ -1,0 +1,73 @@
+import json
+import pathlib
+
+import pytest
+
+from recipe_schema.decode import DecodeError, decode_settings
+from recipe_schema.definition import Spec, definition, leaves
+from recipe_schema.family import load_family
+from recipe_schema.jsonschema import recipe_schema
+from recipe_schema.marks import Family
+
+
+FAMILY = load_family("sana-video-480p")
+
+
+def test_every_key_says_what_it_is_for():
+    for leaf in leaves():
+        assert leaf.key.doc.endswith((".", ".)")), leaf.path
+
+
+def test_every_key_is_read_by_a_stage_or_ignored_by_the_family():
+    for leaf in leaves():
+        assert leaf.key.reads or leaf.path in FAMILY.ignored(), leaf.path
+
+
+def test_every_family_default_exists_and_every_ignored_setting_too():
+    paths = {leaf.path for leaf in leaves()}
+
+    assert set(FAMILY.ignored()) <= paths
+    for leaf in leaves():
+        if isinstance(leaf.key.default, Family):
+            FAMILY.default(leaf.key.default.name)
+
+
+def test_plain_defaults_have_the_type_of_their_key():
+    kinds = {"boolean": bool, "integer": int, "number": float, "string": str}
+    for leaf in leaves():
+        if isinstance(leaf.key.default, bool | int | float | str):
+            assert type(leaf.key.default) is kinds[leaf.spec.kind], leaf.path
+
+
+def test_the_json_schema_in_the_repository_is_fresh():
+    file = pathlib.Path(__file__).parents[2] / "schema" / "recipe.schema.json"
+
+    assert json.loads(file.read_text(encoding="utf-8")) == recipe_schema(), "run `make schema`"
+
+
+def test_the_json_schema_is_valid_and_closed():
+    import jsonschema
+
+    schema = recipe_schema()
+
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert schema["additionalProperties"] is False
+    assert all(s["additionalProperties"] is False for s in schema["properties"].values() if "properties" in s)
+
+
+def test_settings_that_miss_a_key_or_hold_one_too_many_are_refused():
+    with pytest.raises(DecodeError, match="missing setting `name`"):
+        decode_settings({})
+    with pytest.raises(DecodeError, match="missing setting"):
+        decode_settings({"name": "x", "description": "", "output_dir": "runs/x"})
+
+
+def test_types_are_said_in_words():
+    assert Spec(kind="integer", ge=1, nullable=True).words() == "a whole number, at least 1, or null"
+    assert Spec(kind="string", choices=("a", "b")).words() == "one of a, b"
+
+
+def test_sections_have_a_line_of_description():
+    for section in definition().children.values():
+        if hasattr(section, "doc"):
+            assert section.doc

@@ -1,0 +1,82 @@
+import json
+
+import pytest
+
+from recipe_schema.plan import PLAN_VERSION, Body, Bucket, Execution, Plan, PlanStage, Prompt, Schedule
+from recipe_schema.planfile import PLAN_FILE, PlanError, plan_id, read_plan, write_plan
+
+
+def a_plan() -> Plan:
+    body = Body(
+        settings={"train.seed": 42, "optimizer.learning_rate": 5e-5},
+        facts={"null_caption": ""},
+        buckets=(Bucket(width=832, height=480, frames=81, clips=3, samples=6),),
+        schedule=Schedule(max_steps=10, samples_per_step=2, samples_per_epoch=6),
+        ledger_digest="sha256:0",
+        stages=(PlanStage(id="train", needs=("encode-text",), reads={"train.seed": 42}, inputs={}, key="sha256:1"),),
+    )
+    execution = Execution(
+        settings={"name": "x"}, root="/somewhere", prompts=(Prompt(nickname="main", text="a"),), negative_prompt=""
+    )
+    return Plan(plan_id=plan_id(body), body=body, execution=execution, meta={"created": "today"})
+
+
+def test_a_plan_comes_back_as_it_was_written(tmp_path):
+    write_plan(a_plan(), tmp_path)
+
+    assert read_plan(tmp_path) == a_plan()
+
+
+def test_the_id_leaves_out_what_may_vary():
+    plan = a_plan()
+
+    assert plan_id(plan.body) == plan.plan_id
+    assert plan.body.buckets[0].name == "832x480@81"
+
+
+def leaf_paths(value, path=()):
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield from leaf_paths(part, (*path, key))
+    elif isinstance(value, list):
+        for index, part in enumerate(value):
+            yield from leaf_paths(part, (*path, index))
+    else:
+        yield path
+
+
+def test_any_edit_by_hand_is_noticed(tmp_path):
+    write_plan(a_plan(), tmp_path)
+    text = (tmp_path / PLAN_FILE).read_text(encoding="utf-8")
+    for path in leaf_paths(json.loads(text)):
+        document = json.loads(text)
+        part = document
+        for key in path[:-1]:
+            part = part[key]
+        part[path[-1]] = "edited"
+        (tmp_path / PLAN_FILE).write_text(json.dumps(document), encoding="utf-8")
+        with pytest.raises(PlanError):
+            read_plan(tmp_path)
+
+
+def test_another_version_is_refused_by_name(tmp_path):
+    write_plan(a_plan(), tmp_path)
+    document = json.loads((tmp_path / PLAN_FILE).read_text(encoding="utf-8"))
+    document["plan_version"] = PLAN_VERSION + 1
+    (tmp_path / PLAN_FILE).write_text(json.dumps(document), encoding="utf-8")
+
+    with pytest.raises(PlanError, match=f"version {PLAN_VERSION + 1}"):
+        read_plan(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", "null", '{"plan_version":1}'])
+def test_what_is_no_plan_is_refused_in_one_sentence(tmp_path, content):
+    (tmp_path / PLAN_FILE).write_text(content, encoding="utf-8")
+
+    with pytest.raises(PlanError, match="plan"):
+        read_plan(tmp_path)
+
+
+def test_a_missing_plan_is_refused(tmp_path):
+    with pytest.raises(PlanError, match="does not exist"):
+        read_plan(tmp_path)
