@@ -83,7 +83,11 @@ class Resolved:
 
     def fine(self, *paths: str) -> bool:
         """Say whether nothing is wrong with these settings, or with what holds them."""
-        return not any(path == bad or path.startswith(bad + ".") or bad.startswith(path + ".") for path in paths for bad in self.bad)
+        return not any(
+            path == bad or path.startswith(bad + ".") or bad.startswith(path + ".")
+            for path in paths
+            for bad in self.bad
+        )
 
     def tables(self, path: str) -> tuple[str, ...]:
         """Return the paths of the elements of a table: ``data.datasets`` → ``("data.datasets.0", …)``."""

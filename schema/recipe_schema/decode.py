@@ -20,7 +20,7 @@ def decode_settings(flat: Mapping[str, Any]) -> Settings:
     rest = dict(flat)
     settings: Settings = _decode(Settings, "", rest)
     if rest:
-        raise DecodeError(f"unknown setting `{sorted(rest)[0]}`")
+        raise DecodeError(f"unknown setting `{min(rest)}`")
     return settings
 
 

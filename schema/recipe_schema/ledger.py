@@ -92,9 +92,21 @@ COLUMNS: tuple[tuple[str, type], ...] = tuple((f.name, str if f.name == "fate" e
 """Every column with its Python type: str, int (64 bit) or float (64 bit)."""
 
 _SHAPES_RESULT = (
-    "dataset path sha256 bucket_width bucket_height bucket_frames framerate start_seconds resize_width "
-    "resize_height crop_left crop_top text repeats"
-).split()
+    "dataset",
+    "path",
+    "sha256",
+    "bucket_width",
+    "bucket_height",
+    "bucket_frames",
+    "framerate",
+    "start_seconds",
+    "resize_width",
+    "resize_height",
+    "crop_left",
+    "crop_top",
+    "text",
+    "repeats",
+)
 
 
 def ledger_digest(rows: Iterable[ClipRow]) -> str:

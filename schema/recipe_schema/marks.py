@@ -96,7 +96,7 @@ class Key:
 
 
 def key(default: Any, doc: str, **marks: Any) -> Any:
-    """Declare a key of a section: ``name: type = key(default, doc, …)``.
+    """Declare one key of a section: its default, what it is for, and its marks.
 
     The dataclass field itself gets no default, so that settings read back from a plan must be complete.
     """

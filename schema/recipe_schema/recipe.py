@@ -130,10 +130,13 @@ class Dataset:
         impact="runtime",
         reads=("survey", "encode-video"),
     )
-    source: Annotated[
-        str,
-        Pattern(r"^(hf:[^/\s]+/[^/\s]+|builtin:sample-clips)$", "hf:OWNER/NAME or builtin:sample-clips"),
-    ] | None = key(
+    source: (
+        Annotated[
+            str,
+            Pattern(r"^(hf:[^/\s]+/[^/\s]+|builtin:sample-clips)$", "hf:OWNER/NAME or builtin:sample-clips"),
+        ]
+        | None
+    ) = key(
         None,
         "Where `recipe fetch` gets the folder from: `hf:OWNER/NAME`, a data set on the Hugging Face hub, or "
         "`builtin:sample-clips`, a handful of freely licensed clips.",
@@ -329,8 +332,7 @@ class LrSchedule:
     )
     warmup_steps: Annotated[int, Ge(0)] = key(
         0,
-        "Steps in which the rate climbs from 0 to its peak. (In SimpleTuner's cosine this key is the period "
-        "instead.)",
+        "Steps in which the rate climbs from 0 to its peak. (In SimpleTuner's cosine this key is the period instead.)",
         unit="steps",
         reads=("train",),
         aka="lr_warmup_steps",
@@ -345,7 +347,10 @@ class Ema:
     """An average of the weights over time, kept in fp32."""
 
     enabled: bool = key(
-        False, "Keep the average. It is exported in place of the last weights.", reads=("train", "export"), aka="use_ema"
+        False,
+        "Keep the average. It is exported in place of the last weights.",
+        reads=("train", "export"),
+        aka="use_ema",
     )
     decay: Annotated[float, Gt(0), Lt(1)] = key(
         0.999, "Share of the average that one optimizer step keeps.", reads=("train",), aka="ema_decay"
@@ -495,7 +500,11 @@ class Settings:
     """All settings of one recipe: the sections in the order in which people read them."""
 
     name: Name = key(
-        Derived("the recipe's file name"), "Name of the recipe.", impact="cosmetic", reads=("train",), aka="tracker_run_name"
+        Derived("the recipe's file name"),
+        "Name of the recipe.",
+        impact="cosmetic",
+        reads=("train",),
+        aka="tracker_run_name",
     )
     description: str = key("", "What it is for, in a sentence.", impact="cosmetic", reads=("train",))
     output_dir: str = key(

@@ -5,8 +5,8 @@ import subprocess
 import sys
 
 import pytest
-from fakes_clips import make_project
 
+from fakes_clips import make_project
 from recipe_compiler.passes.compose import builtin_folder
 from recipe_compiler.passes.estimate import forward_flop, memory_parts, transformer_parameters
 from recipe_compiler.passes.freeze import write

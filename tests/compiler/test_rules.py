@@ -3,8 +3,8 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from fakes_clips import make_project
 
+from fakes_clips import make_project
 from recipe_compiler.diagnostics.codes import CODES
 from recipe_compiler.pipeline import Options, compile_recipe
 from recipe_compiler.rules import RULES
@@ -63,7 +63,7 @@ def test_a_small_bucket_is_named_with_counts_and_the_smallest_repeats_that_fill_
 
     assert "bucket `96x64@9` has 4 samples (4 clips with repeats) and a step needs 9" in match.message
     assert "`repeats: 2`" in match.help
-    repeated = 'data.datasets=[{id: clips, instance_data_dir: clips, repeats: %d, video: {num_frames: 9}}]'
+    repeated = "data.datasets=[{id: clips, instance_data_dir: clips, repeats: %d, video: {num_frames: 9}}]"
     assert "R303" in [d.code for d in compile_recipe(project, Options(overrides=(*batch, repeated % 1))).found]
     assert compile_recipe(project, Options(overrides=(*batch, repeated % 2))).found == ()
 
@@ -80,7 +80,9 @@ def test_a_missing_folder_warns_at_lint_and_refuses_a_plan(project):
     overrides = ["data.datasets=[{id: x, instance_data_dir: nowhere, source: 'builtin:sample-clips'}]"]
 
     (at_lint,) = [d for d in compile_recipe(project, Options(overrides=overrides)).found if d.code == "R301"]
-    (at_run,) = [d for d in compile_recipe(project, Options(overrides=overrides, must_run=True)).found if d.code == "R301"]
+    (at_run,) = [
+        d for d in compile_recipe(project, Options(overrides=overrides, must_run=True)).found if d.code == "R301"
+    ]
 
     assert (at_lint.severity, at_run.severity) == ("warning", "error")
     assert "recipe fetch" in at_lint.help

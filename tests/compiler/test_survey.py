@@ -1,9 +1,9 @@
 import time
 
 import pytest
-from fakes_clips import make_clip, make_project
 from hypothesis import given, settings, strategies as st
 
+from fakes_clips import make_clip, make_project
 from recipe_compiler.data.geometry import fit, frames_at, parse_size
 from recipe_compiler.data.index import ProbeIndex
 from recipe_compiler.data.probe import probe
@@ -109,7 +109,9 @@ def test_a_resized_frame_covers_its_bucket_and_the_crop_lies_inside(width, heigh
     assert place.resize_width == place.width or place.resize_height == place.height
 
 
-@pytest.mark.parametrize(("frames", "fps", "count"), [(81, 16, 81), (132, 25, 85), (30, 30, 16), (1, 25, 1), (48, 24, 32)])
+@pytest.mark.parametrize(
+    ("frames", "fps", "count"), [(81, 16, 81), (132, 25, 85), (30, 30, 16), (1, 25, 1), (48, 24, 32)]
+)
 def test_frames_at_another_rate_are_those_on_the_screen(frames, fps, count):
     assert frames_at(frames / fps, 16) == count
 

@@ -91,4 +91,7 @@ def test_a_recipe_without_templates_does_not_load_jinja():
         "sys.exit('jinja2' in sys.modules)"
     )
 
-    assert subprocess.run([sys.executable, "-c", code], check=False, env={"PYTHONPATH": ":".join(sys.path)}).returncode == 0
+    assert (
+        subprocess.run([sys.executable, "-c", code], check=False, env={"PYTHONPATH": ":".join(sys.path)}).returncode
+        == 0
+    )

@@ -89,7 +89,9 @@ def test_one_mistake_gives_one_finding_with_advice(text, code, words):
     assert words in finding.help
 
 
-@pytest.mark.parametrize(("text", "missing"), [("data:\n  datasets:\n    - {id: a, instance_data_dir: c}\n", ["recipe"])])
+@pytest.mark.parametrize(
+    ("text", "missing"), [("data:\n  datasets:\n    - {id: a, instance_data_dir: c}\n", ["recipe"])]
+)
 def test_a_key_without_default_is_missed(text, missing):
     assert [(d.code, d.pointer) for d in found(text)] == [("R105", name) for name in missing]
 

@@ -14,6 +14,7 @@ from recipe_compiler.settings import Origin, Resolved, Setting
 from recipe_compiler.suggest import near
 from recipe_schema.exits import Exit
 from recipe_schema.ledger import ClipRow
+from recipe_schema.plan import Schedule
 
 
 _VALUE_WIDTH = 56
@@ -40,7 +41,9 @@ def origin_text(origin: Origin) -> str:
 
 def value_text(setting: Setting) -> str:
     """Write a value, with its unit."""
-    return _plain(setting.value) + (f" {setting.leaf.key.unit}" if setting.leaf.key.unit and setting.value is not None else "")
+    return _plain(setting.value) + (
+        f" {setting.leaf.key.unit}" if setting.leaf.key.unit and setting.value is not None else ""
+    )
 
 
 def _plain(value: Any) -> str:
@@ -103,12 +106,15 @@ def _figures(compiled: Compiled) -> list[str]:
     lines += [
         f"  batch      {schedule.samples_per_step} samples a step",
         f"  epoch      {schedule.samples_per_epoch} samples, {schedule.samples_per_epoch / schedule.samples_per_step:g} steps",
-        f"  training   {schedule.max_steps:,} steps, "
-        f"{schedule.max_steps * schedule.samples_per_step / schedule.samples_per_epoch:.3g} epochs",
+        f"  training   {schedule.max_steps:,} steps, {_epochs(schedule):.3g} epochs",
         *(f"  {line}" for line in cost_text(plan.meta["estimate"])),
         f"  plan       {plan.plan_id}",
     ]
     return lines
+
+
+def _epochs(schedule: Schedule) -> float:
+    return schedule.max_steps * schedule.samples_per_step / schedule.samples_per_epoch
 
 
 def one_key(setting: Setting) -> str:
@@ -179,7 +185,10 @@ def clip(compiled: Compiled, name: str, output: str) -> int:
     if survey is None:
         print("error: the data sets were not looked at", file=sys.stderr)
         return Exit.FINDINGS
-    folders = {settings[f"{t}.id"]: compiled.root / settings[f"{t}.instance_data_dir"] for t in settings.tables("data.datasets")}
+    folders = {
+        settings[f"{t}.id"]: compiled.root / settings[f"{t}.instance_data_dir"]
+        for t in settings.tables("data.datasets")
+    }
     wanted = Path(name).absolute()
     rows = [r for r in survey.rows if name in (r.path, r.clip_id) or (folders[r.dataset] / r.path).absolute() == wanted]
     if not rows:
@@ -196,13 +205,24 @@ def clip(compiled: Compiled, name: str, output: str) -> int:
 def _clip_text(row: ClipRow) -> str:
     rows = [("fate", row.fate + (f": {row.reason}" if row.reason else ""))]
     if row.codec:
-        rows.append(("file", f"{row.width}x{row.height}, {row.frames} frames at {row.fps:.4g} fps ({row.seconds:.2f} s), {row.codec}"))
+        rows.append(
+            (
+                "file",
+                f"{row.width}x{row.height}, {row.frames} frames at {row.fps:.4g} fps ({row.seconds:.2f} s), {row.codec}",
+            )
+        )
     if row.bucket_width:
-        window = f"{row.bucket_frames} of {row.frames_at_rate} frames at {row.framerate:g} fps, from {row.start_seconds:g} s"
+        window = (
+            f"{row.bucket_frames} of {row.frames_at_rate} frames at {row.framerate:g} fps, from {row.start_seconds:g} s"
+        )
         scale = f"resized to {row.resize_width}x{row.resize_height}, cropped at {row.crop_left},{row.crop_top}"
         rows += [("bucket", f"{row.bucket}: {scale}"), ("window", window)]
     if row.text:
-        rows += [("caption", row.caption), ("encoded", row.text), ("repeats", f"{row.repeats}: seen {row.repeats + 1} times an epoch")]
+        rows += [
+            ("caption", row.caption),
+            ("encoded", row.text),
+            ("repeats", f"{row.repeats}: seen {row.repeats + 1} times an epoch"),
+        ]
     if row.sha256:
         rows.append(("sha256", row.sha256))
     return f"{row.clip_id}\n" + "\n".join(f"  {name:<9}{text}" for name, text in rows)

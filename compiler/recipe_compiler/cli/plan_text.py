@@ -10,6 +10,7 @@ def plan_text(plan: Plan) -> str:
     """Say what a plan will do and cost."""
     schedule, cost = plan.body.schedule, plan.meta["estimate"]
     samples = schedule.max_steps * schedule.samples_per_step
+    epochs = samples / schedule.samples_per_epoch
     lines = [
         f"{plan.name}  {plan.plan_id[:19]}",
         "",
@@ -19,8 +20,7 @@ def plan_text(plan: Plan) -> str:
             f"{b.samples / schedule.samples_per_step:g} steps"
             for b in plan.body.buckets
         ),
-        f"  training   {schedule.max_steps:,} steps of {schedule.samples_per_step} = {samples:,} samples, "
-        f"{samples / schedule.samples_per_epoch:.3g} epochs",
+        f"  training   {schedule.max_steps:,} steps of {schedule.samples_per_step} = {samples:,} samples, {epochs:.3g} epochs",
         f"  stages     {' → '.join(['preflight', *(stage.id for stage in plan.body.stages)])}",
         *(f"  {line}" for line in cost_text(cost)),
     ]
@@ -41,11 +41,11 @@ def cost_text(cost: Mapping[str, Any]) -> list[str]:
     compute = f"{flop(cost['train_pflop'])} to train"
     if cost["encode_pflop"]:
         compute += f", {flop(cost['encode_pflop'])} to encode"
+    kept = {what: size(cost[f"{what}_gb"]) for what in ("latents", "checkpoints", "export")}
     return [
         f"memory     about {size(cost['memory_gb'])} in bucket {cost['largest_bucket']} ({parts})",
         f"compute    {compute}; a step is {flop(cost['step_tflop'] / 1000)}",
-        f"disk       latents {size(cost['latents_gb'])}, checkpoints {size(cost['checkpoints_gb'])}, "
-        f"export {size(cost['export_gb'])}",
+        "disk       " + ", ".join(f"{what} {amount}" for what, amount in kept.items()),
     ]
 
 

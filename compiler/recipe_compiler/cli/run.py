@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         return Exit.FAILED
     if not options.quiet:
         print(plan_text(plan), f"  run        {run_directory(plan)}\n", sep="\n", file=sys.stderr, flush=True)
-    _become_runtime(plan_dir, run_directory(plan), quiet=options.quiet)
+    return _become_runtime(plan_dir, run_directory(plan), quiet=options.quiet)
 
 
 def _frozen(options: argparse.Namespace) -> Plan:
@@ -55,7 +55,7 @@ def _frozen(options: argparse.Namespace) -> Plan:
 
 def run_directory(plan: Plan) -> Path:
     """Return the folder that a plan's run writes to."""
-    return Path(plan.execution.root) / plan.execution.settings["output_dir"]
+    return Path(plan.execution.root) / str(plan.execution.settings["output_dir"])
 
 
 def check_run_directory(plan: Plan) -> None:

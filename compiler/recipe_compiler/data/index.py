@@ -39,11 +39,13 @@ class ProbeIndex:
         )
         self._database.commit()
 
-    def __enter__(self) -> "ProbeIndex":
+    def __enter__(self) -> "ProbeIndex":  # noqa: PYI034 - typing.Self is younger than Python 3.10
         """Use it in a ``with`` block."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Close the table."""
         self._database.close()
 

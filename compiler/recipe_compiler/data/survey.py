@@ -85,7 +85,9 @@ def _row(settings: Resolved, table: str, path: Path, folder: Path, probes: Mappi
 
 def _placed(row: ClipRow, settings: Resolved, table: str) -> ClipRow:
     """Give a readable clip its bucket and window, or the reason why it has none."""
-    video: dict[str, Any] = {key: settings[f"{table}.video.{key}"] for key in ("num_frames", "min_frames", "max_frames")}
+    video: dict[str, Any] = {
+        key: settings[f"{table}.video.{key}"] for key in ("num_frames", "min_frames", "max_frames")
+    }
     rate = settings["data.framerate"]
     available = frames_at(row.seconds, rate)
     place = fit(row.width, row.height, [parse_size(size) for size in settings["data.buckets"]])

@@ -212,5 +212,3 @@ def _in_source(node: Node, source: Source) -> Node:
 
 def _moved(diagnostic: Diagnostic, source: Source) -> Diagnostic:
     return replace(diagnostic, span=replace(diagnostic.span, source=source))
-
-

@@ -49,7 +49,9 @@ class Estimate:
     largest_bucket: str
 
 
-def estimate(values: Mapping[str, Any], family: FamilyFacts, buckets: tuple[Bucket, ...], schedule: Schedule) -> dict[str, Any]:
+def estimate(
+    values: Mapping[str, Any], family: FamilyFacts, buckets: tuple[Bucket, ...], schedule: Schedule
+) -> dict[str, Any]:
     """Estimate a plan.
 
     Args:

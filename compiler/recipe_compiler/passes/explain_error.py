@@ -64,11 +64,17 @@ def _span(place: Place) -> Span:
 
 def _type(error: ValidationError, path: Path, places: Mapping[Path, Place]) -> Explained:
     leaf, place, name = _leaf(path), places[path], dotted(path)
-    kinds = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
+    wanted_value: Any = error.validator_value
+    kinds: list[str] = wanted_value if isinstance(wanted_value, list) else [wanted_value]
     if leaf is not None and leaf.key.refused:
         value = _refused_word(place)
         if value in leaf.key.refused:
-            yield NOT_A_CHOICE.at(_span(place), f"`{name}` can't be `{value}`", pointer=name, help=leaf.key.refused[value]), path
+            yield (
+                NOT_A_CHOICE.at(
+                    _span(place), f"`{name}` can't be `{value}`", pointer=name, help=leaf.key.refused[value]
+                ),
+                path,
+            )
             return
     wanted = leaf.spec.words() if leaf is not None and len(kinds) <= 2 and "object" not in kinds else _kinds(kinds)  # noqa: PLR2004
     advice, fix = "", None
@@ -109,9 +115,13 @@ def _enum(error: ValidationError, path: Path, places: Mapping[Path, Place]) -> E
         yield from _type(error, path, places) if isinstance(place.node, ScalarNode) else ()
         return
     value = str(place.node.value)
-    choices = [str(choice) for choice in error.validator_value if choice is not None]
+    allowed: Any = error.validator_value
+    choices = [str(choice) for choice in allowed if choice is not None]
     if leaf is not None and value in leaf.key.refused:
-        yield NOT_A_CHOICE.at(_span(place), f"`{name}` can't be `{value}`", pointer=name, help=leaf.key.refused[value]), path
+        yield (
+            NOT_A_CHOICE.at(_span(place), f"`{name}` can't be `{value}`", pointer=name, help=leaf.key.refused[value]),
+            path,
+        )
         return
     meant = near(value, choices)
     advice = f"did you mean `{meant}`?" if meant else ""
@@ -127,20 +137,24 @@ def _range(error: ValidationError, path: Path, places: Mapping[Path, Place]) -> 
         "exclusiveMaximum": "be less than",
     }
     place, name = places[path], dotted(path)
-    message = f"`{name}` has to {words[str(error.validator)]} {number_text(error.validator_value)}, not {_shown(place)}"
+    limit: Any = error.validator_value
+    message = f"`{name}` has to {words[str(error.validator)]} {number_text(limit)}, not {_shown(place)}"
     yield OUT_OF_RANGE.at(_span(place), message, pointer=name), path
 
 
 def _required(error: ValidationError, path: Path, places: Mapping[Path, Place]) -> Explained:
     node = places[path].node
     present = set(node.entries) if isinstance(node, MapNode) else set()
-    for key in error.validator_value:
+    required: Any = error.validator_value
+    for key in required:
         if key in present or isinstance(node, BadNode):
             continue
         at = (*path, key)
         where = f" in `{dotted(path)}`" if path else ""
         advice = "write `recipe: 1` at the top" if key == "recipe" and not path else f"add `{key}:`{where}"
-        span = places[path].key_span or Span(node.span.source, node.span.line, node.span.column, node.span.line, node.span.column + 1)
+        span = places[path].key_span or Span(
+            node.span.source, node.span.line, node.span.column, node.span.line, node.span.column + 1
+        )
         yield MISSING_KEY.at(span, f"`{dotted(at)}` is missing", pointer=dotted(at), help=advice), at
 
 

@@ -1,6 +1,6 @@
 """Freeze: a body becomes a plan on disk, with its id and everything that people want to know about it."""
 
-import datetime
+import datetime as dt
 import hashlib
 import platform
 import tempfile
@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow
-import pyarrow.parquet
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from recipe_compiler import __version__
 from recipe_compiler.data.facts import Survey
@@ -22,7 +22,7 @@ from recipe_schema.plan import Body, Execution, Plan
 from recipe_schema.planfile import LEDGER_FILE, plan_id, write_plan
 
 
-_ARROW = {str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64()}
+_ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64()}
 
 
 def freeze(body: Body, execution: Execution, meta: dict[str, Any]) -> Plan:
@@ -33,7 +33,7 @@ def freeze(body: Body, execution: Execution, meta: dict[str, Any]) -> Plan:
 def meta(settings: Resolved, survey: Survey, sources: Sequence[Source], estimate: dict[str, Any]) -> dict[str, Any]:
     """Collect what people want to know, and what is not hashed."""
     return {
-        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "created": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
         "tool": {"name": "sana-recipes", "version": __version__},
         "python": platform.python_version(),
         "sources": [
@@ -69,10 +69,10 @@ def fate_counts(rows: Sequence[ClipRow]) -> dict[str, int]:
 def write(plan: Plan, rows: Sequence[ClipRow], folder: Path) -> None:
     """Write ledger and plan into a folder; the plan comes last, so that a plan always has its ledger."""
     folder.mkdir(parents=True, exist_ok=True)
-    schema = pyarrow.schema([(name, _ARROW[kind]) for name, kind in COLUMNS])
-    table = pyarrow.Table.from_pydict(to_columns(rows), schema=schema)
+    schema = pa.schema([(name, _ARROW[kind]) for name, kind in COLUMNS])
+    table = pa.Table.from_pydict(to_columns(rows), schema=schema)
     with tempfile.TemporaryFile() as file:
-        pyarrow.parquet.write_table(table, file, compression="zstd")
+        pq.write_table(table, file, compression="zstd")
         file.seek(0)
         write_atomically(folder / LEDGER_FILE, file.read())
     write_plan(plan, folder)

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from recipe_compiler.data.facts import Survey
 from recipe_compiler.data.captions import motion_suffix
+from recipe_compiler.data.facts import Survey
 from recipe_compiler.rules.nickname_clash import MAIN
 from recipe_compiler.settings import Resolved
 from recipe_schema.canonical import digest

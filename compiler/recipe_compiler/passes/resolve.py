@@ -134,7 +134,7 @@ def _typed(value: Any, spec: Spec) -> Any:
 
 
 def _file_name(text: str) -> str:
-    name = "".join(c if c.isalnum() and c.isascii() or c in "._-" else "-" for c in text).strip(".-_")[:64]
+    name = "".join(c if (c.isalnum() and c.isascii()) or c in "._-" else "-" for c in text).strip(".-_")[:64]
     return name or "recipe"
 
 
@@ -151,4 +151,3 @@ _DERIVE: Mapping[str, Callable[[_Resolver, str, str], Any]] = {
     "validation.resolution": lambda r, _, __: _validation_size(r),
     "validation.framerate": lambda r, _, __: r.value("data.framerate"),
 }
-

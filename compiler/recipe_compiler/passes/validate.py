@@ -14,7 +14,19 @@ from recipe_compiler.diagnostics.codes import UNKNOWN_KEY
 from recipe_compiler.diagnostics.diagnostic import Diagnostic
 from recipe_compiler.passes.explain_error import explain_error
 from recipe_compiler.suggest import near
-from recipe_compiler.syntax.tree import BadNode, Entry, ListNode, MapNode, Node, Path, Place, ScalarNode, dotted, to_plain, walk
+from recipe_compiler.syntax.tree import (
+    BadNode,
+    Entry,
+    ListNode,
+    MapNode,
+    Node,
+    Path,
+    Place,
+    ScalarNode,
+    dotted,
+    to_plain,
+    walk,
+)
 from recipe_schema.definition import Leaf, Section, Table, definition, leaves
 from recipe_schema.jsonschema import recipe_schema
 
@@ -98,7 +110,9 @@ class _Renamer:
         pointer = dotted((*path, name))
         home = elsewhere(name)
         meant = near(name, free)
-        if home is not None and home.rpartition(".")[0] == ".".join("*" if isinstance(p, int) else str(p) for p in path):
+        if home is not None and home.rpartition(".")[0] == ".".join(
+            "*" if isinstance(p, int) else str(p) for p in path
+        ):
             meant, home = home.rpartition(".")[2], None
             meant = meant if meant in free else None
         if home is not None:

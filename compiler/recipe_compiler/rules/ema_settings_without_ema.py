@@ -37,5 +37,10 @@ def check(facts: Facts) -> Iterator[Finding]:
 
 
 RULE = Rule(
-    code="R203", name="ema-settings-without-ema", severity="warning", reads=(ENABLED, *OTHERS), check=check, page=__doc__
+    code="R203",
+    name="ema-settings-without-ema",
+    severity="warning",
+    reads=(ENABLED, *OTHERS),
+    check=check,
+    page=__doc__,
 )

@@ -38,10 +38,14 @@ def check(facts: Facts) -> Iterator[Finding]:
         wanted, least, most = (facts.settings[path] for path in (number, low, high))
         if least > wanted:
             message = f"`min_frames` is {least} and `num_frames` is {wanted}"
-            yield Finding(at=low, message=message, help="leave min_frames out, or make it smaller", also=((number, ""),))
+            yield Finding(
+                at=low, message=message, help="leave min_frames out, or make it smaller", also=((number, ""),)
+            )
         if most is not None and most < least:
             message = f"`max_frames` is {most}, and clips need at least {least} frames"
-            yield Finding(at=high, message=message, help="leave max_frames out: longer clips are cut", also=((number, ""),))
+            yield Finding(
+                at=high, message=message, help="leave max_frames out: longer clips are cut", also=((number, ""),)
+            )
 
 
 RULE = Rule(code="R310", name="frame-limits-empty", severity="error", reads=(), check=check, page=__doc__)

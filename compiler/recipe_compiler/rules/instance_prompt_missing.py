@@ -39,7 +39,10 @@ def check(facts: Facts) -> Iterator[Finding]:
         if given and not wanted:
             message = f"`instance_prompt` has no effect: captions come from `{facts.settings[strategy]}`"
             yield Finding(
-                at=prompt, message=message, help="set `caption_strategy: instanceprompt`, or leave it out", severity="warning"
+                at=prompt,
+                message=message,
+                help="set `caption_strategy: instanceprompt`, or leave it out",
+                severity="warning",
             )
 
 

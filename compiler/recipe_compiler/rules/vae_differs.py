@@ -34,4 +34,6 @@ def check(facts: Facts) -> Iterator[Finding]:
         )
 
 
-RULE = Rule(code="R202", name="vae-differs-from-model", severity="warning", reads=(VAE, MODEL), check=check, page=__doc__)
+RULE = Rule(
+    code="R202", name="vae-differs-from-model", severity="warning", reads=(VAE, MODEL), check=check, page=__doc__
+)

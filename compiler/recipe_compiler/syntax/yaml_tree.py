@@ -6,6 +6,7 @@ It folds libyaml's *events* and never recurses, so that deep nesting, alias bomb
 from dataclasses import dataclass, field
 
 import yaml
+from yaml.error import Mark
 
 from recipe_compiler.diagnostics.codes import (
     DUPLICATE_KEY,
@@ -71,19 +72,29 @@ def parse_yaml(source: Source) -> tuple[Node | None, list[Diagnostic]]:
 
 
 def _syntax_error(source: Source, error: yaml.MarkedYAMLError) -> Diagnostic:
-    mark = error.problem_mark or error.context_mark
-    span = start_of(source) if mark is None else Span(source, mark.line + 1, mark.column + 1, mark.line + 1, mark.column + 2)
+    span = _mark(source, error.problem_mark or error.context_mark)
     problem = error.problem or "this is not YAML"
     advice = "check quotes, brackets and indentation near here"
     if "cannot start any token" in problem:
-        problem, advice = "this character can't start a value", "put quotes around the value; indent by spaces, not tabs"
+        problem = "this character can't start a value"
+        advice = "put quotes around the value; indent by spaces, not tabs"
     if "mapping values are not allowed" in problem:
-        problem, advice = "a `:` is not allowed here", "put quotes around a text that holds `: `, or check the indentation"
-    notes = ()
-    if error.context and error.context_mark and error.context_mark.line != span.line - 1:
-        where = error.context_mark
-        notes = (Note(Span(source, where.line + 1, where.column + 1, where.line + 1, where.column + 2), error.context),)
+        problem = "a `:` is not allowed here"
+        advice = "put quotes around a text that holds `: `, or check the indentation"
+    context = _mark(source, error.context_mark)
+    notes = (Note(context, error.context),) if error.context and context.line != span.line else ()
     return SYNTAX.at(span, problem, help=advice, notes=notes)
+
+
+def _mark(source: Source, mark: Mark | None) -> Span:
+    """Point at a mark of libyaml; one behind the end of the text becomes the end of its last line."""
+    if mark is None:
+        return start_of(source)
+    line, column = mark.line + 1, mark.column + 1
+    last = max((n for n, text in enumerate(source.lines, 1) if text.strip()), default=1)
+    if line > last:
+        line, column = last, len(source.lines[last - 1]) + 1
+    return Span(source, line, column, line, column + 1)
 
 
 def _character_error(source: Source, byte: int) -> Diagnostic:
@@ -185,7 +196,9 @@ class _Reader:
             value = plain_value(event.value) if plain else event.value
             node = ScalarNode(value=value, raw=event.value, plain=plain, span=span)
         except NumberError as error:
-            self.found.append(NOT_A_NUMBER.at(span, str(error), help="write a finite number, or put quotes around a text"))
+            self.found.append(
+                NOT_A_NUMBER.at(span, str(error), help="write a finite number, or put quotes around a text")
+            )
             node = BadNode(span=span)
         if event.anchor is not None:
             self._anchors[event.anchor] = (node, 1)
@@ -212,7 +225,7 @@ class _Reader:
             frame.skip = True
 
     def _alias(self, event: yaml.AliasEvent) -> None:
-        target = self._anchors.get(event.anchor)
+        target = self._anchors.get(str(event.anchor))
         if target is None:
             problem = "refers to itself" if event.anchor in self._anchors else "refers to no anchor"
             self._refuse(event, f"the alias `*{event.anchor}` {problem}", "write the value out")
@@ -250,7 +263,9 @@ class _Reader:
     def _count(self, event: yaml.Event, nodes: int) -> None:
         self._nodes += nodes
         if self._nodes > MAX_NODES:
-            self._refuse(event, f"more than {MAX_NODES:,} values, aliases written out", "recipes are small; split the file")
+            self._refuse(
+                event, f"more than {MAX_NODES:,} values, aliases written out", "recipes are small; split the file"
+            )
             raise _Stop
 
     def _check_tag(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> None:
@@ -262,4 +277,6 @@ class _Reader:
 
     def _span(self, event: yaml.Event) -> Span:
         start, end = event.start_mark, event.end_mark
+        assert start is not None
+        assert end is not None
         return Span(self.source, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
