@@ -6,7 +6,9 @@ import av
 import numpy as np
 
 
-def make_clip(path: Path, *, frames: int = 84, size: tuple[int, int] = (96, 64), fps: int = 16, caption: str = "") -> Path:
+def make_clip(
+    path: Path, *, frames: int = 84, size: tuple[int, int] = (96, 64), fps: int = 16, caption: str = ""
+) -> Path:
     """Write a clip of a bar that moves to the right; with a caption, write that beside it."""
     width, height = size
     path.parent.mkdir(parents=True, exist_ok=True)

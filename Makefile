@@ -1,0 +1,68 @@
+# Everything is installed into .venv and nowhere else. `make` lists what can be made.
+# PYTHON chooses the interpreter (make PYTHON=python3.12 test), ARGS goes to pytest (make test ARGS="-k fetch").
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --warn-undefined-variables --no-builtin-rules
+
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# The groups "test" and "lint" of pyproject.toml, named here because pip before 25.1 can't read groups.
+TEST_TOOLS := hypothesis pytest pytest-timeout
+LINT_TOOLS := import-linter mypy ruff types-jsonschema types-pyyaml
+
+.PHONY: help
+help:
+	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 14
+
+.PHONY: demo
+demo: .venv/train.stamp ## fetch a few clips, then train a tiny model on them and draw clips with it
+	$(BIN)/recipe fetch recipes/quickstart.yaml
+	$(BIN)/recipe run recipes/quickstart.yaml
+
+.PHONY: test
+test: .venv/test.stamp ## run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: lint
+lint: .venv/lint.stamp ## check style, types, import contracts and generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	@$(BIN)/recipe schema | diff -u schema/recipe.schema.json - \
+	    || { echo "schema/recipe.schema.json is stale; run \`make schema\` and commit it" >&2; exit 1; }
+
+.PHONY: format
+format: .venv/lint.stamp ## format the code and apply safe fixes
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: schema
+schema: .venv/train.stamp ## write the JSON Schema of the recipe language
+	$(BIN)/recipe schema > .venv/recipe.schema.json
+	mv .venv/recipe.schema.json schema/recipe.schema.json
+
+.PHONY: clean
+clean: ## remove .venv and caches; data, models, store and runs stay
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find schema compiler runtime tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+
+# Stamps: what is installed changes only with these two files.
+.venv/train.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) --editable '.[train]'
+	touch $@
+
+.venv/test.stamp: .venv/train.stamp
+	$(INSTALL) $(TEST_TOOLS)
+	touch $@
+
+.venv/lint.stamp: .venv/test.stamp
+	$(INSTALL) $(LINT_TOOLS)
+	touch $@
