@@ -13,7 +13,7 @@ from rich.text import Text
 def main() -> None:
     """Turn terminal output with colors into an SVG."""
     _, target, title = sys.argv
-    text = Text.from_ansi(sys.stdin.read())
+    text = Text.from_ansi(sys.stdin.read().replace("\r", ""))
     width = max(len(line) for line in text.plain.splitlines())
     with Path("/dev/null").open("w", encoding="utf-8") as nowhere:
         console = Console(record=True, width=width + 2, file=nowhere, force_terminal=True)

@@ -33,7 +33,7 @@ def freeze(body: Body, execution: Execution, meta: dict[str, Any]) -> Plan:
 def meta(settings: Resolved, survey: Survey, sources: Sequence[Source], estimate: dict[str, Any]) -> dict[str, Any]:
     """Collect what people want to know, and what is not hashed."""
     return {
-        "created": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
+        "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "tool": {"name": "sana-recipes", "version": __version__},
         "python": platform.python_version(),
         "sources": [

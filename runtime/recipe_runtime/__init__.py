@@ -1,0 +1,1 @@
+"""The runtime: a plan in, a run directory out. Never imports the compiler."""

@@ -1,0 +1,81 @@
+"""``python -m recipe_runtime PLAN_DIR --run-dir DIR``: executes a plan. Running it again goes on where it stopped."""
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from recipe_runtime.console import Console
+from recipe_runtime.context import build_context
+from recipe_runtime.errors import RunError
+from recipe_runtime.execute import execute, failures_told
+from recipe_runtime.launch import (
+    choose_device,
+    describe_device,
+    quiet_libraries,
+    run_lock,
+    signals_request_stop,
+)
+from recipe_runtime.plancopy import keep_plan
+from recipe_runtime.record import Recorder
+from recipe_schema.decode import DecodeError
+from recipe_schema.exits import Exit
+from recipe_schema.plan import Plan
+from recipe_schema.planfile import PlanError, read_plan
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Execute a plan and return the exit code of the process. See `recipe_schema.exits`."""
+    options = _parser().parse_args(arguments)
+    quiet_libraries()
+    try:
+        _run(read_plan(options.plan_dir), options)
+    except (PlanError, DecodeError) as error:
+        return _fail(str(error), Exit.REFUSED)
+    except RunError as error:
+        return _fail(str(error), error.exit_code)
+    except Exception:  # noqa: BLE001 - the outermost frame: shown whole, and its exit code says that it is our fault
+        traceback.print_exc()
+        return _fail("this is a fault of the runtime itself; please report it with the lines above", Exit.BUG)
+    return Exit.OK
+
+
+def _fail(message: str, exit_code: int) -> int:
+    sys.stderr.write(f"recipe: {message}\n")
+    return exit_code
+
+
+def _run(plan: Plan, options: argparse.Namespace) -> None:
+    run_dir: Path = options.run_dir.absolute()
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"the run directory {run_dir} can't be made: {error}; name another one in `output_dir`"
+        ) from error
+    with ExitStack() as stack:
+        stack.enter_context(run_lock(run_dir))
+        keep_plan(plan, options.plan_dir, run_dir)
+        listeners = [] if options.quiet else [stack.enter_context(Console())]
+        recorder = stack.enter_context(Recorder(run_dir, listeners))
+        stack.enter_context(failures_told(recorder))
+        stop = stack.enter_context(signals_request_stop())
+        device = choose_device(str(plan.settings["hardware.device"]))
+        root: Path = options.root if options.root is not None else Path(plan.execution.root)
+        ctx = build_context(plan, options.plan_dir, root=root, run_dir=run_dir, device=device, recorder=recorder)
+        execute(ctx, stop, describe_device(device))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m recipe_runtime", description="Execute a plan of `recipe plan`.")
+    parser.add_argument("plan_dir", type=Path, metavar="PLAN_DIR", help="the plan: a directory with plan.json")
+    parser.add_argument("--run-dir", type=Path, required=True, metavar="DIR", help="where the run is written")
+    parser.add_argument("--root", type=Path, metavar="DIR", help="where relative paths start; default: the plan's root")
+    parser.add_argument("--quiet", action="store_true", help="show errors only; events.jsonl has everything")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

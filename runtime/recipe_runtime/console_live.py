@@ -1,0 +1,78 @@
+"""Shows a run on a terminal: a bar for each stage, and notes above them."""
+
+from typing import TextIO
+
+from rich.console import Console as Terminal
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from recipe_runtime.durations import format_duration, format_rate
+from recipe_runtime.meter import TrainMeter
+from recipe_runtime.notes import note
+from recipe_schema.events import Event, RunStarted, StageFinished, StageProgress, StageStarted, StepDone
+
+
+class LiveView:
+    """Draws bars.
+
+    Args:
+        stream: A terminal.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description:<12}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[detail]}"),
+            TimeElapsedColumn(),
+            console=Terminal(file=stream, highlight=False),
+        )
+        self._bars: dict[str, TaskID] = {}
+        self._meter = TrainMeter(0)
+
+    def show(self, event: Event) -> None:
+        """Show an event."""
+        match event:
+            case StageStarted(stage=stage, total=total, reused=reused, unit=unit):
+                self._progress.start()
+                self._bars[stage] = self._progress.add_task(stage, total=total, completed=reused, detail=unit)
+            case StageProgress(stage=stage, done=done):
+                self._progress.update(self._bars[stage], completed=done, detail=self._time_left(stage))
+            case StepDone():
+                self._step(event)
+            case StageFinished(stage=stage, seconds=seconds):
+                self._finish(stage, seconds)
+            case _:
+                if isinstance(event, RunStarted):
+                    self._meter = TrainMeter(event.max_steps)
+                self._note(note(event))
+
+    def close(self) -> None:
+        """Stop drawing and leave the cursor below the bars."""
+        self._progress.stop()
+
+    def _step(self, event: StepDone) -> None:
+        self._meter.add(event)
+        detail = (
+            f"loss {self._meter.loss:.4f}  lr {event.learning_rate:.3g}  "
+            f"{format_rate(self._meter.seconds_per_step)}  {format_duration(self._meter.seconds_left)} left"
+        )
+        if "train" in self._bars:
+            self._progress.update(self._bars["train"], completed=event.step, detail=detail)
+
+    def _time_left(self, stage: str) -> str:
+        seconds = self._progress.tasks[self._progress.task_ids.index(self._bars[stage])].time_remaining
+        return "" if seconds is None else f"{format_duration(seconds)} left"
+
+    def _finish(self, stage: str, seconds: float) -> None:
+        bar = self._bars[stage]
+        if stage == "validate":
+            # It comes again and again; its clips are told in notes.
+            self._progress.remove_task(bar)
+        else:
+            self._progress.update(bar, detail=f"done in {format_duration(seconds)}")
+            self._progress.stop_task(bar)
+
+    def _note(self, line: str | None) -> None:
+        if line is not None:
+            self._progress.console.print(line, markup=False, soft_wrap=True)

@@ -1,0 +1,92 @@
+"""What every stage gets: the plan, read and decoded once, and the places and devices of this process."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from recipe_runtime.errors import PlanRefused
+from recipe_runtime.ledgerfile import read_ledger
+from recipe_runtime.record import Recorder
+from recipe_runtime.store import Store
+from recipe_schema.decode import decode_settings
+from recipe_schema.ledger import ClipRow
+from recipe_schema.plan import Plan
+from recipe_schema.recipe import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """One run in one process.
+
+    Attributes:
+        plan: The plan.
+        settings: Its settings, decoded.
+        rows: The clips that are trained, in order of ``clip_id``.
+        root: Absolute folder at which relative paths of the settings start.
+        run_dir: Absolute folder that the run writes.
+        device: Where models run.
+        store: Latents and text embeddings.
+        recorder: Takes events.
+    """
+
+    plan: Plan
+    settings: Settings
+    rows: tuple[ClipRow, ...]
+    root: Path
+    run_dir: Path
+    device: torch.device
+    store: Store
+    recorder: Recorder
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Facts of the model family, as the plan holds them."""
+        return self.plan.body.facts
+
+    def resolve(self, path: str) -> Path:
+        """Return the absolute path of a path in the settings."""
+        return self.root / path
+
+    def dataset_dir(self, dataset_id: str) -> Path:
+        """Return the folder of a data set.
+
+        Raises:
+            PlanRefused: The ledger names a data set that the settings do not have.
+        """
+        for dataset in self.settings.data.datasets:
+            if dataset.id == dataset_id:
+                return self.resolve(dataset.instance_data_dir)
+        raise PlanRefused(
+            f"the ledger has clips of the data set `{dataset_id}`, which the plan's settings do not have; make the "
+            "plan anew with `recipe plan RECIPE`"
+        )
+
+    def clip_path(self, row: ClipRow) -> Path:
+        """Return the file of a clip."""
+        return self.dataset_dir(row.dataset) / row.path
+
+
+def build_context(
+    plan: Plan, plan_dir: Path, *, root: Path, run_dir: Path, device: torch.device, recorder: Recorder
+) -> Context:
+    """Read the ledger and put together what stages need. No model is loaded.
+
+    Raises:
+        PlanRefused: The ledger can't be read.
+    """
+    settings = decode_settings(plan.settings)
+    trained = [row for row in read_ledger(plan_dir) if row.fate == "trained"]
+    root = root.absolute()
+    return Context(
+        plan=plan,
+        settings=settings,
+        rows=tuple(sorted(trained, key=lambda row: row.clip_id)),
+        root=root,
+        run_dir=run_dir.absolute(),
+        device=device,
+        store=Store(root / settings.data.store_dir),
+        recorder=recorder,
+    )

@@ -1,0 +1,84 @@
+"""Stage ``encode-text``: the embedding of every text that training and validation need, once for each content."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from recipe_runtime.context import Context
+from recipe_runtime.models.source import component_dir, pipeline_dir, weights_digest
+from recipe_runtime.models.text import TextEncoder
+from recipe_runtime.stage import report_stage
+from recipe_runtime.stop import StopRequested
+from recipe_runtime.store import content_key
+
+
+_ENCODE_VERSION = 1
+"""Raised whenever the same text and encoder give another embedding."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextItem:
+    """A text to encode.
+
+    Attributes:
+        text: The text, without the instruction.
+        with_instruction: Whether the instruction is put before it: so for captions and prompts, and not for the
+            null caption and the negative prompt.
+        key: Its key in the store. The value holds ``embeds``, shape (tokens, channels).
+    """
+
+    text: str
+    with_instruction: bool
+    key: str
+
+
+def text_items(ctx: Context) -> list[TextItem]:
+    """Return every text of the run, each once: captions in order of clip, null caption, prompts, negative prompt.
+
+    Raises:
+        ModelError: The text encoder is missing.
+    """
+    wanted = [(row.text, True) for row in ctx.rows]
+    wanted.append((ctx.facts["null_caption"], False))
+    wanted.extend((prompt.text, True) for prompt in ctx.plan.execution.prompts)
+    wanted.append((ctx.plan.execution.negative_prompt, False))
+    home = pipeline_dir(ctx)
+    encoder = {
+        "version": _ENCODE_VERSION,
+        "tokenizer": weights_digest(component_dir(home, "tokenizer")),
+        "text_encoder": weights_digest(component_dir(home, "text_encoder")),
+        "dtype": ctx.settings.model.text_encoder_dtype,
+        "max_sequence_length": ctx.facts["max_sequence_length"],
+    }
+    items = []
+    for text, with_instruction in dict.fromkeys(wanted):
+        instruction = ctx.facts["instruction"] if with_instruction else None
+        key = content_key({**encoder, "text": text, "instruction": instruction})
+        items.append(TextItem(text=text, with_instruction=with_instruction, key=key))
+    return items
+
+
+def text_index(ctx: Context) -> Mapping[tuple[str, bool], str]:
+    """Return the key in the store of each text, by the text and whether it has the instruction."""
+    return {(item.text, item.with_instruction): item.key for item in text_items(ctx)}
+
+
+def run(ctx: Context, stop: StopRequested) -> None:
+    """Encode what the store does not have. Where nothing is missing, no model is loaded.
+
+    Raises:
+        ModelError: The text encoder can't be loaded.
+        StoppedBySignal: Someone asked the run to stop. What is encoded is kept.
+    """
+    items = text_items(ctx)
+    missing = [item for item in items if not ctx.store.has("text", item.key)]
+    reused = len(items) - len(missing)
+    with report_stage(ctx.recorder, "encode-text", total=len(items), reused=reused, unit="texts", stop=stop) as report:
+        if not missing:
+            return
+        encoder = TextEncoder(pipeline_dir(ctx), ctx.settings.model.text_encoder_dtype, ctx.device)
+        for item in missing:
+            instruction = ctx.facts["instruction"] if item.with_instruction else None
+            embeds = encoder.encode(item.text, instruction=instruction, max_length=ctx.facts["max_sequence_length"])
+            facts = {"text": item.text, "with_instruction": str(item.with_instruction).lower()}
+            ctx.store.write("text", item.key, {"embeds": embeds}, facts)
+            report.finish(1)

@@ -1,0 +1,102 @@
+"""Stage ``export``: the trained model as a complete directory in diffusers format, for everyone to load."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from recipe_runtime import checkpoint
+from recipe_runtime.context import Context
+from recipe_runtime.errors import CheckpointError, ModelError, RunError
+from recipe_runtime.models.source import component_dir, pipeline_dir, vae_dir
+from recipe_runtime.models.transformer import build_transformer
+from recipe_runtime.stage import report_stage
+from recipe_runtime.stop import StopRequested
+from recipe_schema.events import Exported, Warned
+from recipe_schema.files import sync_folder, write_atomically
+
+
+EXPORT_VERSION = 1
+"""Version of the marker's format."""
+
+MARKER = "recipe.json"
+"""Says what the exported weights are. It is written last."""
+
+_FOLDER = "export"
+_TEMPORARY = ".tmp-export"
+_INDEX = "model_index.json"
+_COPIED = ("scheduler", "tokenizer", "text_encoder")
+
+
+def run(ctx: Context) -> None:
+    """Export the weights of the last step: the average where it is kept, else the weights themselves.
+
+    Raises:
+        CheckpointError: There is no intact checkpoint of the last step.
+        RunError: The directory can't be written.
+    """
+    last = ctx.plan.body.schedule.max_steps
+    weights = "ema" if ctx.settings.ema.enabled else "model"
+    target = ctx.run_dir / _FOLDER
+    marker = {"version": EXPORT_VERSION, "plan_id": ctx.plan.plan_id, "step": last, "weights": weights}
+    ready = _is_marked(target, marker)
+    # The export takes one go: who asks the run to stop meanwhile gets a finished run.
+    never = StopRequested()
+    with report_stage(ctx.recorder, "export", total=1, reused=int(ready), unit="models", stop=never) as report:
+        if not ready:
+            file = _weights_file(ctx, last, weights)
+            try:
+                _build(ctx, target, file, marker)
+            except OSError as error:
+                raise RunError(
+                    f"{target} can't be written: {error}; make room and run the same command again"
+                ) from error
+            ctx.recorder.emit(Exported(path=_FOLDER, weights=weights, step=last))
+            report.finish(1)
+
+
+def _is_marked(target: Path, marker: dict[str, Any]) -> bool:
+    try:
+        return bool(json.loads((target / MARKER).read_text(encoding="utf-8")) == marker)
+    except (OSError, ValueError):
+        return False
+
+
+def _weights_file(ctx: Context, last: int, weights: str) -> Path:
+    found = checkpoint.latest(
+        ctx.run_dir, plan_id=ctx.plan.plan_id, warn=lambda message: ctx.recorder.emit(Warned(message=message))
+    )
+    if found is None or found.step != last:
+        there = "none" if found is None else f"step {found.step}"
+        raise CheckpointError(
+            f"the export needs the checkpoint of step {last}, and the newest intact one is {there}; run the same "
+            "command again to train the missing steps"
+        )
+    return found.file(weights)
+
+
+def _build(ctx: Context, target: Path, weights: Path, marker: dict[str, Any]) -> None:
+    """Build the directory under a temporary name, and rename it when it is complete."""
+    home = pipeline_dir(ctx)
+    temporary = target.with_name(_TEMPORARY)
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    if not (home / _INDEX).is_file():
+        raise ModelError(f"{home} has no {_INDEX}, so it is no complete model; download it again")
+    shutil.copyfile(home / _INDEX, temporary / _INDEX)
+    # Directories from the hub's cache hold links; copytree puts the files in their place.
+    for name in _COPIED:
+        shutil.copytree(component_dir(home, name), temporary / name)
+    shutil.copytree(vae_dir(ctx), temporary / "vae")
+    build_transformer(component_dir(home, "transformer"), [weights]).save_pretrained(temporary / "transformer")
+    write_atomically(temporary / MARKER, json.dumps(marker, indent=1).encode() + b"\n")
+    if target.exists():
+        old = target.with_name(f"{_TEMPORARY}-old")
+        shutil.rmtree(old, ignore_errors=True)
+        os.replace(target, old)
+        os.replace(temporary, target)
+        shutil.rmtree(old)
+    else:
+        os.replace(temporary, target)
+    sync_folder(target.parent)

@@ -1,0 +1,107 @@
+"""The training loop. Everything that it uses is made beforehand, see `recipe_runtime.train`."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+
+from recipe_runtime import checkpoint
+from recipe_runtime.batches import StepBatch, prefetch
+from recipe_runtime.context import Context
+from recipe_runtime.errors import StoppedBySignal
+from recipe_runtime.failure import report_nonfinite
+from recipe_runtime.schedule import learning_rate
+from recipe_runtime.state import TrainState
+from recipe_runtime.step import StepResult, train_step
+from recipe_runtime.stop import StopRequested
+from recipe_schema.events import CheckpointSaved, Interrupted, StepDone
+
+
+def train(
+    ctx: Context,
+    state: TrainState,
+    make_batch: Callable[[int], StepBatch],
+    *,
+    draw: Callable[[], Sequence[str]],
+    stop: StopRequested,
+) -> tuple[str, ...]:
+    """Train until the plan's last step: save, draw, stop?, step, count, report.
+
+    Args:
+        ctx: The run.
+        state: Where training stands. It is changed in place.
+        make_batch: Gives the batch of a step; the first step is 0.
+        draw: Draws the validation clips of the present step and returns what went wrong.
+        stop: Whether someone asked the run to stop.
+
+    Returns:
+        What went wrong without stopping the training.
+
+    Raises:
+        StoppedBySignal: Someone asked the run to stop; the state is saved.
+        NonFiniteLoss: The loss or a gradient is not a number; the last checkpoint stays the newest.
+    """
+    last, saved = ctx.plan.body.schedule.max_steps, state.step
+    failures: list[str] = []
+    with closing(prefetch(make_batch, range(state.step, last))) as batches:
+        while True:
+            if state.step > saved and _is_due(state.step, ctx.settings.checkpoints.step_interval, last):
+                saved = _save(ctx, state)
+            if state.step > 0 and _is_due(state.step, ctx.settings.validation.step_interval, last):
+                failures += draw()
+            if stop.requested is not None:
+                if state.step > saved:
+                    _save(ctx, state)
+                ctx.recorder.emit(Interrupted(signal=stop.requested, step=state.step))
+                raise StoppedBySignal(stop.requested, state.step)
+            if state.step >= last:
+                return tuple(failures)
+
+            began = time.monotonic()
+            batch = next(batches).to(ctx.device)
+            data_seconds = time.monotonic() - began
+            rate = _rate(ctx, state.step)
+            result = train_step(state.model, state.optimizer, batch, rate=rate, settings=ctx.settings.train)
+            if not result.finite:
+                raise report_nonfinite(ctx.run_dir, state.model, step=state.step + 1, batch=batch, result=result)
+
+            state.step += 1
+            if state.average is not None:
+                state.average.update(state.step)
+            seconds = time.monotonic() - began
+            ctx.recorder.emit(_report(ctx, state.step, batch, result, times=(seconds, data_seconds)))
+
+
+def _is_due(step: int, interval: int | None, last: int) -> bool:
+    return step == last or (interval is not None and step % interval == 0)
+
+
+def _rate(ctx: Context, step: int) -> float:
+    peak, last = ctx.settings.optimizer.learning_rate, ctx.plan.body.schedule.max_steps
+    return learning_rate(step, ctx.settings.lr_schedule, peak=peak, max_steps=last)
+
+
+def _save(ctx: Context, state: TrainState) -> int:
+    began = time.monotonic()
+    folder = checkpoint.save(ctx.run_dir, state.parts(), step=state.step, plan_id=ctx.plan.plan_id)
+    seconds = time.monotonic() - began
+    path = folder.relative_to(ctx.run_dir).as_posix()
+    ctx.recorder.emit(CheckpointSaved(step=state.step, path=path, seconds=seconds))
+    checkpoint.prune(ctx.run_dir, saved=state.step, limit=ctx.settings.checkpoints.total_limit)
+    return state.step
+
+
+def _report(ctx: Context, step: int, batch: StepBatch, result: StepResult, *, times: tuple[float, float]) -> StepDone:
+    """Describe a finished step. ``times`` are its seconds, and those of them that were spent waiting for data."""
+    schedule = ctx.plan.body.schedule
+    return StepDone(
+        step=step,
+        epoch=step * schedule.samples_per_step / schedule.samples_per_epoch,
+        bucket=batch.bucket,
+        loss=result.loss,
+        learning_rate=_rate(ctx, step - 1),
+        grad_norm=result.grad_norm,
+        sigma=math.fsum(batch.sigmas) / len(batch.sigmas),
+        seconds=times[0],
+        data_seconds=times[1],
+    )

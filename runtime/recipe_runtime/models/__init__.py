@@ -1,0 +1,1 @@
+"""The models of Sana Video: the only code that imports diffusers and transformers."""

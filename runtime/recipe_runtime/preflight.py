@@ -1,0 +1,111 @@
+"""Checks before any model is loaded: is what the plan was made from still there, and is there room for the run."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from recipe_runtime.context import Context
+from recipe_runtime.errors import PlanRefused, RunError
+from recipe_runtime.models.source import component_dir, pipeline_dir, vae_dir
+from recipe_runtime.space import Need, estimate_needs, missing_space
+from recipe_schema.ledger import ClipRow, ledger_digest
+
+
+_NAMED = 3
+"""Changed clips that a message names; the rest are counted."""
+
+_ANEW = "make the plan anew with `recipe plan RECIPE`"
+
+
+def check(ctx: Context) -> None:
+    """Run all checks, cheapest first.
+
+    Raises:
+        PlanRefused: The ledger or the clips are not those of the plan.
+        ModelError: The model is not there and can't be had.
+        RunError: A folder can't be written, or the disk is too small.
+    """
+    check_ledger(ctx)
+    check_clips(ctx)
+    for folder in (ctx.run_dir, ctx.store.folder):
+        check_writable(folder)
+    if ctx.facts["random_weights"] is None:
+        check_model(ctx)
+    check_space(estimate_needs(ctx))
+
+
+def check_ledger(ctx: Context) -> None:
+    """Check that the ledger beside the plan is the one that the plan was frozen with."""
+    found, expected = ledger_digest(ctx.rows), ctx.plan.body.ledger_digest
+    if found != expected:
+        raise PlanRefused(f"the ledger beside the plan has digest {found} where the plan states {expected}; {_ANEW}")
+
+
+def check_clips(ctx: Context) -> None:
+    """Check that every trained clip is there and unchanged.
+
+    A file is read only where its modification time differs from the ledger's.
+    """
+    changes = [change for row in ctx.rows if (change := _change(ctx.clip_path(row), row)) is not None]
+    if changes:
+        named = ", ".join(changes[:_NAMED])
+        rest = f" and {len(changes) - _NAMED} more" if len(changes) > _NAMED else ""
+        raise PlanRefused(
+            f"{len(changes)} of {len(ctx.rows)} clips changed since the plan was made: {named}{rest}; {_ANEW}"
+        )
+
+
+def check_writable(folder: Path) -> None:
+    """Check that files can be made in a folder, or in the nearest one above it that exists."""
+    place = folder
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        raise RunError(
+            f"{folder} can't be written: {place} is not a folder that this user may write; correct its rights, or "
+            "name another place in `output_dir` or `data.store_dir`"
+        )
+
+
+def check_model(ctx: Context) -> None:
+    """Check that all components of the model are there, downloading them where they are not."""
+    home = pipeline_dir(ctx)
+    for component in ("scheduler", "tokenizer", "text_encoder", "transformer"):
+        component_dir(home, component)
+    vae_dir(ctx)
+
+
+def check_space(needs: Sequence[Need]) -> None:
+    """Check that the disks have room for what the run will write."""
+    for short in missing_space(needs):
+        raise RunError(
+            f"the disk of {short.folder} has {_gigabytes(short.free_bytes)} free and the run will write about "
+            f"{_gigabytes(short.needed_bytes)} there ({short.parts}); free some space, lower "
+            "`checkpoints.total_limit`, or name another disk in `output_dir` or `data.store_dir`"
+        )
+
+
+def _change(path: Path, row: ClipRow) -> str | None:
+    """Say how a clip differs from its row; None if it does not."""
+    try:
+        stat = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return f"{path} is gone"
+    if stat.st_size != row.size_bytes:
+        return f"{path} has {stat.st_size} bytes where the plan has {row.size_bytes}"
+    if stat.st_mtime_ns != row.mtime_ns and _sha256(path) != row.sha256:
+        return f"{path} has other content"
+    return None
+
+
+def _sha256(path: Path) -> str:
+    state = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 22):
+            state.update(chunk)
+    return state.hexdigest()
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"

@@ -1,0 +1,131 @@
+"""How much a run will write, and whether the disks have room for it."""
+
+import json
+import os
+import shutil
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+from recipe_runtime.context import Context
+from recipe_runtime.encode_text import text_items
+from recipe_runtime.encode_video import latent_index
+from recipe_runtime.models.source import component_dir, pipeline_dir, vae_dir
+
+
+_FP32 = 4
+"""Bytes of a value of latents, weights, moments and average."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """Bytes that a run will write below a folder, and what they are for."""
+
+    folder: Path
+    bytes: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shortage:
+    """A disk that is too small. ``parts`` says what is written there, for people."""
+
+    folder: Path
+    free_bytes: int
+    needed_bytes: int
+    parts: str
+
+
+def estimate_needs(ctx: Context) -> tuple[Need, ...]:
+    """Estimate what the run still has to write.
+
+    A model that is yet to be built from random weights is small, and so is what is made of it: nothing is
+    estimated for it.
+    """
+    if ctx.facts["random_weights"] is not None:
+        return ()
+    return (
+        Need(folder=ctx.store.folder, bytes=_latent_bytes(ctx), what="latents"),
+        Need(folder=ctx.store.folder, bytes=_text_bytes(ctx), what="text embeddings"),
+        Need(folder=ctx.run_dir, bytes=_checkpoint_bytes(ctx), what="checkpoints"),
+        Need(folder=ctx.run_dir, bytes=_export_bytes(ctx), what="the exported model"),
+    )
+
+
+def missing_space(needs: Sequence[Need]) -> Iterator[Shortage]:
+    """Yield every disk that has less room than is needed on it. Folders on the same disk count together."""
+    disks: dict[int, list[Need]] = {}
+    for need in needs:
+        disks.setdefault(os.stat(_existing(need.folder)).st_dev, []).append(need)
+    for together in disks.values():
+        folder = _existing(together[0].folder)
+        free, needed = shutil.disk_usage(folder).free, sum(need.bytes for need in together)
+        if needed > free:
+            parts = ", ".join(f"{need.what} {need.bytes / 1e9:.1f} GB" for need in together)
+            yield Shortage(folder=folder, free_bytes=free, needed_bytes=needed, parts=parts)
+
+
+def parameter_count(folder: Path) -> int:
+    """Count the values in a component's safetensors files, from their headers alone."""
+    return sum(
+        prod(entry["shape"])
+        for path in folder.glob("*.safetensors")
+        for name, entry in _header(path).items()
+        if name != "__metadata__"
+    )
+
+
+def _latent_bytes(ctx: Context) -> int:
+    index, vae = latent_index(ctx), ctx.facts["vae"]
+    total = 0
+    for row in ctx.rows:
+        if not ctx.store.has("latents", index[row.clip_id]):
+            frames = (row.bucket_frames - 1) // vae["temporal"] + 1
+            area = (row.bucket_height // vae["spatial"]) * (row.bucket_width // vae["spatial"])
+            total += vae["channels"] * frames * area * _FP32
+    return total
+
+
+def _text_bytes(ctx: Context) -> int:
+    """Estimate text embeddings from above: every text at full length."""
+    config = json.loads((component_dir(pipeline_dir(ctx), "text_encoder") / "config.json").read_text(encoding="utf-8"))
+    missing = sum(not ctx.store.has("text", item.key) for item in text_items(ctx))
+    return missing * int(ctx.facts["max_sequence_length"]) * int(config["hidden_size"]) * _FP32
+
+
+def _checkpoint_bytes(ctx: Context) -> int:
+    """Estimate checkpoints: weights, two moments and the average, one more than are kept while the next is written."""
+    checkpoints, steps = ctx.settings.checkpoints, ctx.plan.body.schedule.max_steps
+    count = -(-steps // checkpoints.step_interval)
+    if checkpoints.total_limit is not None:
+        count = min(count, checkpoints.total_limit + 1)
+    copies = 4 if ctx.settings.ema.enabled else 3
+    one = parameter_count(component_dir(pipeline_dir(ctx), "transformer")) * _FP32 * copies
+    return max(0, count * one - _used(ctx.run_dir / "checkpoints"))
+
+
+def _export_bytes(ctx: Context) -> int:
+    home = pipeline_dir(ctx)
+    copied = _used(vae_dir(ctx)) + sum(_used(component_dir(home, name)) for name in ("tokenizer", "text_encoder"))
+    trained = parameter_count(component_dir(home, "transformer")) * _FP32
+    return max(0, copied + trained - _used(ctx.run_dir / "export"))
+
+
+def _used(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _existing(folder: Path) -> Path:
+    while not folder.exists():
+        folder = folder.parent
+    return folder
+
+
+def _header(path: Path) -> dict[str, dict[str, list[int]]]:
+    """Read the header of a safetensors file: its length in 8 bytes, little-endian, then JSON."""
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header: dict[str, dict[str, list[int]]] = json.loads(file.read(length))
+        return header

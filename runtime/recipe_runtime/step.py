@@ -1,0 +1,100 @@
+"""One optimizer step: losses and gradients over all micro-batches, clipping, and the update."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_value_, clip_grads_with_norm_, get_total_norm
+
+from recipe_runtime.batches import MicroBatch, StepBatch
+from recipe_runtime.objective import interpolate, sample_losses, velocity
+from recipe_schema.recipe import Train
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepResult:
+    """What came of a step.
+
+    Attributes:
+        losses: Of each sample, in order.
+        grad_norm: Norm of all gradients before clipping.
+    """
+
+    losses: tuple[float, ...]
+    grad_norm: float
+
+    @property
+    def loss(self) -> float:
+        """Mean over the samples."""
+        return math.fsum(self.losses) / len(self.losses) if all(map(math.isfinite, self.losses)) else math.nan
+
+    @property
+    def finite(self) -> bool:
+        """Whether loss and gradients are numbers. If not, the weights were left as they were."""
+        return math.isfinite(self.loss) and math.isfinite(self.grad_norm)
+
+
+def train_step(
+    model: nn.Module, optimizer: torch.optim.Optimizer, batch: StepBatch, *, rate: float, settings: Train
+) -> StepResult:
+    """Take one optimizer step, unless loss or gradients are not finite.
+
+    Args:
+        model: The transformer, in fp32.
+        optimizer: Its optimizer.
+        batch: The samples, on the model's device.
+        rate: The learning rate of this step.
+        settings: Precision and clipping.
+    """
+    optimizer.zero_grad(set_to_none=True)
+    losses = torch.cat([_backward(model, part, len(batch.samples), settings) for part in batch.parts])
+    parameters = [parameter for parameter in model.parameters() if parameter.grad is not None]
+    norm = get_total_norm(gradients(parameters))
+    result = StepResult(losses=tuple(losses.tolist()), grad_norm=norm.item())
+    if result.finite:
+        _clip(parameters, norm, settings)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.step()
+    return result
+
+
+def gradients(parameters: Iterable[nn.Parameter]) -> list[Tensor]:
+    """Return the gradients that are there."""
+    return [parameter.grad for parameter in parameters if parameter.grad is not None]
+
+
+def predict(model: nn.Module, noisy: Tensor, part: MicroBatch, *, mixed_precision: str) -> Tensor:
+    """Return the transformer's velocity for noisy latents, (batch, channels, frames, height, width)."""
+    with torch.autocast(noisy.device.type, dtype=torch.bfloat16, enabled=mixed_precision == "bf16"):
+        prediction: Tensor = model(
+            hidden_states=noisy,
+            encoder_hidden_states=part.text,
+            timestep=part.timestep,
+            encoder_attention_mask=part.mask,
+            return_dict=False,
+        )[0]
+    return prediction
+
+
+def _backward(model: nn.Module, part: MicroBatch, samples: int, settings: Train) -> Tensor:
+    """Add a micro-batch's share to the gradients and return its losses, (batch,).
+
+    Each sample weighs 1 / samples, so that the split into micro-batches changes nothing.
+    """
+    noisy = interpolate(part.latents, part.noise, part.sigma)
+    prediction = predict(model, noisy, part, mixed_precision=settings.mixed_precision)
+    losses = sample_losses(prediction, velocity(part.latents, part.noise))
+    (losses.sum() / samples).backward()
+    return losses.detach()
+
+
+def _clip(parameters: list[nn.Parameter], norm: Tensor, settings: Train) -> None:
+    if settings.max_grad_norm == 0:
+        return
+    if settings.grad_clip_method == "norm":
+        clip_grads_with_norm_(parameters, settings.max_grad_norm, norm)
+    else:
+        clip_grad_value_(parameters, settings.max_grad_norm)

@@ -1,0 +1,107 @@
+"""The content-addressed store of latents and text embeddings: one safetensors file for each value.
+
+A value's key is the digest of everything that shapes it, so that a value never changes under its key, runs may
+share a store, and a second run finds what the first one made. Nothing is ever removed here.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from recipe_runtime.errors import StoreError
+from recipe_schema.canonical import digest
+from recipe_schema.files import write_atomically
+
+
+Kind = Literal["latents", "text"]
+"""What a value is: the store has a folder for each."""
+
+_CHECKSUM = "sha256"
+_KEY = re.compile(r"[0-9a-f]{64}")
+
+
+def content_key(shapes_the_value: Mapping[str, Any]) -> str:
+    """Return the key of a value: the SHA-256, hexadecimal, of everything that shapes it.
+
+    Args:
+        shapes_the_value: Names and JSON values.
+    """
+    return digest(shapes_the_value).removeprefix("sha256:")
+
+
+class Store:
+    """A store in a folder, which is made when the first value is written.
+
+    Args:
+        folder: The store's folder. Several processes may use it at once.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, kind: Kind, key: str) -> Path:
+        """Return where the value of a key is kept, whether it is there or not."""
+        assert _KEY.fullmatch(key), f"not a key: {key!r}"
+        return self.folder / kind / key[:2] / f"{key}.safetensors"
+
+    def has(self, kind: Kind, key: str) -> bool:
+        """Tell whether the value of a key is there."""
+        return self.path(kind, key).is_file()
+
+    def write(self, kind: Kind, key: str, tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> None:
+        """Write a value: all of it or nothing, under a name that says what it is.
+
+        Args:
+            kind: What it is.
+            key: Its key.
+            tensors: The value.
+            facts: What made it, for people who look into the file. It is not read back.
+        """
+        ready = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
+        content = save(ready, metadata={**facts, _CHECKSUM: _checksum(ready)})
+        path = self.path(kind, key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, content)
+
+    def read(self, kind: Kind, key: str) -> dict[str, Tensor]:
+        """Read a value and verify it.
+
+        Raises:
+            StoreError: It is missing, or not what was written.
+        """
+        path = self.path(kind, key)
+        try:
+            with safe_open(path, framework="pt") as file:
+                stated = (file.metadata() or {})[_CHECKSUM]
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        except FileNotFoundError:
+            raise StoreError(
+                f"{path} is missing though it was there when the run began; run the same command again"
+            ) from None
+        except (SafetensorError, KeyError, OSError) as error:
+            raise StoreError(
+                f"{path} can't be read ({error}); delete this file and run the same command again"
+            ) from error
+        if stated != _checksum(tensors):
+            raise StoreError(
+                f"{path} is damaged: its content does not match its checksum; delete this file and run the same "
+                "command again"
+            )
+        return tensors
+
+
+def _checksum(tensors: Mapping[str, Tensor]) -> str:
+    """Hash names, types, shapes and bytes of tensors on the CPU."""
+    state = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        state.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+        state.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return state.hexdigest()

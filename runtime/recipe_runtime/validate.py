@@ -1,0 +1,224 @@
+"""Draws validation clips with the weights as they are, and leaves training as it found it, bit for bit."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from recipe_runtime.batches import pad_texts
+from recipe_runtime.checkpoint import step_name
+from recipe_runtime.context import Context
+from recipe_runtime.errors import RunError
+from recipe_runtime.models.sampler import build_sampler, load_scheduler
+from recipe_runtime.models.source import component_dir, pipeline_dir, vae_dir
+from recipe_runtime.models.vae import decode, load_vae
+from recipe_runtime.state import TrainState
+from recipe_runtime.stop import StopRequested
+from recipe_runtime.video_file import read_note, write_mp4
+from recipe_schema.canonical import digest
+from recipe_schema.events import ClipDrawn, StageFinished, StageProgress, StageStarted, Warned
+
+
+_FOLDER = "validation"
+_DRAWING_VERSION = 1
+"""Raised when the same weights and settings give another clip."""
+
+_FAILURES = (RunError, RuntimeError, ValueError, OSError)
+"""What a clip may fail with, out of memory included, while training goes on."""
+
+_WEIGHTS: Mapping[str, tuple[Literal["model", "ema"], ...]] = {
+    "ema_only": ("ema",),
+    "none": ("model",),
+    "comparison": ("model", "ema"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedClip:
+    """A clip that is to be there after some step.
+
+    Attributes:
+        nickname: Name of its prompt.
+        weights: Whose it is: the last weights' or the average's.
+        text: The prompt.
+        path: Its file.
+        note: Digest of all that shapes it, kept in the file, so that a clip of other settings is drawn anew.
+    """
+
+    nickname: str
+    weights: Literal["model", "ema"]
+    text: str
+    path: Path
+    note: str
+
+
+def planned_clips(ctx: Context, step: int) -> tuple[PlannedClip, ...]:
+    """Return the clips of a step, whether they are there or not.
+
+    Raises:
+        RunError: Two of them would be one file.
+    """
+    ema, looks = ctx.settings.ema, ctx.settings.validation
+    folder = ctx.run_dir / _FOLDER / step_name(step)
+    shared = {
+        "version": _DRAWING_VERSION,
+        "plan_id": ctx.plan.plan_id,
+        "step": step,
+        "negative": ctx.plan.execution.negative_prompt,
+        "guidance": looks.guidance,
+        "num_inference_steps": looks.num_inference_steps,
+        "size": [looks.resolution, looks.num_video_frames, looks.framerate],
+        "seed": looks.seed,
+    }
+    clips = tuple(
+        PlannedClip(
+            nickname=prompt.nickname,
+            weights=weights,
+            text=prompt.text,
+            path=folder / f"{prompt.nickname}{'-ema' if weights == 'ema' else ''}.mp4",
+            note=digest({**shared, "weights": weights, "text": prompt.text}),
+        )
+        for prompt in ctx.plan.execution.prompts
+        for weights in (_WEIGHTS[ema.validation] if ema.enabled else ("model",))
+    )
+    names = [clip.path.name for clip in clips]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise RunError(f"two validation clips would be written to {twice[0]}; give their prompts other nicknames")
+    return clips
+
+
+def missing_clips(ctx: Context, step: int) -> tuple[PlannedClip, ...]:
+    """Return the clips of a step that are not there yet."""
+    return tuple(clip for clip in planned_clips(ctx, step) if read_note(clip.path) != clip.note)
+
+
+def draw_clips(
+    ctx: Context, state: TrainState, texts: Mapping[tuple[str, bool], str], stop: StopRequested
+) -> tuple[str, ...]:
+    """Draw what is missing of a step's clips.
+
+    Args:
+        ctx: The run.
+        state: Weights and step. They are the same afterwards.
+        texts: Key in the store of each text, by text and whether the instruction comes before it.
+        stop: Whether someone asked the run to stop. Clips that are not drawn then are drawn on resuming.
+
+    Returns:
+        What went wrong, one sentence for each clip.
+    """
+    missing = missing_clips(ctx, state.step)
+    if not missing:
+        return ()
+    began, total = time.monotonic(), len(planned_clips(ctx, state.step))
+    reused = total - len(missing)
+    ctx.recorder.emit(StageStarted(stage="validate", total=total, reused=reused, unit="clips"))
+    failures: list[str] = []
+    with _undisturbed(ctx, state):
+        artist: _Artist | None = None
+        for count, clip in enumerate(missing, start=1):
+            if stop.requested is not None:
+                return tuple(failures)
+            try:
+                artist = artist or _Artist(ctx, state, texts)
+                artist.draw(clip)
+            except _FAILURES as error:
+                failures.append(f"validation clip {clip.path.name} of step {state.step} failed: {error}")
+                ctx.recorder.emit(Warned(message=failures[-1]))
+            ctx.recorder.emit(StageProgress(stage="validate", done=reused + count, total=total))
+    seconds = time.monotonic() - began
+    ctx.recorder.emit(StageFinished(stage="validate", total=total, reused=reused, seconds=seconds))
+    return tuple(failures)
+
+
+class _Artist:
+    """Draws one clip after the other. The VAE lives as long as it does."""
+
+    def __init__(self, ctx: Context, state: TrainState, texts: Mapping[tuple[str, bool], str]) -> None:
+        self._ctx = ctx
+        self._state = state
+        self._texts = texts
+        settings = ctx.settings
+        self._vae = load_vae(vae_dir(ctx), settings.model.vae_dtype, ctx.device, tiling=settings.memory.vae_tiling)
+        scheduler = load_scheduler(component_dir(pipeline_dir(ctx), "scheduler"))
+        self._sampler = build_sampler(state.model, self._vae, scheduler)
+
+    def draw(self, clip: PlannedClip) -> None:
+        """Draw a clip and write its file."""
+        began = time.monotonic()
+        average = self._state.average
+        with average.swapped() if clip.weights == "ema" and average is not None else nullcontext():
+            latents = self._sample(clip.text)
+        frames = to_frames(decode(self._vae, latents)[0])
+        clip.path.parent.mkdir(parents=True, exist_ok=True)
+        write_mp4(clip.path, frames, fps=self._ctx.settings.validation.framerate, note=clip.note)
+        self._ctx.recorder.emit(
+            ClipDrawn(
+                step=self._state.step,
+                nickname=clip.nickname,
+                weights=clip.weights,
+                path=clip.path.relative_to(self._ctx.run_dir).as_posix(),
+                seconds=time.monotonic() - began,
+            )
+        )
+
+    def _sample(self, text: str) -> Tensor:
+        """Return normalized latents, (1, channels, frames, height, width)."""
+        looks, device = self._ctx.settings.validation, self._ctx.device
+        negative = self._ctx.plan.execution.negative_prompt
+        width, height = map(int, looks.resolution.split("x"))
+        embeds, mask = pad_texts([self._read(text, instructed=True), self._read(negative, instructed=False)])
+        embeds, mask = embeds.to(device), mask.to(device)
+        mixed = self._ctx.settings.train.mixed_precision == "bf16"
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=mixed):
+            latents: Tensor = self._sampler(
+                prompt_embeds=embeds[:1],
+                prompt_attention_mask=mask[:1],
+                negative_prompt=None,
+                negative_prompt_embeds=embeds[1:],
+                negative_prompt_attention_mask=mask[1:],
+                guidance_scale=looks.guidance,
+                num_inference_steps=looks.num_inference_steps,
+                height=height,
+                width=width,
+                frames=looks.num_video_frames,
+                generator=torch.Generator().manual_seed(looks.seed),
+                use_resolution_binning=False,
+                output_type="latent",
+                return_dict=False,
+            )[0]
+        return latents
+
+    def _read(self, text: str, *, instructed: bool) -> Tensor:
+        return self._ctx.store.read("text", self._texts[text, instructed])["embeds"]
+
+
+def to_frames(pixels: Tensor) -> NDArray[np.uint8]:
+    """Turn pixels (3, frames, height, width), values -1 to 1, into RGB frames (frames, height, width, 3)."""
+    scaled = ((pixels.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    frames: NDArray[np.uint8] = scaled.permute(1, 2, 3, 0).cpu().numpy()
+    return frames
+
+
+@contextmanager
+def _undisturbed(ctx: Context, state: TrainState) -> Iterator[None]:
+    """Give the device to drawing, and training back what it had: mode and random numbers.
+
+    Gradients are dropped before, which frees their memory: the next step makes them anew.
+    """
+    state.optimizer.zero_grad(set_to_none=True)
+    devices: Sequence[torch.device] = [ctx.device] if ctx.device.type == "cuda" else []
+    was_training = state.model.training
+    state.model.eval()
+    try:
+        with torch.random.fork_rng(devices=devices), torch.no_grad():
+            yield
+    finally:
+        state.model.train(was_training)

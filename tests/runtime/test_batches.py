@@ -1,0 +1,128 @@
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from fakes_training import batch_maker, encoded_project
+from recipe_runtime.batches import pad_texts, prefetch
+from recipe_runtime.encode_text import text_index
+from recipe_runtime.encode_video import latent_index
+
+
+def test_a_batch_holds_the_stored_latents_and_texts_of_its_samples(tmp_path):
+    _, ctx, _ = encoded_project(tmp_path, **{"train.batch_size": 2, "train.caption_dropout_probability": 0.0})
+
+    batch = batch_maker(ctx).make(0)
+
+    part = batch.parts[0]
+    assert part.latents.shape == part.noise.shape == (2, 16, 3, 8, part.latents.shape[-1])
+    for index, sample in enumerate(batch.samples):
+        assert sample.row.bucket == batch.bucket
+        stored = ctx.store.read("latents", latent_index(ctx)[sample.row.clip_id])["latents"]
+        embeds = ctx.store.read("text", text_index(ctx)[sample.row.text, True])["embeds"]
+        assert torch.equal(part.latents[index], stored)
+        assert torch.equal(part.text[index, : len(embeds)], embeds)
+        assert part.mask[index].tolist() == [1] * len(embeds) + [0] * (part.mask.shape[1] - len(embeds))
+    assert batch.sigmas == tuple(part.sigma.tolist())
+
+
+def names(batch):
+    return [(sample.row.clip_id, sample.epoch, sample.repeat) for sample in batch.samples]
+
+
+@pytest.mark.parametrize("split", [(4, 1), (2, 2), (1, 4)])
+def test_samples_noise_and_levels_do_not_depend_on_the_split(tmp_path, split):
+    size, accumulate = split
+    _, ctx, _ = encoded_project(
+        tmp_path, **{"train.batch_size": size, "train.gradient_accumulation_steps": accumulate, "train.seed": 5}
+    )
+    _, single, _ = encoded_project(tmp_path / "single", **{"train.batch_size": 4, "train.seed": 5})
+
+    for step in range(3):
+        batch, whole = batch_maker(ctx).make(step), batch_maker(single).make(step)
+        assert len(batch.parts) == accumulate
+        assert names(batch) == names(whole)
+        assert batch.sigmas == whole.sigmas
+        assert torch.equal(torch.cat([part.noise for part in batch.parts]), whole.parts[0].noise)
+        assert torch.equal(torch.cat([part.timestep for part in batch.parts]), whole.parts[0].timestep)
+
+
+def test_each_pass_draws_other_noise_for_a_clip(tmp_path):
+    _, ctx, _ = encoded_project(tmp_path)
+    maker = batch_maker(ctx)
+
+    noise = {}
+    for step in range(8):
+        batch = maker.make(step)
+        noise[batch.samples[0].row.clip_id, batch.samples[0].epoch] = batch.parts[0].noise
+
+    assert len(noise) == 8
+    assert len({tensor.sum().item() for tensor in noise.values()}) == 8
+
+
+def test_noise_is_standard_normal(tmp_path):
+    _, ctx, _ = encoded_project(tmp_path)
+    maker = batch_maker(ctx)
+
+    noise = torch.cat([maker.make(step).parts[0].noise.flatten() for step in range(20)])
+
+    assert noise.mean().item() == pytest.approx(0, abs=0.02)
+    assert noise.std().item() == pytest.approx(1, abs=0.02)
+
+
+def test_dropped_captions_are_the_null_caption(tmp_path):
+    _, ctx, _ = encoded_project(tmp_path, **{"train.caption_dropout_probability": 1.0})
+    null = ctx.store.read("text", text_index(ctx)["", False])["embeds"]
+
+    part = batch_maker(ctx).make(0).parts[0]
+
+    assert torch.equal(part.text[0], null.float())
+    assert part.mask.shape == (1, len(null))
+
+
+def test_captions_are_dropped_as_often_as_asked(tmp_path):
+    _, ctx, _ = encoded_project(tmp_path, **{"train.caption_dropout_probability": 0.25})
+    null = len(ctx.store.read("text", text_index(ctx)["", False])["embeds"])
+    maker = batch_maker(ctx)
+
+    dropped = sum(maker.make(step).parts[0].text.shape[1] == null for step in range(200))
+
+    assert dropped / 200 == pytest.approx(0.25, abs=0.09)
+
+
+def test_texts_are_padded_with_zeros_on_the_right():
+    text, mask = pad_texts([torch.ones(1, 2, dtype=torch.bfloat16), torch.ones(3, 2)])
+
+    assert text.dtype == torch.float32
+    assert text[:, :, 0].tolist() == [[1, 0, 0], [1, 1, 1]]
+    assert mask.tolist() == [[1, 0, 0], [1, 1, 1]]
+
+
+def test_prefetching_gives_every_step_in_order_and_makes_one_ahead():
+    made = []
+
+    def make(step: int) -> Any:
+        made.append(step)
+        return step
+
+    batches: Iterator[Any] = prefetch(make, range(3, 7))
+    first = next(batches)
+    second = next(batches)
+    rest = list(batches)
+
+    assert [first, second, *rest] == [3, 4, 5, 6]
+    assert made == [3, 4, 5, 6]
+
+
+def test_a_failure_while_prefetching_comes_out_where_the_batch_is_wanted():
+    def make(step: int) -> Any:
+        if step == 1:
+            raise OSError("disk gone")
+        return step
+
+    batches: Iterator[Any] = prefetch(make, range(3))
+    assert next(batches) == 0
+
+    with pytest.raises(OSError, match="disk gone"):
+        next(batches)

@@ -1,0 +1,71 @@
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from recipe_runtime.errors import RunError, StoppedBySignal
+from recipe_runtime.launch import LOCK_FILE, choose_device, describe_device, run_lock, signals_request_stop
+
+
+def test_the_processor_is_taken_when_asked_for():
+    assert choose_device("cpu") == torch.device("cpu")
+    assert describe_device(torch.device("cpu")) == "cpu"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_missing_cuda_device_is_an_error_and_never_a_fallback():
+    assert choose_device("auto") == torch.device("cpu")
+    with pytest.raises(RunError, match="asks for a CUDA device"):
+        choose_device("cuda")
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR1"])
+def test_a_signal_asks_to_stop_and_handlers_are_put_back(name):
+    number = signal.Signals[name]
+    before = signal.getsignal(number)
+
+    with signals_request_stop() as stop:
+        assert stop.requested is None
+        os.kill(os.getpid(), number)
+        assert stop.requested == name
+
+    assert signal.getsignal(number) == before
+    assert StoppedBySignal(name, 3).exit_code == 128 + number
+
+
+def test_a_second_sigint_ends_the_process_at_once():
+    script = (
+        "import os, signal\n"
+        "from recipe_runtime.launch import signals_request_stop\n"
+        "with signals_request_stop() as stop:\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    assert stop.requested == 'SIGINT'\n"
+        "    print('still here', flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    print('never', flush=True)\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment(), capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == -signal.SIGINT
+    assert done.stdout == "still here\n"
+
+
+def test_a_run_directory_belongs_to_one_process(tmp_path):
+    with (
+        run_lock(tmp_path),
+        pytest.raises(RunError, match=rf"another process \(number {os.getpid()}\) works on"),
+        run_lock(tmp_path),
+    ):
+        pass
+    with run_lock(tmp_path):
+        assert (tmp_path / LOCK_FILE).read_text() == f"{os.getpid()}\n"
+
+
+def environment():
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

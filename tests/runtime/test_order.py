@@ -1,0 +1,114 @@
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from recipe_runtime.order import Order
+from recipe_schema.ledger import ClipRow
+
+
+def row(bucket, index, repeats=0):
+    return ClipRow(
+        dataset="d",
+        path=f"{bucket}-{index:04d}.mp4",
+        fate="trained",
+        bucket_width=bucket * 16,
+        bucket_height=64,
+        bucket_frames=9,
+        repeats=repeats,
+    )
+
+
+def rows(counts, repeats=0):
+    return [row(bucket, index, repeats) for bucket, count in enumerate(counts, start=1) for index in range(count)]
+
+
+def names(samples):
+    return [(sample.row.clip_id, sample.epoch, sample.repeat) for sample in samples]
+
+
+counts = st.lists(st.integers(1, 7), min_size=1, max_size=4)
+
+
+@given(counts=counts, group=st.integers(1, 9), repeats=st.integers(0, 2), steps=st.integers(1, 60))
+@settings(max_examples=60, deadline=None)
+def test_each_bucket_gives_an_endless_stream_of_whole_passes(counts, group, repeats, steps):
+    clips = rows(counts, repeats)
+    order = Order(clips, seed=3, samples_per_step=group)
+
+    streams: dict[str, list[tuple[str, int, int]]] = {}
+    for number in range(steps):
+        step = order.step(number)
+        assert {sample.row.bucket for sample in step.samples} == {step.bucket}
+        assert len(step.samples) == group
+        streams.setdefault(step.bucket, []).extend(names(step.samples))
+
+    for bucket, stream in streams.items():
+        members = {(clip.clip_id, repeat) for clip in clips if clip.bucket == bucket for repeat in range(repeats + 1)}
+        for index, (clip, epoch, repeat) in enumerate(stream):
+            assert epoch == index // len(members)
+            assert (clip, repeat) in members
+        for start in range(0, len(stream) - len(members) + 1, len(members)):
+            chunk = {(clip, repeat) for clip, _, repeat in stream[start : start + len(members)]}
+            assert chunk == members
+
+
+@given(counts=counts, group=st.integers(1, 9), epochs=st.integers(1, 6))
+@settings(max_examples=60, deadline=None)
+def test_after_each_epoch_a_bucket_has_given_all_whole_steps(counts, group, epochs):
+    order = Order(rows(counts), seed=5, samples_per_step=group)
+    expected = {f"{bucket * 16}x64@9": epochs * count // group for bucket, count in enumerate(counts, start=1)}
+
+    given_steps = Counter(order.step(number).bucket for number in range(sum(expected.values())))
+
+    assert {bucket: given_steps[bucket] for bucket in expected} == expected
+
+
+def test_each_sample_comes_once_an_epoch_when_the_counts_divide():
+    order = Order(rows([4, 8], repeats=1), seed=1, samples_per_step=4)
+
+    seen = Counter(name[0] for number in range(3 * 6) for name in names(order.step(number).samples))
+
+    assert order.samples_per_epoch == 24
+    assert set(seen.values()) == {3 * 2}
+
+
+@given(counts=counts, group=st.integers(1, 9), start=st.integers(0, 500))
+@settings(max_examples=60, deadline=None)
+def test_a_restart_at_any_step_gives_the_same_samples(counts, group, start):
+    walked = Order(rows(counts), seed=9, samples_per_step=group)
+    for number in range(max(start - 20, 0), start):
+        walked.step(number)
+    fresh = Order(list(reversed(rows(counts))), seed=9, samples_per_step=group)
+
+    assert walked.step(start) == fresh.step(start)
+
+
+def test_the_seed_changes_the_order():
+    first = [names(Order(rows([20]), seed=1, samples_per_step=5).step(n).samples) for n in range(4)]
+    second = [names(Order(rows([20]), seed=2, samples_per_step=5).step(n).samples) for n in range(4)]
+
+    assert first != second
+
+
+def test_epochs_differ_in_their_order():
+    order = Order(rows([20]), seed=1, samples_per_step=20)
+
+    first, second = ([name[0] for name in names(order.step(n).samples)] for n in (0, 1))
+
+    assert sorted(first) == sorted(second)
+    assert first != second
+
+
+def test_one_clip_fills_steps_of_any_size():
+    order = Order(rows([1]), seed=1, samples_per_step=4)
+
+    assert [sample.epoch for sample in order.step(2).samples] == [8, 9, 10, 11]
+
+
+@pytest.mark.timeout(60)
+def test_a_far_step_of_a_large_data_set_is_found_at_once():
+    order = Order(rows([60_000, 40_000]), seed=1, samples_per_step=3)
+
+    assert order.step(1_000_000_000) == order.step(1_000_000_000)
+    assert {sample.epoch for sample in order.step(1_000_000_000).samples} <= {29_999, 30_000}

@@ -1,0 +1,37 @@
+import json
+from datetime import datetime
+
+import pytest
+
+from recipe_runtime.record import Recorder
+from recipe_schema.events import EVENTS_FILE, Warned
+
+
+def test_each_event_is_one_line_at_once_and_reaches_the_listeners(tmp_path):
+    heard = []
+
+    with Recorder(tmp_path, [heard.append]) as recorder:
+        recorder.emit(Warned(message="first\nline"))
+        lines = (tmp_path / EVENTS_FILE).read_text().splitlines()
+        recorder.emit(Warned(message="ä"))
+
+    assert len(lines) == 1
+    record = json.loads(lines[0])
+    assert record["event"] == "warning"
+    assert record["message"] == "first\nline"
+    assert record["time"].endswith("Z")
+    assert datetime.fromisoformat(record["time"]).microsecond % 1000 == 0
+    assert heard == [Warned(message="first\nline"), Warned(message="ä")]
+
+
+@pytest.mark.parametrize("before", ['{"event": "warn', '{"event": "x"}\n', ""])
+def test_a_half_written_line_of_a_killed_process_stays_apart(tmp_path, before):
+    (tmp_path / EVENTS_FILE).write_text(before)
+
+    with Recorder(tmp_path) as recorder:
+        recorder.emit(Warned(message="after"))
+
+    text = (tmp_path / EVENTS_FILE).read_text()
+    assert text.startswith(before)
+    assert "\n\n" not in text
+    assert json.loads(text.splitlines()[-1])["message"] == "after"

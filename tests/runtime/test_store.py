@@ -1,0 +1,79 @@
+import pytest
+import torch
+from safetensors import safe_open
+
+from recipe_runtime.errors import StoreError
+from recipe_runtime.store import Store, content_key
+
+
+KEY = content_key({"a": 1})
+
+
+def values():
+    return {"x": torch.arange(6.0).view(2, 3), "y": torch.ones(3, dtype=torch.bfloat16), "z": torch.tensor(7)}
+
+
+def test_a_value_comes_back_as_it_was_written(tmp_path):
+    store = Store(tmp_path / "store")
+    assert not store.has("latents", KEY)
+
+    store.write("latents", KEY, values(), {"clip": "a"})
+
+    read = store.read("latents", KEY)
+    assert store.has("latents", KEY)
+    assert not store.has("text", KEY)
+    assert read.keys() == values().keys()
+    assert all(torch.equal(read[name], value) and read[name].dtype == value.dtype for name, value in values().items())
+    assert store.path("latents", KEY) == tmp_path / "store" / "latents" / KEY[:2] / f"{KEY}.safetensors"
+
+
+def test_the_file_says_what_made_it(tmp_path):
+    store = Store(tmp_path)
+
+    store.write("text", KEY, values(), {"text": "a cat"})
+
+    with safe_open(store.path("text", KEY), framework="pt") as file:
+        assert file.metadata()["text"] == "a cat"
+
+
+def test_a_view_is_stored_as_what_it_shows(tmp_path):
+    store = Store(tmp_path)
+    whole = torch.arange(12.0).view(3, 4)
+
+    store.write("text", KEY, {"x": whole[:, ::2].T}, {})
+
+    assert torch.equal(store.read("text", KEY)["x"], whole[:, ::2].T)
+
+
+def test_every_flipped_bit_is_noticed(tmp_path):
+    store = Store(tmp_path)
+    store.write("latents", KEY, values(), {})
+    path = store.path("latents", KEY)
+    content = path.read_bytes()
+
+    for place in range(len(content) - 30, len(content)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        with pytest.raises(StoreError, match=r"damaged.*delete this file"):
+            store.read("latents", KEY)
+
+
+@pytest.mark.parametrize("length", [0, 5, 100, -1])
+def test_a_cut_file_is_named_with_the_cure(tmp_path, length):
+    store = Store(tmp_path)
+    store.write("latents", KEY, values(), {})
+    path = store.path("latents", KEY)
+    path.write_bytes(path.read_bytes()[:length])
+
+    with pytest.raises(StoreError, match=f"{KEY}.safetensors can't be read.*delete this file"):
+        store.read("latents", KEY)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(StoreError, match=f"{KEY}.safetensors is missing"):
+        Store(tmp_path).read("latents", KEY)
+
+
+def test_a_key_depends_on_values_and_not_on_their_order():
+    assert content_key({"a": 1, "b": "x"}) == content_key({"b": "x", "a": 1})
+    assert content_key({"a": 1, "b": "x"}) != content_key({"a": 2, "b": "x"})
+    assert len(KEY) == 64

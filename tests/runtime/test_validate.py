@@ -1,0 +1,189 @@
+from fractions import Fraction
+
+import av
+import pytest
+import torch
+
+from fakes_training import encoded_project, same_bits, saved_parts
+from recipe_runtime import train, validate
+from recipe_runtime.encode_text import text_index
+from recipe_runtime.errors import RunError
+from recipe_runtime.stop import StopRequested
+from recipe_runtime.train import build_state
+from recipe_schema.events import ClipDrawn, StageFinished, Warned
+from recipe_schema.plan import Prompt
+
+
+PROMPTS = (Prompt(nickname="main", text="a red disc."), Prompt(nickname="cat", text="a cat."))
+
+
+def drawn(ctx, step=0, stop=None):
+    state = build_state(ctx)
+    state.step = step
+    failures = validate.draw_clips(ctx, state, text_index(ctx), stop or StopRequested())
+    return state, failures
+
+
+def files(ctx, step=0):
+    return sorted(path.name for path in (ctx.run_dir / "validation" / f"step-{step:08d}").glob("*"))
+
+
+def test_each_prompt_gets_a_clip_of_the_size_frames_and_rate_asked_for(tmp_path):
+    _, ctx, events = encoded_project(
+        tmp_path, prompts=PROMPTS, **{"validation.resolution": "80x48", "validation.framerate": 12.0}
+    )
+
+    _, failures = drawn(ctx)
+
+    assert failures == ()
+    assert files(ctx) == ["cat.mp4", "main.mp4"]
+    with av.open(str(ctx.run_dir / "validation/step-00000000/main.mp4")) as container:
+        stream = container.streams.video[0]
+        assert (stream.width, stream.height, stream.average_rate) == (80, 48, Fraction(12))
+        assert sum(1 for _ in container.decode(stream)) == 9
+    assert [(event.nickname, event.weights, event.path) for event in events.of(ClipDrawn)] == [
+        ("main", "model", "validation/step-00000000/main.mp4"),
+        ("cat", "model", "validation/step-00000000/cat.mp4"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [("ema_only", ["main-ema.mp4"]), ("none", ["main.mp4"]), ("comparison", ["main-ema.mp4", "main.mp4"])],
+)
+def test_the_weights_asked_for_are_drawn(tmp_path, mode, expected):
+    _, ctx, _ = encoded_project(tmp_path, **{"ema.enabled": True, "ema.validation": mode})
+
+    drawn(ctx)
+
+    assert files(ctx) == expected
+
+
+def test_the_averages_clip_is_drawn_with_the_average(tmp_path):
+    _, ctx, _ = encoded_project(tmp_path, **{"ema.enabled": True, "ema.validation": "comparison"})
+    state = build_state(ctx)
+    with torch.no_grad():
+        for parameter in state.model.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)), alpha=0.1)
+
+    validate.draw_clips(ctx, state, text_index(ctx), StopRequested())
+
+    folder = ctx.run_dir / "validation/step-00000000"
+    assert (folder / "main.mp4").read_bytes() != (folder / "main-ema.mp4").read_bytes()
+
+
+def test_the_same_weights_and_seed_give_the_same_clip_and_another_seed_another(tmp_path):
+    content = []
+    for index, seed in enumerate((42, 42, 43)):
+        _, ctx, _ = encoded_project(tmp_path / str(index), **{"validation.seed": seed})
+        drawn(ctx)
+        with av.open(str(ctx.run_dir / "validation/step-00000000/main.mp4")) as container:
+            content.append([frame.to_ndarray().tobytes() for frame in container.decode(video=0)])
+
+    assert content[0] == content[1] != content[2]
+
+
+def test_clips_that_are_there_are_not_drawn_again(tmp_path):
+    _, ctx, events = encoded_project(tmp_path, prompts=PROMPTS)
+    drawn(ctx)
+    events.clear()
+
+    drawn(ctx)
+
+    assert list(events) == []
+
+
+def test_a_clip_of_other_settings_is_drawn_anew(tmp_path):
+    _, ctx, events = encoded_project(tmp_path)
+    path = ctx.run_dir / "validation/step-00000000/main.mp4"
+    drawn(ctx)
+    before = path.read_bytes()
+    changed = validate.planned_clips(ctx, 0)[0].note
+    path.write_bytes(before.replace(changed.encode(), changed[:-1].encode() + b"x"))
+    events.clear()
+
+    drawn(ctx)
+
+    assert len(events.of(ClipDrawn)) == 1
+    assert path.read_bytes() == before
+
+
+def test_training_does_not_notice_that_clips_were_drawn(tmp_path):
+    weights = []
+    for name, interval in (("with", 1), ("without", None)):
+        prompts = PROMPTS if interval else ()
+        _, ctx, _ = encoded_project(
+            tmp_path / name, prompts=prompts, **{"validation.step_interval": interval, "ema.enabled": True}
+        )
+        train.run(ctx, StopRequested())
+        weights.append(saved_parts(ctx.run_dir, 4))
+
+    assert same_bits(*weights)
+
+
+def test_drawing_leaves_mode_and_random_state_as_they_were(tmp_path):
+    _, ctx, _ = encoded_project(tmp_path)
+    state = build_state(ctx)
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+
+    validate.draw_clips(ctx, state, text_index(ctx), StopRequested())
+
+    assert torch.equal(before, torch.get_rng_state())
+    assert state.model.training
+    assert torch.is_grad_enabled()
+    assert all(parameter.requires_grad for parameter in state.model.parameters())
+
+
+def test_a_prompt_that_fails_is_told_and_the_others_are_drawn(tmp_path):
+    _, ctx, events = encoded_project(tmp_path, prompts=PROMPTS, **{"data.store_dir": "store"})
+    ctx.store.path("text", text_index(ctx)["a red disc.", True]).unlink()
+
+    _, failures = drawn(ctx)
+
+    assert files(ctx) == ["cat.mp4"]
+    assert len(failures) == len(events.of(Warned)) == 1
+    assert "main.mp4 of step 0 failed" in failures[0]
+
+
+def test_a_prompt_that_fails_makes_the_run_fail_after_its_last_step(tmp_path, monkeypatch):
+    _, ctx, events = encoded_project(tmp_path, **{"validation.step_interval": 2})
+
+    def fail(*_arguments, **_names):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(validate, "decode", fail)
+        with pytest.raises(RunError, match=r"2 validation clips could not be drawn .*out of memory"):
+            train.run(ctx, StopRequested())
+
+    assert len(events.of(Warned)) == 2
+    assert saved_parts(ctx.run_dir, 4)["model"]
+    train.run(ctx, StopRequested())
+    assert files(ctx, 4) == ["main.mp4"]
+
+
+def test_a_wish_to_stop_ends_drawing_between_two_clips(tmp_path):
+    _, ctx, events = encoded_project(tmp_path, prompts=PROMPTS)
+
+    drawn(ctx, stop=StopRequested("SIGTERM"))
+
+    assert files(ctx) == []
+    assert events.of(StageFinished) == []
+
+
+def test_two_prompts_for_one_file_are_refused_before_training(tmp_path):
+    prompts = (Prompt(nickname="cat", text="a"), Prompt(nickname="cat-ema", text="b"))
+    _, ctx, _ = encoded_project(tmp_path, prompts=prompts, **{"ema.enabled": True, "ema.validation": "comparison"})
+
+    with pytest.raises(RunError, match=r"cat-ema\.mp4"):
+        train.run(ctx, StopRequested())
+
+
+def test_pixels_become_rgb_frames():
+    pixels = torch.tensor([-1.0, 0.0, 1.0, 1.5]).view(1, 4, 1, 1).expand(3, 4, 2, 2)
+
+    frames = validate.to_frames(pixels)
+
+    assert frames.shape == (4, 2, 2, 3)
+    assert frames[:, 0, 0, 0].tolist() == [0, 128, 255, 255]
