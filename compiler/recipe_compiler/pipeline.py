@@ -9,8 +9,8 @@ function of values; files are read by `compose` and `survey` alone.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from recipe_compiler.data.facts import Survey
 from recipe_compiler.diagnostics.diagnostic import Diagnostic, has_errors, in_order
 from recipe_compiler.passes.check import check
 from recipe_compiler.passes.compose import compose, not_text, read_source
@@ -20,7 +20,11 @@ from recipe_compiler.passes.validate import validate
 from recipe_compiler.rules.rule import Facts
 from recipe_compiler.settings import Resolved
 from recipe_compiler.source import Source
-from recipe_schema.plan import Plan
+
+
+if TYPE_CHECKING:  # plan and ledger cost more to load than a lint without data takes
+    from recipe_compiler.data.facts import Survey
+    from recipe_schema.plan import Plan
 
 
 _DATA = ("data.datasets", "data.buckets", "data.framerate", "data.motion_score", "model.family")
@@ -67,7 +71,7 @@ class Compiled:
     path: Path
     sources: tuple[Source, ...]
     settings: Resolved | None
-    survey: Survey | None
+    survey: "Survey | None"
     found: tuple[Diagnostic, ...]
 
     @property
@@ -104,7 +108,7 @@ def compile_recipe(path: Path, options: Options) -> Compiled:
     return replace(compiled, settings=settings, survey=survey, found=found)
 
 
-def _survey(settings: Resolved, root: Path, options: Options) -> Survey | None:
+def _survey(settings: Resolved, root: Path, options: Options) -> "Survey | None":
     """Look at the data, unless something is wrong with what says where they are."""
     ids = [settings[f"{table}.id"] for table in settings.tables("data.datasets")]
     if not settings.fine(*_DATA) or len(set(ids)) != len(ids):
@@ -117,7 +121,7 @@ def _survey(settings: Resolved, root: Path, options: Options) -> Survey | None:
         return survey(settings, root, index, options.report)
 
 
-def make_plan(compiled: Compiled) -> Plan:
+def make_plan(compiled: Compiled) -> "Plan":
     """Freeze a recipe without errors, whose data were looked at."""
     # Parquet is loaded only for plans.
     from recipe_compiler.passes.estimate import estimate  # noqa: PLC0415

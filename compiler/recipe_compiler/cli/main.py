@@ -4,7 +4,6 @@ import argparse
 import importlib
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 
 from recipe_compiler.cli.arguments import build_parser
@@ -34,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.OK
     except Exception:  # noqa: BLE001 - the last line of defense: whatever gets here is a fault of ours
+        import traceback
+
         traceback.print_exc()
         print("\nThis is a fault of sana-recipes itself. Please report it with the lines above.", file=sys.stderr)
         return Exit.BUG

@@ -16,9 +16,13 @@ Use instead:
 """
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from recipe_compiler.rules.rule import Facts, Finding, Rule
-from recipe_schema.plan import Bucket
+
+
+if TYPE_CHECKING:  # plan and ledger cost more to load than a lint without data takes
+    from recipe_schema.plan import Bucket
 
 
 BATCH, ACCUMULATION = "train.batch_size", "train.gradient_accumulation_steps"
@@ -46,7 +50,7 @@ def check(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _largest(facts: Facts, bucket: Bucket, needed: int) -> tuple[str, int]:
+def _largest(facts: Facts, bucket: "Bucket", needed: int) -> tuple[str, int]:
     """Return the data set with most clips in a bucket, and the fewest repeats of it that fill a step."""
     assert facts.survey is not None
     counts: dict[str, int] = {}

@@ -2,10 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from recipe_compiler.data.facts import Survey
 from recipe_compiler.diagnostics.diagnostic import Severity
 from recipe_compiler.settings import Resolved
+
+
+if TYPE_CHECKING:  # plan and ledger cost more to load than a lint without data takes
+    from recipe_compiler.data.facts import Survey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +23,7 @@ class Facts:
     """
 
     settings: Resolved
-    survey: Survey | None
+    survey: "Survey | None"
     must_run: bool
 
 
