@@ -1,10 +1,10 @@
 """Turn a flat mapping of settings back into `Settings`, strictly: nothing missing, nothing extra."""
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from recipe_schema.recipe import Settings
+from recipe_schema.section import is_section, keys_of
 
 
 class DecodeError(Exception):
@@ -26,15 +26,15 @@ def decode_settings(flat: Mapping[str, Any]) -> Settings:
 
 def _decode(cls: type, path: str, rest: dict[str, Any]) -> Any:
     hints = get_type_hints(cls, include_extras=True)
-    return cls(**{f.name: _value(hints[f.name], f"{path}{f.name}", rest) for f in fields(cls)})
+    return cls(**{name: _value(hints[name], f"{path}{name}", rest) for name in keys_of(cls)})
 
 
 def _value(hint: Any, path: str, rest: dict[str, Any]) -> Any:
-    if is_dataclass(hint) and isinstance(hint, type):
+    if is_section(hint):
         return _decode(hint, f"{path}.", rest)
     if get_origin(hint) is Annotated:
         hint = get_args(hint)[0]
-    if get_origin(hint) is tuple and is_dataclass(get_args(hint)[0]):
+    if get_origin(hint) is tuple and is_section(get_args(hint)[0]):
         return _table(get_args(hint)[0], path, rest)
     try:
         value = rest.pop(path)

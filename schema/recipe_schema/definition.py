@@ -7,11 +7,12 @@ page, defaults, decoding) walks this tree and never the dataclasses themselves.
 import functools
 import types
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from recipe_schema.marks import Ge, Gt, Key, Le, Lt, Pattern
 from recipe_schema.recipe import Settings
+from recipe_schema.section import is_section, keys_of
 
 
 Kind = Literal["boolean", "integer", "number", "string"]
@@ -128,15 +129,14 @@ def _with_marks(spec: Spec, marks: list[Any]) -> Spec:
 def _section(cls: type, path: str) -> Section:
     hints = get_type_hints(cls, include_extras=True)
     children: dict[str, Leaf | Section | Table] = {}
-    for entry in fields(cls):
-        hint, where = hints[entry.name], _join(path, entry.name)
-        key: Key | None = entry.metadata.get("key")
+    for name, key in keys_of(cls).items():
+        hint, where = hints[name], _join(path, name)
         if key is None:
-            children[entry.name] = _section(hint, where)
-        elif get_origin(hint) is tuple and is_dataclass(get_args(hint)[0]):
-            children[entry.name] = Table(path=where, key=key, item=_section(get_args(hint)[0], f"{where}.*"))
+            children[name] = _section(hint, where)
+        elif get_origin(hint) is tuple and is_section(get_args(hint)[0]):
+            children[name] = Table(path=where, key=key, item=_section(get_args(hint)[0], f"{where}.*"))
         else:
-            children[entry.name] = Leaf(path=where, key=key, spec=_spec(hint))
+            children[name] = Leaf(path=where, key=key, spec=_spec(hint))
     return Section(path=path, doc=(cls.__doc__ or "").strip(), children=children)
 
 

@@ -98,6 +98,6 @@ class Key:
 def key(default: Any, doc: str, **marks: Any) -> Any:
     """Declare one key of a section: its default, what it is for, and its marks.
 
-    The dataclass field itself gets no default, so that settings read back from a plan must be complete.
+    The default is no default of the record: settings read back from a plan have to be complete.
     """
-    return field(metadata={"key": Key(default=default, doc=doc, **marks)})
+    return Key(default=default, doc=doc, **marks)

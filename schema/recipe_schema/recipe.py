@@ -6,10 +6,10 @@ back from a plan: there each field holds its resolved value, and ``None`` means 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from recipe_schema.marks import REQUIRED, Derived, Family, Ge, Gt, Le, Lt, Pattern, key
+from recipe_schema.section import section
 
 
 LANGUAGE_VERSION = 1
@@ -25,7 +25,7 @@ Name = Annotated[
 """A name that is safe as a file name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Model:
     """Which model is trained, and where its weights come from."""
 
@@ -87,7 +87,7 @@ class Model:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Video:
     """Which part of each clip is used."""
 
@@ -115,7 +115,7 @@ class Video:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Dataset:
     """One folder of clips. Key names are those of SimpleTuner's data backend file."""
 
@@ -166,7 +166,7 @@ class Dataset:
     video: Video
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Data:
     """The clips, and how they become latents."""
 
@@ -220,7 +220,7 @@ class Data:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Train:
     """How long and how the transformer is trained."""
 
@@ -293,7 +293,7 @@ class Train:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Optimizer:
     """The optimizer and its constants."""
 
@@ -320,7 +320,7 @@ class Optimizer:
     weight_decay: Annotated[float, Ge(0)] = key(0.0, "Decoupled weight decay.", reads=("train",))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class LrSchedule:
     """The learning rate over the run: a function of the step alone."""
 
@@ -342,7 +342,7 @@ class LrSchedule:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Ema:
     """An average of the weights over time, kept in fp32."""
 
@@ -371,7 +371,7 @@ class Ema:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Memory:
     """What is traded for memory."""
 
@@ -390,7 +390,7 @@ class Memory:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Validation:
     """Clips that are drawn from fixed prompts and a fixed seed while training goes on."""
 
@@ -461,7 +461,7 @@ class Validation:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Checkpoints:
     """Saved states to resume from. Running the same command again resumes."""
 
@@ -483,7 +483,7 @@ class Checkpoints:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Hardware:
     """Where the run takes place."""
 
@@ -495,7 +495,7 @@ class Hardware:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Settings:
     """All settings of one recipe: the sections in the order in which people read them."""
 
