@@ -3,12 +3,12 @@
 from typing import TextIO
 
 from rich.console import Console as Terminal
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from recipe_runtime.durations import format_duration, format_rate
 from recipe_runtime.meter import TrainMeter
 from recipe_runtime.notes import note
-from recipe_schema.events import Event, RunStarted, StageFinished, StageProgress, StageStarted, StepDone
+from recipe_schema.events import Event, RunFinished, RunStarted, StageFinished, StageProgress, StageStarted, StepDone
 
 
 class LiveView:
@@ -24,7 +24,6 @@ class LiveView:
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TextColumn("{task.fields[detail]}"),
-            TimeElapsedColumn(),
             console=Terminal(file=stream, highlight=False),
         )
         self._bars: dict[str, TaskID] = {}
@@ -45,6 +44,8 @@ class LiveView:
             case _:
                 if isinstance(event, RunStarted):
                     self._meter = TrainMeter(event.max_steps)
+                if isinstance(event, RunFinished):
+                    self.close()  # the last line stands below the bars
                 self._note(note(event))
 
     def close(self) -> None:

@@ -125,7 +125,7 @@ def test_a_terminal_gets_bars_and_the_same_notes():
     assert "100/100" in text
     for note in ("plan abababababab", "going on after step 0", "drew validation/step", "a [bold]clip[/bold] is odd"):
         assert note in text
-    assert text.rstrip().splitlines()[-1].startswith("train")
+    assert text.rstrip().splitlines()[-1].startswith("finished: step 100")
 
 
 @pytest.mark.parametrize("stream", [io.StringIO(), FakeTerminal()])
