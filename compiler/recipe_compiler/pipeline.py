@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recipe_compiler.diagnostics.codes import MISSING_KEY
 from recipe_compiler.diagnostics.diagnostic import Diagnostic, has_errors, in_order
 from recipe_compiler.passes.check import check
 from recipe_compiler.passes.compose import compose, not_text, read_source
@@ -103,8 +104,9 @@ def compile_recipe(path: Path, options: Options) -> Compiled:
     valid = validate(tree)
     settings = resolve(valid.tree, valid.bad, main, path.stem)
     survey = _survey(settings, compiled.root, options) if options.look_at_data else None
-    checked = check(Facts(settings=settings, survey=survey, must_run=options.must_run))
-    found = in_order((*composed.found, *in_templates, *valid.found, *checked), composed.sources)
+    facts = Facts(settings=settings, survey=survey, must_run=options.must_run)
+    later = (*valid.found, *check(facts)) if composed.whole else (d for d in valid.found if d.code != MISSING_KEY.code)
+    found = in_order((*composed.found, *in_templates, *later), composed.sources)
     return replace(compiled, settings=settings, survey=survey, found=found)
 
 

@@ -34,6 +34,11 @@ class Composed:
     sources: tuple[Source, ...]
     found: tuple[Diagnostic, ...]
 
+    @property
+    def whole(self) -> bool:
+        """Every source was read. If not, what seems to be missing may stand in one that was not."""
+        return not any(d.code in (SYNTAX.code, EXTENDS.code) for d in self.found)
+
 
 def builtin_folder() -> Path:
     """Return the folder of the shipped recipes: inside the installed package, or in a checkout beside it."""
@@ -52,6 +57,8 @@ def compose(main: Source, path: Path, overlays: Sequence[Path], overrides: Seque
     """
     composer = _Composer()
     tree = composer.with_parents(main, path, ())
+    if tree is None:
+        return Composed(tree=None, sources=tuple(composer.sources), found=tuple(composer.found))
     for overlay in overlays:
         tree = composer.merged(tree, composer.file(overlay, start_of(main), (path,)))
     for number, text in enumerate(overrides, 1):

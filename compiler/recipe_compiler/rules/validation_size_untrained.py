@@ -17,6 +17,7 @@ Use instead:
 
 from collections.abc import Iterator
 
+from recipe_compiler.data.geometry import parse_size
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 
 
@@ -27,7 +28,7 @@ SHOWN = 12
 def check(facts: Facts) -> Iterator[Finding]:
     """Compare validation with training."""
     settings = facts.settings
-    if settings.given(SIZE) and settings[SIZE] not in settings[BUCKETS]:
+    if settings.given(SIZE) and settings[SIZE] not in settings[BUCKETS] and _legal(facts):
         sizes = ", ".join(settings[BUCKETS][:SHOWN])
         yield Finding(
             at=SIZE,
@@ -35,12 +36,18 @@ def check(facts: Facts) -> Iterator[Finding]:
             help=f"trained are {sizes}",
         )
     trained = [settings[f"{t}.video.num_frames"] for t in settings.tables("data.datasets")]
-    if trained and settings[FRAMES] not in trained and settings.given(FRAMES):
+    legal = settings[FRAMES] == settings.family.legal_frames(settings[FRAMES])
+    if trained and settings[FRAMES] not in trained and settings.given(FRAMES) and legal:
         yield Finding(
             at=FRAMES,
             message=f"validation draws {settings[FRAMES]} frames, a length that is not trained",
             help="trained are " + ", ".join(str(n) for n in sorted(set(trained))) + " frames",
         )
+
+
+def _legal(facts: Facts) -> bool:
+    """Say whether the size is one that the model can take; if not, another rule says so."""
+    return not any(side % facts.settings.family.size_multiple for side in parse_size(facts.settings[SIZE]))
 
 
 RULE = Rule(

@@ -72,8 +72,11 @@ def parse_yaml(source: Source) -> tuple[Node | None, list[Diagnostic]]:
 
 
 def _syntax_error(source: Source, error: yaml.MarkedYAMLError) -> Diagnostic:
-    span = _mark(source, error.problem_mark or error.context_mark)
     problem = error.problem or "this is not YAML"
+    unclosed = "end of stream" in problem and error.context_mark is not None
+    if unclosed:
+        problem = f"{(error.context or '').removeprefix('while scanning ').removeprefix('while parsing ')} has no end"
+    span = _mark(source, error.context_mark if unclosed else error.problem_mark or error.context_mark)
     advice = "check quotes, brackets and indentation near here"
     if "cannot start any token" in problem:
         problem = "this character can't start a value"
