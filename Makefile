@@ -35,6 +35,7 @@ lint: .venv/lint.stamp ## check style, types, import contracts and generated fil
 	$(BIN)/lint-imports
 	@$(BIN)/recipe schema | diff -u schema/recipe.schema.json - \
 	    || { echo "schema/recipe.schema.json is stale; run \`make schema\` and commit it" >&2; exit 1; }
+	$(BIN)/python -m recipe_compiler.docs --check
 
 .PHONY: format
 format: .venv/lint.stamp ## format the code and apply safe fixes
@@ -45,6 +46,10 @@ format: .venv/lint.stamp ## format the code and apply safe fixes
 schema: .venv/train.stamp ## write the JSON Schema of the recipe language
 	$(BIN)/recipe schema > .venv/recipe.schema.json
 	mv .venv/recipe.schema.json schema/recipe.schema.json
+
+.PHONY: docs
+docs: .venv/train.stamp ## write the reference pages of the language and of findings
+	$(BIN)/python -m recipe_compiler.docs
 
 .PHONY: clean
 clean: ## remove .venv and caches; data, models, store and runs stay

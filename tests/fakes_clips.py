@@ -7,7 +7,13 @@ import numpy as np
 
 
 def make_clip(
-    path: Path, *, frames: int = 84, size: tuple[int, int] = (96, 64), fps: int = 16, caption: str = ""
+    path: Path,
+    *,
+    frames: int = 84,
+    size: tuple[int, int] = (96, 64),
+    fps: int = 16,
+    gop: int = 250,
+    caption: str = "",
 ) -> Path:
     """Write a clip of a bar that moves to the right; with a caption, write that beside it."""
     width, height = size
@@ -15,7 +21,7 @@ def make_clip(
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=fps)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.options = {"preset": "ultrafast"}
+        stream.options = {"preset": "ultrafast", "g": str(gop)}
         for index in range(frames):
             image = np.full((height, width, 3), 40, np.uint8)
             image[:, (index * 3) % width : (index * 3) % width + 8] = 220

@@ -1,9 +1,6 @@
 """``python -m recipe_compiler``: the same as ``recipe``."""
 
-import sys
-
-from recipe_compiler.cli.main import main
+from recipe_compiler.cli.entry import entry
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+entry()

@@ -6,18 +6,22 @@
 function of values; files are read by `compose` and `survey` alone.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recipe_compiler.diagnostics.codes import MISSING_KEY
 from recipe_compiler.diagnostics.diagnostic import Diagnostic, has_errors, in_order
-from recipe_compiler.passes.check import check
-from recipe_compiler.passes.compose import compose, not_text, read_source
+from recipe_compiler.diagnostics.together import together
+from recipe_compiler.passes.check import asked, check
+from recipe_compiler.passes.compose import Composed, compose, not_text, read_source
+from recipe_compiler.passes.environment import read_environment
 from recipe_compiler.passes.expand import expand
 from recipe_compiler.passes.resolve import resolve
+from recipe_compiler.passes.suppress import suppress
 from recipe_compiler.passes.validate import validate
+from recipe_compiler.passes.variants import Matrix, Variant, choose, one_folder_each, read_matrix
 from recipe_compiler.rules.rule import Facts
 from recipe_compiler.settings import Resolved
 from recipe_compiler.source import Source
@@ -28,7 +32,7 @@ if TYPE_CHECKING:  # plan and ledger cost more to load than a lint without data 
     from recipe_schema.plan import Plan
 
 
-_DATA = ("data.datasets", "data.buckets", "data.framerate", "data.motion_score", "model.family")
+_GEOMETRY = ("data.buckets", "data.framerate", "data.motion_score")
 
 
 def silent(done: int, total: int) -> None:
@@ -47,10 +51,14 @@ class Options:
         must_run: What is missing is an error and no warning.
         index_file: Where probes of clips are remembered; None keeps them in memory.
         report: Called with files probed and their total.
+        variant: The id of one variant of a recipe with a matrix; None takes all.
+        environment: The variables that a recipe may declare in ``env``.
     """
 
     overlays: Sequence[Path] = ()
     overrides: Sequence[str] = ()
+    variant: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
     look_at_data: bool = True
     must_run: bool = False
     index_file: Path | None = None
@@ -67,6 +75,9 @@ class Compiled:
         settings: The resolved settings; None if the recipe can't be read at all.
         survey: What is in the data sets; None if nobody looked.
         found: All findings, in order of place.
+        variant: Which variant this is, of a recipe with a matrix.
+        variants: All variants of a recipe with a matrix, if none was chosen. Settings and survey then are those of the
+            first, and the findings are those of all.
     """
 
     path: Path
@@ -74,6 +85,8 @@ class Compiled:
     settings: Resolved | None
     survey: "Survey | None"
     found: tuple[Diagnostic, ...]
+    variant: Variant | None = None
+    variants: "tuple[Compiled, ...]" = ()
 
     @property
     def ok(self) -> bool:
@@ -87,40 +100,128 @@ class Compiled:
 
 
 def compile_recipe(path: Path, options: Options) -> Compiled:
-    """Check a recipe. All findings are reported in one run.
+    """Check a recipe, in all its variants. All findings are reported in one run.
 
     Raises:
         OSError: The file can't be read.
+        VariantError: The recipe has not the variant that the options name.
     """
     try:
         main = read_source(path)
     except UnicodeDecodeError as error:
         return Compiled(path=path, sources=(), settings=None, survey=None, found=(not_text(path, error),))
+    return compile_source(main, path, options)
+
+
+def compile_source(main: Source, path: Path, options: Options) -> Compiled:
+    """Check the text of a recipe as if it stood in the file ``path``.
+
+    Raises:
+        VariantError: The recipe has not the variant that the options name.
+    """
     composed = compose(main, path, options.overlays, options.overrides)
-    compiled = Compiled(path=path, sources=composed.sources, settings=None, survey=None, found=composed.found)
     if composed.tree is None:
-        return compiled
-    tree, in_templates = expand(composed.tree)
-    valid = validate(tree)
-    settings = resolve(valid.tree, valid.bad, main, path.stem)
-    survey = _survey(settings, compiled.root, options) if options.look_at_data else None
-    facts = Facts(settings=settings, survey=survey, must_run=options.must_run)
-    later = (*valid.found, *check(facts)) if composed.whole else (d for d in valid.found if d.code != MISSING_KEY.code)
-    found = in_order((*composed.found, *in_templates, *later), composed.sources)
-    return replace(compiled, settings=settings, survey=survey, found=found)
+        return Compiled(path=path, sources=composed.sources, settings=None, survey=None, found=composed.found)
+    matrix = read_matrix(composed.tree)
+    chosen = choose(matrix.variants, options.variant)
+    checker = _Checker(main=main, path=path, composed=composed, matrix=matrix, options=options)
+    if len(chosen) > 1:
+        return _together([checker.check(variant) for variant in chosen])
+    return _suppressed(*checker.check(next(iter(chosen), None)), whole_matrix=len(matrix.variants) <= 1)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Checker:
+    """Checks one variant after the other, and looks only once at data that they share."""
+
+    main: Source
+    path: Path
+    composed: Composed
+    matrix: Matrix
+    options: Options
+    surveys: dict[str, "Survey | None"] = field(default_factory=dict)
+
+    def check(self, variant: Variant | None) -> tuple[Compiled, set[str]]:
+        """Return a recipe with all findings, and the codes of the rules that had a chance to find something."""
+        composed, options = self.composed, self.options
+        assert composed.tree is not None
+        environment, not_set = read_environment(composed.tree, options.environment)
+        names = {
+            "env": environment,
+            "matrix": {**self.matrix.broken, **(variant.values if variant is not None else {})},
+            "recipe": {} if variant is None else {"variant": variant.id},
+        }
+        tree, in_templates = expand(composed.tree, names)
+        valid = validate(tree)
+        settings = resolve(valid.tree, valid.bad, self.main, self.path.stem, variant.id if variant is not None else "")
+        survey = self._survey(settings) if options.look_at_data else None
+        facts = Facts(settings=settings, survey=survey, must_run=options.must_run)
+        whole = composed.whole
+        later = (*valid.found, *check(facts)) if whole else (d for d in valid.found if d.code != MISSING_KEY.code)
+        early = (*composed.found, *self.matrix.found, *not_set, *in_templates)
+        compiled = Compiled(
+            path=self.path,
+            sources=composed.sources,
+            settings=settings,
+            survey=survey,
+            found=in_order((*early, *later), composed.sources),
+            variant=variant,
+        )
+        return compiled, {rule.code for rule in asked(facts)} if whole else set()
+
+    def _survey(self, settings: Resolved) -> "Survey | None":
+        values = {path: value for path, value in settings.values().items() if path.startswith(("data.", "model."))}
+        key = repr((values, sorted(settings.bad)))
+        if key not in self.surveys:
+            self.surveys[key] = _survey(settings, self.path.parent.absolute(), self.options)
+        return self.surveys[key]
+
+
+def _suppressed(compiled: Compiled, asked_codes: set[str], *, whole_matrix: bool) -> Compiled:
+    """Leave out what comments silence. A comment may be meant for a variant that was not looked at."""
+    found = suppress(compiled.found, compiled.sources, asked_codes if whole_matrix else set())
+    return replace(compiled, found=found)
+
+
+def _together(checked: Sequence[tuple[Compiled, set[str]]]) -> Compiled:
+    """Make one of several variants: the settings of the first, and the findings of all."""
+    first = checked[0][0]
+    apart = one_folder_each([compiled.settings for compiled, _ in checked])
+    each = [
+        replace(compiled, found=in_order((*compiled.found, *more), compiled.sources))
+        for (compiled, _), more in zip(checked, apart, strict=True)
+    ]
+    found = together({c.variant.id: c.found for c in each if c.variant is not None}, first.sources)
+    codes = {code for _, asked_codes in checked for code in asked_codes}
+    variants = tuple(_suppressed(compiled, set(), whole_matrix=False) for compiled in each)
+    return _suppressed(replace(first, found=found, variant=None, variants=variants), codes, whole_matrix=True)
 
 
 def _survey(settings: Resolved, root: Path, options: Options) -> "Survey | None":
-    """Look at the data, unless something is wrong with what says where they are."""
-    ids = [settings[f"{table}.id"] for table in settings.tables("data.datasets")]
-    if not settings.fine(*_DATA) or len(set(ids)) != len(ids):
+    """Look at every data set with whose settings nothing is wrong."""
+    tables = [table for table in settings.tables("data.datasets") if _lookable(settings, table)]
+    if not tables or not settings.fine(*_GEOMETRY):
         return None
     # Video and database libraries are loaded only when there is something to look at.
     from recipe_compiler.data.index import ProbeIndex  # noqa: PLC0415
     from recipe_compiler.data.survey import survey  # noqa: PLC0415
 
     with ProbeIndex(options.index_file) as index:
-        return survey(settings, root, index, options.report)
+        return survey(settings, root, tables, index=index, report=options.report)
+
+
+def _lookable(settings: Resolved, table: str) -> bool:
+    """Say whether the settings of a data set can be followed. If they can't, a finding says so."""
+    if not settings.fine(table):
+        return False
+    name, strategy, prompt = (settings[f"{table}.{key}"] for key in ("id", "caption_strategy", "instance_prompt"))
+    wanted, least, most = (settings[f"{table}.video.{key}"] for key in ("num_frames", "min_frames", "max_frames"))
+    return (
+        [settings[f"{other}.id"] for other in settings.tables("data.datasets")].count(name) == 1
+        and (strategy != "instanceprompt" or bool((prompt or "").strip()))
+        and least <= min(wanted, wanted if most is None else most)
+        and settings.family.legal_frames(wanted) == wanted
+    )
 
 
 def make_plan(compiled: Compiled) -> "Plan":
@@ -136,4 +237,7 @@ def make_plan(compiled: Compiled) -> "Plan":
     assert compiled.ok, "it has no errors"
     body = lower(settings, survey)
     cost = estimate(settings.values(), settings.family, body.buckets, body.schedule)
-    return freeze(body, execution(settings, str(compiled.root)), meta(settings, survey, compiled.sources, cost))
+    about = meta(settings, survey, compiled.sources, cost)
+    if compiled.variant is not None:
+        about["variant"] = {"id": compiled.variant.id, "values": dict(compiled.variant.values)}
+    return freeze(body, execution(settings, str(compiled.root)), about)

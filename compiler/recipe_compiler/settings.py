@@ -1,7 +1,7 @@
 """Resolved settings: each value with where it came from and what it replaced."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from recipe_compiler.source import Span
@@ -27,6 +27,15 @@ class Origin:
     kind: OriginKind
     span: Span | None = None
     detail: str = ""
+
+    def record(self) -> dict[str, Any]:
+        """Return the origin as JSON values, the way a plan keeps it."""
+        record: dict[str, Any] = {"kind": self.kind}
+        if self.span is not None:
+            record |= {"file": self.span.source.name, "line": self.span.line, "column": self.span.column}
+        if self.detail:
+            record["detail"] = self.detail
+        return record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +81,13 @@ class Resolved:
     bad: frozenset[str]
     family: FamilyFacts
     start: Span
+    _tainted: frozenset[str] = field(init=False, repr=False)  # whatever holds something bad
+
+    def __post_init__(self) -> None:
+        """Find what holds something bad, once."""
+        parts = [path.split(".") for path in self.bad]
+        tainted = frozenset(".".join(path[:end]) for path in parts for end in range(1, len(path) + 1))
+        object.__setattr__(self, "_tainted", tainted)
 
     def __getitem__(self, path: str) -> Any:
         """Return the value of a setting."""
@@ -83,11 +99,7 @@ class Resolved:
 
     def fine(self, *paths: str) -> bool:
         """Say whether nothing is wrong with these settings, or with what holds them."""
-        return not any(
-            path == bad or path.startswith(bad + ".") or bad.startswith(path + ".")
-            for path in paths
-            for bad in self.bad
-        )
+        return not any(path in self._tainted or any(above in self.bad for above in _above(path)) for path in paths)
 
     def tables(self, path: str) -> tuple[str, ...]:
         """Return the paths of the elements of a table: ``data.datasets`` → ``("data.datasets.0", …)``."""
@@ -111,3 +123,9 @@ class Resolved:
 def text_paths(paths: frozenset[Path]) -> frozenset[str]:
     """Write tree paths as people do."""
     return frozenset(".".join(str(part) for part in path) for path in paths)
+
+
+def _above(path: str) -> Iterator[str]:
+    """Yield the sections that hold a path, nearest first."""
+    while path := path.rpartition(".")[0]:
+        yield path

@@ -1,6 +1,11 @@
 """Source texts and places in them."""
 
+import re
 from dataclasses import dataclass, field
+
+
+_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+"""What ends a line for libyaml, whose line numbers are used everywhere."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,8 +23,16 @@ class Source:
 
     def __post_init__(self) -> None:
         """Split the text once, the way YAML does."""
-        text = self.text.replace("\r\n", "\n").replace("\r", "\n")
-        object.__setattr__(self, "lines", tuple(text.split("\n")))
+        object.__setattr__(self, "lines", tuple(_BREAK.split(self.text)))
+
+    @property
+    def is_file(self) -> bool:
+        """It is a file, and no argument of the command line."""
+        return not self.name.startswith("--")
+
+    def line_starts(self) -> tuple[int, ...]:
+        """Return where in the text each line begins."""
+        return (0, *(match.end() for match in _BREAK.finditer(self.text)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +48,13 @@ class Span:
     def __str__(self) -> str:
         """Say the place as ``file:line:column``."""
         return f"{self.source.name}:{self.line}:{self.column}"
+
+    @property
+    def text(self) -> str | None:
+        """The characters of a stretch within one line; None if it spans several."""
+        if self.line != self.end_line or self.line > len(self.source.lines):
+            return None
+        return self.source.lines[self.line - 1][self.column - 1 : self.end_column - 1]
 
     def upto(self, end: "Span") -> "Span":
         """Return the stretch from the start of this one to the end of ``end``."""

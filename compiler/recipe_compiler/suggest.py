@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 
 _CUTOFF = 0.7  # below this, suggestions turn into guesses
+_MARGIN = 0.05  # by so much the best one has to be nearer than the next, or it is a guess as well
 
 
 def near(word: str, known: Iterable[str]) -> str | None:
@@ -14,3 +15,11 @@ def near(word: str, known: Iterable[str]) -> str | None:
     matches = difflib.get_close_matches(plain, choices, n=1, cutoff=_CUTOFF)
     swapped = [name for name in choices if sorted(name) == sorted(plain)]  # short words such as `di` for `id`
     return choices[(matches or swapped)[0]] if matches or swapped else None
+
+
+def clear(word: str, meant: str, known: Iterable[str]) -> bool:
+    """Say whether ``meant`` is so much nearer to ``word`` than all other known words that no doubt is left."""
+    plain = word.lower().replace("-", "_")
+    ratios = {name: difflib.SequenceMatcher(None, name.lower().replace("-", "_"), plain).ratio() for name in known}
+    best = ratios.pop(meant)
+    return all(best - ratio >= _MARGIN for ratio in ratios.values())

@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
+
 from recipe_runtime.context import Context
+from recipe_runtime.errors import ModelError
 from recipe_runtime.models.source import component_dir, pipeline_dir, weights_digest
 from recipe_runtime.models.text import TextEncoder
 from recipe_runtime.stage import report_stage
@@ -13,6 +16,9 @@ from recipe_runtime.store import content_key
 
 _ENCODE_VERSION = 1
 """Raised whenever the same text and encoder give another embedding."""
+
+_SHOWN = 60
+"""Characters of a text that a message shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +72,7 @@ def run(ctx: Context, stop: StopRequested) -> None:
     """Encode what the store does not have. Where nothing is missing, no model is loaded.
 
     Raises:
-        ModelError: The text encoder can't be loaded.
+        ModelError: The text encoder can't be loaded, or gives values that are not finite.
         StoppedBySignal: Someone asked the run to stop. What is encoded is kept.
     """
     items = text_items(ctx)
@@ -79,6 +85,11 @@ def run(ctx: Context, stop: StopRequested) -> None:
         for item in missing:
             instruction = ctx.facts["instruction"] if item.with_instruction else None
             embeds = encoder.encode(item.text, instruction=instruction, max_length=ctx.facts["max_sequence_length"])
+            if not bool(torch.isfinite(embeds).all()):
+                raise ModelError(
+                    f"the text encoder gives values that are not finite for `{item.text[:_SHOWN]}`; set "
+                    "`model.text_encoder_dtype: fp32`, and fetch the text encoder anew if it is fp32 already"
+                )
             facts = {"text": item.text, "with_instruction": str(item.with_instruction).lower()}
             ctx.store.write("text", item.key, {"embeds": embeds}, facts)
             report.finish(1)

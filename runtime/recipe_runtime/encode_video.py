@@ -65,7 +65,7 @@ def run(ctx: Context, stop: StopRequested) -> None:
         ]
         for group, pixels in _decoded_ahead(ctx, groups):
             fresh = [row for row in group if index[row.clip_id] in missing]
-            for row, latents in zip(group, _encode(vae, pixels, group), strict=True):
+            for row, latents in zip(group, _encode(vae, pixels, group, ctx.facts["vae"]), strict=True):
                 if index[row.clip_id] in missing:
                     ctx.store.write("latents", index[row.clip_id], {"latents": latents}, _facts(row))
             report.finish(len(fresh))
@@ -112,8 +112,17 @@ def _decoded_ahead(ctx: Context, groups: Sequence[Group]) -> Iterator[tuple[Grou
             yield group, pixels
 
 
-def _encode(vae: AutoencoderKLWan, pixels: Tensor, group: Group) -> Tensor:
+def _encode(vae: AutoencoderKLWan, pixels: Tensor, group: Group, expected: Mapping[str, int]) -> Tensor:
+    """Encode a group and check the result against what the plan ``expected`` of its family's VAE."""
     latents = encode(vae, pixels).cpu()
+    frames, height, width = pixels.shape[2:]
+    scale = expected["spatial"]
+    shape = (expected["channels"], (frames - 1) // expected["temporal"] + 1, height // scale, width // scale)
+    if latents.shape[1:] != shape:
+        raise ModelError(
+            f"the VAE turns {width}x{height} with {frames} frames into latents of shape {tuple(latents.shape[1:])} "
+            f"where this family has {shape}; take the VAE that the transformer was trained with"
+        )
     for row, clip in zip(group, latents, strict=True):
         if not bool(torch.isfinite(clip).all()):
             raise ModelError(

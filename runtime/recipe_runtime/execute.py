@@ -3,7 +3,7 @@
 import gc
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import torch
 
@@ -66,11 +66,17 @@ def failures_told(recorder: Recorder) -> Iterator[None]:
         # Whoever stopped has told so, with what was saved.
         raise
     except RunError as error:
-        recorder.emit(Failed(message=str(error), exit_code=int(error.exit_code)))
+        _tell(recorder, Failed(message=str(error), exit_code=int(error.exit_code)))
         raise
     except Exception as error:
-        recorder.emit(Failed(message=f"{type(error).__name__}: {error}", exit_code=int(Exit.BUG)))
+        _tell(recorder, Failed(message=f"{type(error).__name__}: {error}", exit_code=int(Exit.BUG)))
         raise
+
+
+def _tell(recorder: Recorder, failed: Failed) -> None:
+    # On a full disk the event can't be written either, and what failed first is what counts.
+    with suppress(RunError):
+        recorder.emit(failed)
 
 
 def _runner(stage: Stage) -> Callable[[Context, StopRequested], None]:

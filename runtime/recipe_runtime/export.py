@@ -6,10 +6,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from recipe_runtime import checkpoint
 from recipe_runtime.context import Context
-from recipe_runtime.errors import CheckpointError, ModelError, RunError
-from recipe_runtime.models.source import component_dir, pipeline_dir, vae_dir
+from recipe_runtime.errors import CheckpointError, RunError
+from recipe_runtime.models.source import INDEX, check_index, component_dir, pipeline_dir, vae_dir
 from recipe_runtime.models.transformer import build_transformer
 from recipe_runtime.stage import report_stage
 from recipe_runtime.stop import StopRequested
@@ -25,7 +27,6 @@ MARKER = "recipe.json"
 
 _FOLDER = "export"
 _TEMPORARY = ".tmp-export"
-_INDEX = "model_index.json"
 _COPIED = ("scheduler", "tokenizer", "text_encoder")
 
 
@@ -48,7 +49,8 @@ def run(ctx: Context) -> None:
             file = _weights_file(ctx, last, weights)
             try:
                 _build(ctx, target, file, marker)
-            except OSError as error:
+            except (OSError, SafetensorError) as error:
+                shutil.rmtree(target.with_name(_TEMPORARY), ignore_errors=True)
                 raise RunError(
                     f"{target} can't be written: {error}; make room and run the same command again"
                 ) from error
@@ -82,9 +84,7 @@ def _build(ctx: Context, target: Path, weights: Path, marker: dict[str, Any]) ->
     temporary = target.with_name(_TEMPORARY)
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    if not (home / _INDEX).is_file():
-        raise ModelError(f"{home} has no {_INDEX}, so it is no complete model; download it again")
-    shutil.copyfile(home / _INDEX, temporary / _INDEX)
+    shutil.copyfile(check_index(home), temporary / INDEX)
     # Directories from the hub's cache hold links; copytree puts the files in their place.
     for name in _COPIED:
         shutil.copytree(component_dir(home, name), temporary / name)

@@ -88,18 +88,32 @@ def run_lock(run_dir: Path) -> Iterator[None]:
     """Hold the lock of a run directory, which the system lets go of when the process ends, however it ends.
 
     Raises:
-        RunError: Another process holds it.
+        RunError: Another process holds it, or it can't be written.
     """
-    with (run_dir / LOCK_FILE).open("a+", encoding="utf-8") as file:
+    path = run_dir / LOCK_FILE
+    try:
+        # Without a buffer, which would hold what a full disk did not take and fail again when it is closed.
+        file = path.open("ab+", buffering=0)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            holder = file.read().strip() or "unknown"
+            holder = file.read().decode().strip() or "unknown"
             raise RunError(
                 f"another process (number {holder}) works on {run_dir}; wait for it, or stop it with `kill {holder}`"
             ) from None
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+        try:
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n".encode())
+        except OSError as error:
+            raise _unwritable(path, error) from error
         yield
+
+
+def _unwritable(path: Path, error: OSError) -> RunError:
+    return RunError(
+        f"{path} can't be written: {error}; make room or correct the rights, or name another place in `output_dir`"
+    )

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from recipe_runtime.errors import PlanRefused
+from recipe_runtime.errors import PlanRefused, RunError
 from recipe_schema.files import write_atomically
 from recipe_schema.plan import Plan
 from recipe_schema.planfile import LEDGER_FILE, PLAN_FILE, PlanError, read_plan
@@ -22,13 +22,13 @@ def keep_plan(plan: Plan, plan_dir: Path, run_dir: Path) -> None:
 
     Raises:
         PlanRefused: The run directory has checkpoints of another plan, or the plan has no ledger.
+        RunError: The copy can't be written.
     """
     target = run_dir / PLAN_FOLDER
     if (target / PLAN_FILE).exists():
         if target.samefile(plan_dir):
             return
         _check_same(plan, target, run_dir)
-    target.mkdir(exist_ok=True)
     for name in (LEDGER_FILE, PLAN_FILE):
         try:
             content = (plan_dir / name).read_bytes()
@@ -36,7 +36,14 @@ def keep_plan(plan: Plan, plan_dir: Path, run_dir: Path) -> None:
             raise PlanRefused(
                 f"{plan_dir / name} does not exist; make the plan anew with `recipe plan RECIPE`"
             ) from None
-        write_atomically(target / name, content)
+        try:
+            target.mkdir(exist_ok=True)
+            write_atomically(target / name, content)
+        except OSError as error:
+            raise RunError(
+                f"{target / name} can't be written: {error}; make room or correct the rights, and run the same "
+                "command again"
+            ) from error
 
 
 def _check_same(plan: Plan, target: Path, run_dir: Path) -> None:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from recipe_runtime.context import Context
-from recipe_runtime.errors import PlanRefused, RunError
-from recipe_runtime.models.source import component_dir, pipeline_dir, vae_dir
+from recipe_runtime.errors import ModelError, PlanRefused, RunError
+from recipe_runtime.models.sampler import load_scheduler
+from recipe_runtime.models.source import check_index, component_dir, pipeline_dir, read_config, vae_dir
+from recipe_runtime.models.transformer import weight_files
 from recipe_runtime.space import Need, estimate_needs, missing_space
 from recipe_schema.ledger import ClipRow, ledger_digest
 
@@ -69,11 +71,40 @@ def check_writable(folder: Path) -> None:
 
 
 def check_model(ctx: Context) -> None:
-    """Check that all components of the model are there, downloading them where they are not."""
+    """Check that all parts of the model are there, downloading them where they are not.
+
+    Those that are used late count in particular: the index is copied after the last step of training, and the
+    scheduler draws the first clip.
+    """
     home = pipeline_dir(ctx)
-    for component in ("scheduler", "tokenizer", "text_encoder", "transformer"):
+    check_index(home)
+    for component in ("tokenizer", "text_encoder"):
         component_dir(home, component)
+    load_scheduler(component_dir(home, "scheduler"))
+    weight_files(component_dir(home, "transformer"))
     vae_dir(ctx)
+    check_channels(ctx)
+
+
+def check_channels(ctx: Context) -> None:
+    """Check that the transformer takes what VAE and text encoder give.
+
+    Raises:
+        ModelError: It takes another number of channels.
+    """
+    home = pipeline_dir(ctx)
+    path = component_dir(home, "transformer") / "config.json"
+    transformer = read_config(path)
+    text_encoder = read_config(component_dir(home, "text_encoder") / "config.json")
+    given = {"in_channels": ctx.facts["vae"]["channels"], "caption_channels": text_encoder["hidden_size"]}
+    for name, channels in given.items():
+        # A configuration may leave out what is the class's default.
+        if name in transformer and transformer[name] != channels:
+            source = "VAE" if name == "in_channels" else "text encoder"
+            raise ModelError(
+                f"{path} has {name} {transformer[name]} where the {source} gives {channels} channels; take all "
+                "components from one model"
+            )
 
 
 def check_space(needs: Sequence[Need]) -> None:

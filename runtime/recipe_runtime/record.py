@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from recipe_runtime.errors import RunError
 from recipe_schema.events import EVENTS_FILE, Event, to_record
 
 
@@ -17,22 +18,36 @@ class Recorder:
     Args:
         run_dir: The run directory. It must exist.
         listeners: Called with each event after it was written.
+
+    Raises:
+        RunError: The file can't be opened.
     """
 
     def __init__(self, run_dir: Path, listeners: Sequence[Callable[[Event], None]] = ()) -> None:
-        path = run_dir / EVENTS_FILE
-        torn = _ends_in_half_a_line(path)
-        self._file = path.open("a", encoding="utf-8", newline="\n")
+        self._path = run_dir / EVENTS_FILE
         self._listeners = tuple(listeners)
-        if torn:
-            # A killed process left half a line. Ours must not be glued to it.
-            self._file.write("\n")
+        try:
+            # A killed process may have left half a line. Ours must not be glued to it.
+            self._before = b"\n" if _ends_in_half_a_line(self._path) else b""
+            # Without a buffer, which would hold what a full disk did not take and fail again when it is closed.
+            self._file = self._path.open("ab", buffering=0)
+        except OSError as error:
+            raise self._unwritable(error) from error
 
     def emit(self, event: Event) -> None:
-        """Write one event, at once, and tell the listeners."""
+        """Write one event, at once, and tell the listeners.
+
+        Raises:
+            RunError: It can't be written. Nobody was told.
+        """
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        self._file.write(json.dumps(to_record(event, now), ensure_ascii=False) + "\n")
-        self._file.flush()
+        line = self._before + json.dumps(to_record(event, now), ensure_ascii=False).encode() + b"\n"
+        try:
+            while line:
+                line = line[self._file.write(line) :]
+                self._before = b"\n" if line else b""
+        except OSError as error:
+            raise self._unwritable(error) from error
         for listener in self._listeners:
             listener(event)
 
@@ -47,6 +62,11 @@ class Recorder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _unwritable(self, error: OSError) -> RunError:
+        return RunError(
+            f"{self._path} can't be written: {error}; make room or correct the rights, and run the same command again"
+        )
 
 
 def _ends_in_half_a_line(path: Path) -> bool:

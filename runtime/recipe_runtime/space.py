@@ -12,7 +12,7 @@ from pathlib import Path
 from recipe_runtime.context import Context
 from recipe_runtime.encode_text import text_items
 from recipe_runtime.encode_video import latent_index
-from recipe_runtime.models.source import component_dir, pipeline_dir, vae_dir
+from recipe_runtime.models.source import component_dir, pipeline_dir, read_config, vae_dir
 
 
 _FP32 = 4
@@ -90,7 +90,7 @@ def _latent_bytes(ctx: Context) -> int:
 
 def _text_bytes(ctx: Context) -> int:
     """Estimate text embeddings from above: every text at full length."""
-    config = json.loads((component_dir(pipeline_dir(ctx), "text_encoder") / "config.json").read_text(encoding="utf-8"))
+    config = read_config(component_dir(pipeline_dir(ctx), "text_encoder") / "config.json")
     missing = sum(not ctx.store.has("text", item.key) for item in text_items(ctx))
     return missing * int(ctx.facts["max_sequence_length"]) * int(config["hidden_size"]) * _FP32
 

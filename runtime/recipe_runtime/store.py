@@ -63,12 +63,20 @@ class Store:
             key: Its key.
             tensors: The value.
             facts: What made it, for people who look into the file. It is not read back.
+
+        Raises:
+            StoreError: It can't be written.
         """
         ready = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
         content = save(ready, metadata={**facts, _CHECKSUM: _checksum(ready)})
         path = self.path(kind, key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, content)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, content)
+        except OSError as error:
+            raise StoreError(
+                f"{path} can't be written: {error}; make room or correct the rights, and run the same command again"
+            ) from error
 
     def read(self, kind: Kind, key: str) -> dict[str, Tensor]:
         """Read a value and verify it.

@@ -15,7 +15,7 @@ from torch import Tensor
 from recipe_runtime.batches import pad_texts
 from recipe_runtime.checkpoint import step_name
 from recipe_runtime.context import Context
-from recipe_runtime.errors import RunError
+from recipe_runtime.errors import ModelError, RunError
 from recipe_runtime.models.sampler import build_sampler, load_scheduler
 from recipe_runtime.models.source import component_dir, pipeline_dir, vae_dir
 from recipe_runtime.models.vae import decode, load_vae
@@ -156,7 +156,12 @@ class _Artist:
         average = self._state.average
         with average.swapped() if clip.weights == "ema" and average is not None else nullcontext():
             latents = self._sample(clip.text)
-        frames = to_frames(decode(self._vae, latents)[0])
+        pixels = decode(self._vae, latents)[0]
+        if not bool(torch.isfinite(pixels).all()):
+            raise ModelError(
+                f"the {'VAE' if bool(torch.isfinite(latents).all()) else 'transformer'} gives values that are not finite"
+            )
+        frames = to_frames(pixels)
         clip.path.parent.mkdir(parents=True, exist_ok=True)
         write_mp4(clip.path, frames, fps=self._ctx.settings.validation.framerate, note=clip.note)
         self._ctx.recorder.emit(

@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from recipe_runtime.errors import MediaError
 
 
-_QUALITY = {"crf": "18", "preset": "medium"}
-"""libx264's constant quality: 18 is about where the eye sees no loss."""
+_QUALITY = {"crf": "18", "preset": "medium", "mbtree": "0"}
+"""libx264's constant quality: 18 is about where the eye sees no loss.
+
+Its macroblock tree, combined with B-frames, turns the same frames into other bytes each time, so it is off.
+"""
 
 
 def write_mp4(path: Path, frames: NDArray[np.uint8], *, fps: float, note: str) -> None:

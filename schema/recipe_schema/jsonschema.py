@@ -10,6 +10,14 @@ from recipe_schema.recipe import LANGUAGE_VERSION
 
 SCHEMA_ID = "https://sana-recipes.dev/schema/recipe-1.json"
 
+MATRIX_RULES = ("include", "exclude", "zip")
+"""The keys of a matrix that are no axes."""
+
+NAME_IN_TEMPLATES = "^[A-Za-z_][A-Za-z0-9_]*$"
+"""The names that a template can write after a dot."""
+
+_VALUE = {"type": ["string", "number", "boolean", "null"]}
+
 
 def recipe_schema() -> dict[str, Any]:
     """Return the JSON Schema of a recipe file."""
@@ -41,24 +49,76 @@ def _header() -> dict[str, Any]:
         "vars": {
             "description": "Values of your own, for use in templates: {{ vars.name }}.",
             "type": "object",
-            "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
+            "additionalProperties": _VALUE,
         },
+        "env": {
+            "description": "Variables of the environment that templates may use, as {{ env.NAME }}: a list of names, or "
+            "names with defaults. One without a default has to be set. Their values are texts. Not for secrets: a plan "
+            "holds whatever a template makes of them.",
+            "type": ["array", "object"],
+            "items": {"type": "string", "pattern": NAME_IN_TEMPLATES},
+            "propertyNames": {"pattern": NAME_IN_TEMPLATES},
+            "additionalProperties": _VALUE,
+        },
+        "matrix": _matrix(),
+    }
+
+
+def _matrix() -> dict[str, Any]:
+    cell = {"type": "object", "additionalProperties": _VALUE}
+    axes = {"type": "array", "items": {"type": "string"}}
+    return {
+        "description": "Makes several recipes of one: every combination of the axes is a variant, and templates use its "
+        "values as {{ matrix.axis }}.",
+        "type": "object",
+        "properties": {
+            "include": {"description": "More variants; each gives every axis.", "type": "array", "items": cell},
+            "exclude": {
+                "description": "Variants to leave out: all that have these values.",
+                "type": "array",
+                "items": cell,
+            },
+            "zip": {
+                "description": "Groups of axes that vary together: the first value of each, the second of each, …",
+                "type": "array",
+                "items": {**axes, "type": ["string", "array"]},
+            },
+        },
+        "propertyNames": {"pattern": NAME_IN_TEMPLATES},
+        "additionalProperties": {"description": "An axis.", "type": "array", "minItems": 1, "items": _VALUE},
     }
 
 
 def _section(section: Section) -> dict[str, Any]:
-    properties = {name: _node(child) for name, child in section.children.items()}
-    required = [
-        name
-        for name, child in section.children.items()
-        if isinstance(child, Leaf | Table) and isinstance(child.key.default, Required)
-    ]
+    properties: dict[str, Any] = {}
+    for name, child in section.children.items():
+        properties[name] = _node(child)
+        if properties[name]["type"] == "array":
+            properties[f"{name}+"] = _appending(name, child.path)
+    required = [name for name, child in section.children.items() if _is_required(child)]
     schema: dict[str, Any] = {"type": "object", "additionalProperties": False, "properties": properties}
     if section.path:
         schema = {"description": section.doc, **schema}
     if required:
         schema["required"] = required
     return schema
+
+
+def _is_required(node: Leaf | Section | Table) -> bool:
+    """Say whether a key has to be given: it has no default, or holds a key that has none."""
+    if isinstance(node, Section):
+        return any(_is_required(child) for child in node.children.values())
+    return isinstance(node.key.default, Required)
+
+
+def _appending(name: str, path: str) -> dict[str, Any]:
+    """Return what an editor should know of ``key+``, which is gone when a recipe is validated."""
+    pointer = "".join("/items" if part == "*" else f"/properties/{part}" for part in path.split("."))
+    return {
+        "description": f"Appends to `{name}` of the recipes that this one builds on.",
+        "type": "array",
+        "items": {"$ref": f"#{pointer}/items"},
+    }
 
 
 def _node(node: Leaf | Section | Table) -> dict[str, Any]:

@@ -18,6 +18,14 @@ class PlanError(Exception):
     """A plan that can't be used. The message says why, in one sentence."""
 
 
+class PlanVersionError(PlanError):
+    """A plan of another version."""
+
+
+class PlanChangedError(PlanError):
+    """A plan that was edited after it was frozen."""
+
+
 def plan_id(body: Body) -> str:
     """Return the id of a plan: the digest of its body."""
     return digest(asdict(body))
@@ -40,24 +48,32 @@ def read_plan(folder: Path) -> Plan:
     path = folder / PLAN_FILE
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise PlanError(f"{path} does not exist; make a plan with `recipe plan RECIPE`") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PlanError(f"{path} is not a plan: {error}; make it anew with `recipe plan RECIPE`") from None
     if not isinstance(document, dict) or "plan_version" not in document:
         raise PlanError(f"{path} is not a plan; make one with `recipe plan RECIPE`")
     if document["plan_version"] != PLAN_VERSION:
-        raise PlanError(
+        raise PlanVersionError(
             f"{path} has plan version {document['plan_version']} and this tool reads version {PLAN_VERSION}; "
             "make it anew with `recipe plan RECIPE`"
         )
     stated = document.pop("digest", None)
-    if stated != digest(document):
-        raise PlanError(f"{path} was changed after it was frozen; make it anew with `recipe plan RECIPE`")
+    if stated is None or stated != _digest(document):
+        raise PlanChangedError(f"{path} was changed after it was frozen; make it anew with `recipe plan RECIPE`")
     plan = _plan(document)
     if plan.plan_id != plan_id(plan.body):
-        raise PlanError(f"{path} states another id than its body has; make it anew with `recipe plan RECIPE`")
+        raise PlanChangedError(f"{path} states another id than its body has; make it anew with `recipe plan RECIPE`")
     return plan
+
+
+def _digest(document: dict[str, Any]) -> str | None:
+    """Return the digest of what was read; None if it holds a number that a plan never has."""
+    try:
+        return digest(document)
+    except ValueError:
+        return None
 
 
 def _plan(document: dict[str, Any]) -> Plan:

@@ -15,8 +15,16 @@ from recipe_schema.section import section
 LANGUAGE_VERSION = 1
 """The version that a recipe states in its key ``recipe``."""
 
+MOST_STEPS = 10**9
+MOST_FRAMES = 10**5
+MOST_AT_ONCE = 10**5
+"""Limits beyond any use: numbers that are computed from them stay exact in every JSON reader."""
+
 Size = Annotated[str, Pattern(r"^[1-9][0-9]{0,4}x[1-9][0-9]{0,4}$", "WIDTHxHEIGHT, as in 832x480")]
 """A frame size in pixels."""
+
+PathText = Annotated[str, Pattern(r"\S", "a path")]
+"""A path, relative to the recipe or absolute."""
 
 Name = Annotated[
     str,
@@ -42,7 +50,7 @@ class Model:
         reads=("train", "export"),
         aka="model_type",
     )
-    pretrained_model_name_or_path: str = key(
+    pretrained_model_name_or_path: PathText = key(
         Family("model_id"),
         "Hugging Face id, or a local directory in diffusers format. A relative directory starts at the recipe.",
         reads=("build-model", "encode-text", "encode-video", "train", "validate", "export"),
@@ -54,7 +62,7 @@ class Model:
         reads=("encode-text", "encode-video", "train", "validate", "export"),
         aka="revision",
     )
-    pretrained_vae_model_name_or_path: str = key(
+    pretrained_vae_model_name_or_path: PathText = key(
         Derived("the same as model.pretrained_model_name_or_path"),
         "Where the VAE comes from. It has to be the one that the transformer was trained with.",
         reads=("encode-video", "validate", "export"),
@@ -91,14 +99,14 @@ class Model:
 class Video:
     """Which part of each clip is used."""
 
-    num_frames: Annotated[int, Ge(1)] = key(
+    num_frames: Annotated[int, Ge(1), Le(MOST_FRAMES)] = key(
         Family("num_frames"),
         "Frames of a training sample, counted at data.framerate. The VAE needs 4k+1.",
         unit="frames",
         reads=("survey", "encode-video", "train"),
         aka="num_frames",
     )
-    min_frames: Annotated[int, Ge(1)] = key(
+    min_frames: Annotated[int, Ge(1), Le(MOST_FRAMES)] = key(
         Derived("the same as num_frames"),
         "Clips that are shorter, at data.framerate, are left out. Below num_frames, a shorter clip joins a "
         "bucket of its own length.",
@@ -106,7 +114,7 @@ class Video:
         reads=("survey",),
         aka="min_frames",
     )
-    max_frames: Annotated[int, Ge(1)] | None = key(
+    max_frames: Annotated[int, Ge(1), Le(MOST_FRAMES)] | None = key(
         None,
         "Clips that are longer, at data.framerate, are left out. With null, long clips are cut.",
         unit="frames",
@@ -124,7 +132,7 @@ class Dataset:
         "local", "Where the clips are: `local` is a folder on this machine.", impact="runtime", reads=("survey",)
     )
     dataset_type: Literal["video"] = key("video", "What the files are.", reads=("survey",))
-    instance_data_dir: str = key(
+    instance_data_dir: PathText = key(
         REQUIRED,
         "The folder of clips, searched with all its subfolders. A relative path starts at the recipe.",
         impact="runtime",
@@ -158,7 +166,7 @@ class Dataset:
         reads=("survey",),
         aka="instance_prompt",
     )
-    repeats: Annotated[int, Ge(0)] = key(
+    repeats: Annotated[int, Ge(0), Le(MOST_AT_ONCE)] = key(
         0,
         "Extra passes: each clip is seen repeats + 1 times in an epoch.",
         reads=("survey", "train"),
@@ -203,7 +211,7 @@ class Data:
         "What happens to a clip without a caption: the plan is refused, or the clip is left out and listed.",
         reads=("survey",),
     )
-    vae_batch_size: Annotated[int, Ge(1)] = key(
+    vae_batch_size: Annotated[int, Ge(1), Le(MOST_AT_ONCE)] = key(
         1,
         "Clips that the VAE encodes at once.",
         unit="clips",
@@ -211,7 +219,7 @@ class Data:
         reads=("encode-video",),
         aka="vae_batch_size",
     )
-    store_dir: str = key(
+    store_dir: PathText = key(
         "store",
         "Where latents and text embeddings are kept, by content: runs may share it. A relative path starts at "
         "the recipe.",
@@ -224,23 +232,23 @@ class Data:
 class Train:
     """How long and how the transformer is trained."""
 
-    batch_size: Annotated[int, Ge(1)] = key(
+    batch_size: Annotated[int, Ge(1), Le(MOST_AT_ONCE)] = key(
         1, "Clips in one forward pass.", unit="clips", reads=("train",), aka="train_batch_size"
     )
-    gradient_accumulation_steps: Annotated[int, Ge(1)] = key(
+    gradient_accumulation_steps: Annotated[int, Ge(1), Le(MOST_AT_ONCE)] = key(
         1,
         "Forward passes in one optimizer step.",
         reads=("train",),
         aka="gradient_accumulation_steps",
     )
-    max_steps: Annotated[int, Ge(1)] | None = key(
+    max_steps: Annotated[int, Ge(1), Le(MOST_STEPS)] | None = key(
         None,
         "Optimizer steps. Give this or num_epochs.",
         unit="steps",
         reads=("train",),
         aka="max_train_steps",
     )
-    num_epochs: Annotated[int, Ge(1)] | None = key(
+    num_epochs: Annotated[int, Ge(1), Le(MOST_AT_ONCE)] | None = key(
         None,
         "Passes through the data, repeats counted. Give this or max_steps.",
         unit="epochs",
@@ -330,7 +338,7 @@ class LrSchedule:
         reads=("train",),
         aka="lr_scheduler",
     )
-    warmup_steps: Annotated[int, Ge(0)] = key(
+    warmup_steps: Annotated[int, Ge(0), Le(MOST_STEPS)] = key(
         0,
         "Steps in which the rate climbs from 0 to its peak. (In SimpleTuner's cosine this key is the period instead.)",
         unit="steps",
@@ -355,7 +363,7 @@ class Ema:
     decay: Annotated[float, Gt(0), Lt(1)] = key(
         0.999, "Share of the average that one optimizer step keeps.", reads=("train",), aka="ema_decay"
     )
-    update_interval: Annotated[int, Ge(1)] = key(
+    update_interval: Annotated[int, Ge(1), Le(MOST_STEPS)] = key(
         1,
         "Steps between updates. The decay is raised to this power, so that the average spans the same time.",
         unit="steps",
@@ -433,7 +441,7 @@ class Validation:
         reads=("validate",),
         aka="validation_resolution",
     )
-    num_video_frames: Annotated[int, Ge(1)] = key(
+    num_video_frames: Annotated[int, Ge(1), Le(MOST_FRAMES)] = key(
         Family("num_frames"),
         "Frames of the clips. The VAE needs 4k+1.",
         unit="frames",
@@ -451,7 +459,7 @@ class Validation:
     seed: Annotated[int, Ge(0), Le(2**53 - 1)] = key(
         42, "Seed of the starting noise.", impact="runtime", reads=("validate",), aka="validation_seed"
     )
-    step_interval: Annotated[int, Ge(1)] | None = key(
+    step_interval: Annotated[int, Ge(1), Le(MOST_STEPS)] | None = key(
         None,
         "Draw clips every so many steps, besides at the end; null draws at the end only.",
         unit="steps",
@@ -465,7 +473,7 @@ class Validation:
 class Checkpoints:
     """Saved states to resume from. Running the same command again resumes."""
 
-    step_interval: Annotated[int, Ge(1)] = key(
+    step_interval: Annotated[int, Ge(1), Le(MOST_STEPS)] = key(
         500,
         "Save every so many steps, besides at the end.",
         unit="steps",
@@ -473,7 +481,7 @@ class Checkpoints:
         reads=("train",),
         aka="checkpoint_step_interval",
     )
-    total_limit: Annotated[int, Ge(1)] | None = key(
+    total_limit: Annotated[int, Ge(1), Le(MOST_STEPS)] | None = key(
         5,
         "Keep the newest so many; null keeps all.",
         unit="checkpoints",
@@ -507,7 +515,7 @@ class Settings:
         aka="tracker_run_name",
     )
     description: str = key("", "What it is for, in a sentence.", impact="cosmetic", reads=("train",))
-    output_dir: str = key(
+    output_dir: PathText = key(
         Derived("runs/{name}, beside the recipe"),
         "The run directory. A relative path starts at the recipe.",
         impact="runtime",

@@ -109,7 +109,7 @@ def test_lint_loads_neither_torch_nor_video_nor_terminal_libraries(project):
     assert result.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("command", ["lint", "explain", "plan", "run", "fetch", "schema"])
+@pytest.mark.parametrize("command", ["lint", "explain", "diff", "plan", "run", "fetch", "schema"])
 def test_every_command_has_help_with_examples(command):
     result = recipe(command, "--help")
 

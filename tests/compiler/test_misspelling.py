@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from recipe_compiler.passes.compose import builtin_folder, read_source
+from recipe_compiler.passes.extends import builtin_folder
+from recipe_compiler.passes.compose import read_source
 from recipe_compiler.pipeline import Options, compile_recipe
 from recipe_compiler.syntax.tree import walk
 from recipe_compiler.syntax.yaml_tree import parse_yaml
@@ -41,6 +42,8 @@ def test_one_misspelt_key_is_one_finding(path: Path, where, span, tmp_path):
         text = "\n".join([*lines[: span.line - 1], changed, *lines[span.line :]])
         recipe.write_text(text, encoding="utf-8")
 
-        found = [(d.code, d.span.line, d.span.column) for d in compile_recipe(recipe, Options(look_at_data=False)).found]
+        found = [
+            (d.code, d.span.line, d.span.column) for d in compile_recipe(recipe, Options(look_at_data=False)).found
+        ]
 
         assert found == [("R101", span.line, span.column)], f"{word} → {wrong}"

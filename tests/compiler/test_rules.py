@@ -61,7 +61,7 @@ def test_a_small_bucket_is_named_with_counts_and_the_smallest_repeats_that_fill_
     batch = ("train.batch_size=3", "train.gradient_accumulation_steps=3")
     match = finding(project, *batch, code="R303")
 
-    assert "bucket `96x64@9` has 4 samples (4 clips with repeats) and a step needs 9" in match.message
+    assert "bucket `96x64@9` has 4 samples (4 clips with repeats), and a step needs 9" in match.message
     assert "`repeats: 2`" in match.help
     repeated = "data.datasets=[{id: clips, instance_data_dir: clips, repeats: %d, video: {num_frames: 9}}]"
     assert "R303" in [d.code for d in compile_recipe(project, Options(overrides=(*batch, repeated % 1))).found]

@@ -1,5 +1,9 @@
+import os
+import shutil
+import sys
 import time
 
+import av
 import pytest
 from hypothesis import given, settings, strategies as st
 
@@ -142,3 +146,46 @@ def test_an_index_that_cannot_be_written_costs_speed_and_nothing_else(tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
     with ProbeIndex(tmp_path / "file" / "probes.sqlite") as index:
         assert index.probe_all([clip], lambda *_: None)[clip].problem == ""
+
+
+def test_links_are_followed_and_one_that_leads_nowhere_is_listed(project):
+    home = project.parent / "linked"
+    make_clip(project.parent / "elsewhere" / "there.mp4", caption="a bar")
+    make_clip(home / "here.mp4", caption="a bar")
+    (home / "folder").symlink_to(project.parent / "elsewhere")
+    (home / "circle").symlink_to(home)
+    (home / "nowhere.mp4").symlink_to("gone.mp4")
+
+    found = rows(project, "linked")
+
+    assert {path: row.fate for path, row in found.items()} == {
+        "folder/there.mp4": "trained",
+        "here.mp4": "trained",
+        "nowhere.mp4": "quarantined",
+    }
+    assert found["nowhere.mp4"].reason == "can't be read: No such file or directory"
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file names are always UTF-8")
+def test_a_name_that_is_no_text_is_quarantined(project):
+    make_clip(project.parent / "named" / "a.mp4", caption="a bar")
+    shutil.copy(project.parent / "named" / "a.mp4", os.fsencode(project.parent / "named") + b"/b\xff.mp4")
+
+    found = rows(project, "named")
+
+    assert {path: row.fate for path, row in found.items()} == {"a.mp4": "trained", "b\\xff.mp4": "quarantined"}
+    assert found["b\\xff.mp4"].reason == "has a path that is not UTF-8; rename it"
+
+
+def test_what_comes_before_the_first_frame_that_decodes_does_not_count(tmp_path):
+    whole, cut = make_clip(tmp_path / "whole.mp4", frames=60, gop=10), tmp_path / "cut.mp4"
+    with av.open(str(whole)) as source, av.open(str(cut), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        packets = [packet for packet in source.demux(source.streams.video[0]) if packet.dts is not None]
+        for packet in packets[13:]:
+            packet.stream = stream
+            target.mux(packet)
+
+    facts = probe(cut)
+
+    assert (facts.problem, facts.frames, facts.seconds) == ("", 40, pytest.approx(2.5))

@@ -95,3 +95,68 @@ def test_a_recipe_without_templates_does_not_load_jinja():
         subprocess.run([sys.executable, "-c", code], check=False, env={"PYTHONPATH": ":".join(sys.path)}).returncode
         == 0
     )
+
+
+def test_a_variable_that_is_wrong_makes_one_finding_and_not_one_for_each_use():
+    value, errors = expanded(
+        'vars:\n  a: "{{ nope }}"\n  b: "{{ vars.a }}"\nc: "{{ vars.b }}"\nd: "{{ vars[\'a\'] }}"\n'
+    )
+
+    assert len(errors) == 1
+    assert value == {"vars": {}}
+
+
+def test_a_broken_name_that_is_computed_stays_silent_too():
+    _, errors = expanded("vars:\n  a: '{{ nope }}'\n  which: a\nc: '{{ vars[vars.which] }}'\n")
+
+    assert len(errors) == 1
+
+
+def test_a_variable_that_is_no_scalar_is_left_to_validation():
+    value, errors = expanded("vars: {a: [1]}\nc: '{{ vars.a }}'\n")
+
+    assert errors == ()
+    assert value == {"vars": {"a": [1]}}
+
+
+def test_name_and_description_are_known_with_their_templates_evaluated():
+    value, errors = expanded("vars: {x: 4}\nname: 'n{{ vars.x }}'\noutput_dir: 'runs/{{ recipe.name }}'\n")
+
+    assert errors == ()
+    assert value["output_dir"] == "runs/n4"
+
+
+def test_names_of_methods_are_names_like_others():
+    value, errors = expanded("vars: {items: 1, keys: 2}\nc: '{{ vars.items + vars.keys }}'\n")
+
+    assert errors == ()
+    assert value["c"] == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "advice"),
+    [
+        ("{{ vars.sizze }}", "there is no `vars.sizze`", "did you mean `vars.size`?"),
+        ("{{ vars['zebra'] }}", "there is no `vars.zebra`", "there is vars.size; declare it at the top of the recipe"),
+        ("{{ matrix.lr }}", "there is no `matrix.lr`", "declare it at the top of the recipe: `matrix: {lr: […]}`"),
+        ("{{ recipe.variant }}", "there is no `recipe.variant`", "`variant` if it has a matrix"),
+        ("{{ 'x' | int }}", "what it got is not a whole number", "there is vars.NAME"),
+        ("{{ 'x' | float }}", "what it got is not a number", "there is vars.NAME"),
+        ("{{ vars | int }}", "what it got is not a whole number", "there is vars.NAME"),
+        ("{{ zebra.x }}", "'zebra' is undefined", "there is vars.NAME"),
+        ("{{ vars[zebra] }}", "'zebra' is undefined", "there is vars.NAME"),
+        ("{{ 'abc'['x'] }}", "", ""),
+    ],
+)
+def test_an_error_says_what_there_is(text, message, advice):
+    _, (finding,) = expanded(f'vars: {{size: 1}}\nc: "{text}"\n')
+
+    assert message in finding.message
+    assert advice in finding.help
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("{{ '12' | int }}", 12), ("{{ '1e-4' | float }}", 1e-4), ("{{ 2.7 | int }}", 2)]
+)
+def test_texts_become_numbers(text, value):
+    assert render(text, NAMES) == value

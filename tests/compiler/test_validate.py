@@ -115,3 +115,56 @@ def test_where_a_text_is_meant_an_unquoted_number_is_taken_as_written():
     assert valid.found == ()
     assert to_plain(valid.tree)["name"] == "2024"
     assert to_plain(valid.tree)["model"]["revision"] == "1e10"
+
+
+# What people bring along from SimpleTuner
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("data_backend_config: x.json", "data sets stand in the recipe"),
+        ("--report_to: wandb", "SimpleTuner's `report_to` is not taken here: there are no trackers"),
+        ("resolution: 480", "`data.buckets` lists the sizes"),
+        ("train: {resolution: 480}", "`data.buckets` lists the sizes"),
+        ("data: {datasets: [{id: a, instance_data_dir: b, resolution: 480}]}", "`data.buckets` lists the sizes"),
+        (
+            "data: {datasets: [{id: a, instance_data_dir: b, cache_dir_vae: c}]}",
+            "stored by content in `data.store_dir`",
+        ),
+        ("data: {datasets: [{id: a, instance_data_dir: b, probability: 1}]}", "as often as its `repeats` says"),
+        ("data: {datasets: [{id: a, instance_data_dir: b, video: {is_i2v: false}}]}", "only text to video is trained"),
+        ("data: {datasets: [{id: a, instance_data_dir: b, framerate: 16}]}", "`framerate` is `data.framerate` here"),
+        ("flux_guidance_value: 1", "not supported here yet, or is for other models"),
+        ("validation_steps: 5", "`validation_steps` is `validation.step_interval` here"),
+        ("checkpoints: {save_total_limit: 5}", "did you mean `total_limit`?"),
+    ],
+)
+def test_a_key_of_simpletuner_that_means_nothing_here_is_explained(text, advice):
+    head = "recipe: 1\n" if text.startswith("data:") else HEAD
+    (finding,) = found(head + text)
+
+    assert finding.code == "R101"
+    assert advice in finding.help
+
+
+def test_no_key_of_the_language_is_called_unknown():
+    from recipe_compiler.passes.foreign import why_not
+    from recipe_schema.definition import leaves
+
+    flat = [leaf.path for leaf in leaves() if leaf.path.startswith("data.datasets.")]
+
+    assert [path for path in flat if why_not(path.rpartition(".")[2], ("data", "datasets", 0)) is not None] == []
+
+
+def test_a_key_that_is_given_under_its_own_name_as_well_is_named():
+    finding = only("train: {max_steps: 3, max_train_steps: 4}")
+
+    assert finding.help == "`max_steps` is given already"
+
+
+def test_data_sets_written_as_a_mapping_are_checked_all_the_same():
+    findings = found("recipe: 1\ndata:\n  datasets:\n    id: a\n    instance_data_dir: b\n    repeets: 1\n")
+
+    assert [(d.code, d.span.line, d.span.column) for d in findings] == [("R102", 3, 3), ("R101", 6, 5)]
+    assert findings[0].help == "put `- ` before its first key"

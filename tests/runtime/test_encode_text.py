@@ -1,9 +1,10 @@
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from fakes_runtime import make_context, make_project
 from recipe_runtime import encode_text
-from recipe_runtime.errors import StoppedBySignal
+from recipe_runtime.errors import ModelError, StoppedBySignal
 from recipe_runtime.stop import StopRequested
 from recipe_schema.events import Interrupted, StageFinished, StageStarted
 from recipe_schema.plan import Prompt
@@ -77,3 +78,16 @@ def test_a_wish_to_stop_is_met_between_texts_and_nothing_is_lost(tmp_path):
 
     assert events[2] == Interrupted(signal="SIGTERM", step=0)
     assert [event.reused for event in events if isinstance(event, StageStarted)] == [0, 1]
+
+
+def test_values_that_are_not_finite_are_never_stored(tmp_path):
+    ctx = make_context(make_project(tmp_path))
+    weights = ctx.resolve("models/tiny/text_encoder/model.safetensors")
+    tensors = load_file(weights)
+    tensors["norm.weight"].fill_(float("nan"))
+    save_file(tensors, weights, {"format": "pt"})
+
+    with pytest.raises(ModelError, match="values that are not finite for `a red disc moves right"):
+        encode_text.run(ctx, StopRequested())
+
+    assert not list(ctx.store.folder.rglob("*.safetensors"))

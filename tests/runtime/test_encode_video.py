@@ -1,10 +1,12 @@
+import json
 from dataclasses import replace
 
 import pytest
 import torch
+from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 from safetensors.torch import load_file, save_file
 
-from fakes_runtime import CLIPS, Clip, make_context, make_project
+from fakes_runtime import CLIPS, TINY_CONFIGS, Clip, make_context, make_project
 from recipe_runtime import encode_video
 from recipe_runtime.clip import read_clip, to_pixels
 from recipe_runtime.errors import MediaError, ModelError, StoppedBySignal
@@ -115,3 +117,26 @@ def test_a_wish_to_stop_is_met_between_groups(tmp_path):
 
     assert stopped.value.exit_code == 128 + 10
     assert len(list(ctx.store.folder.rglob("*.safetensors"))) == 1
+
+
+@pytest.mark.parametrize("change", [{"temperal_downsample": [False, True, False]}, {"z_dim": 8}])
+def test_a_vae_of_another_family_is_refused_before_anything_is_stored(tmp_path, change):
+    ctx = make_context(make_project(tmp_path))
+    config = {**TINY_CONFIGS["vae"], **change}
+    channels = config["z_dim"]
+    config |= {"latents_mean": [0.0] * channels, "latents_std": [1.0] * channels}
+    AutoencoderKLWan(**config).save_pretrained(ctx.resolve("models/tiny/vae"))
+
+    with pytest.raises(ModelError, match=r"into latents of shape .* where this family has \(16, 3, 8, 8\)"):
+        encode_video.run(ctx, StopRequested())
+
+    assert not list(ctx.store.folder.rglob("*.safetensors"))
+
+
+def test_constants_that_are_not_one_for_each_channel_are_named(tmp_path):
+    ctx = make_context(make_project(tmp_path))
+    path = ctx.resolve("models/tiny/vae/config.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "latents_mean": [0.0, 0.0]}))
+
+    with pytest.raises(ModelError, match="has 16 channels and 2 values of latents_mean"):
+        encode_video.run(ctx, StopRequested())

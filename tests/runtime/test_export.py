@@ -5,7 +5,9 @@ import warnings
 
 import pytest
 import torch
+from diffusers.models.transformers.transformer_sana_video import SanaVideoTransformer3DModel
 from diffusers.pipelines.sana_video.pipeline_sana_video import SanaVideoPipeline
+from safetensors import SafetensorError
 
 from fakes_training import encoded_project, saved_parts
 from recipe_runtime import export, train
@@ -133,3 +135,17 @@ def test_a_full_disk_is_said_in_a_sentence(tmp_path, monkeypatch):
 
     with pytest.raises(RunError, match=r"can't be written: .*No space left"):
         export.run(ctx)
+
+
+def test_weights_that_a_full_disk_does_not_take_leave_no_rest(tmp_path, monkeypatch):
+    _, ctx, _ = trained(tmp_path)
+
+    def full(*_arguments, **_names):
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(SanaVideoTransformer3DModel, "save_pretrained", full)
+
+    with pytest.raises(RunError, match=r"can't be written: .*No space left"):
+        export.run(ctx)
+
+    assert [path.name for path in ctx.run_dir.glob(".tmp*")] == []

@@ -67,5 +67,12 @@ def test_a_run_directory_belongs_to_one_process(tmp_path):
         assert (tmp_path / LOCK_FILE).read_text() == f"{os.getpid()}\n"
 
 
+def test_a_lock_that_can_not_be_written_is_named(tmp_path):
+    (tmp_path / LOCK_FILE).mkdir()
+
+    with pytest.raises(RunError, match=rf"{LOCK_FILE} can't be written: .*Is a directory"), run_lock(tmp_path):
+        pass
+
+
 def environment():
     return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

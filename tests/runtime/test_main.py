@@ -1,13 +1,16 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from fakes_runtime import TINY_CONFIGS, make_project
 from recipe_runtime.__main__ import main
-from recipe_runtime.errors import PlanRefused
+from recipe_runtime.errors import PlanRefused, RunError, StoreError
+from recipe_runtime.execute import failures_told
 from recipe_runtime.plancopy import keep_plan
+from recipe_runtime.record import Recorder
 from recipe_schema.events import EVENTS_FILE
 from recipe_schema.exits import Exit
 from recipe_schema.planfile import plan_id, write_plan
@@ -127,3 +130,24 @@ def test_checkpoints_of_another_plan_are_not_mixed_with(tmp_path):
 
     with pytest.raises(PlanRefused, match=r"holds checkpoints of another plan \(sha256:.*another `output_dir`"):
         keep_plan(first.plan, first.plan_dir, run_dir)
+
+
+def test_a_plan_that_can_not_be_kept_is_named(tmp_path):
+    project = make_project(tmp_path)
+    project.run_dir.mkdir(parents=True)
+    (project.run_dir / "plan").write_text("")
+
+    with pytest.raises(RunError, match=r"plan/ledger.parquet can't be written: .*run the same command again"):
+        keep_plan(project.plan, project.plan_dir, project.run_dir)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
+def test_what_failed_first_is_said_where_its_event_can_not_be_written(tmp_path):
+    (tmp_path / EVENTS_FILE).symlink_to("/dev/full")
+
+    with (
+        Recorder(tmp_path) as recorder,
+        pytest.raises(StoreError, match="the first failure"),
+        failures_told(recorder),
+    ):
+        raise StoreError("the first failure")

@@ -1,3 +1,4 @@
+import json
 import os
 from dataclasses import replace
 
@@ -72,6 +73,22 @@ def test_a_missing_component_is_named_before_anything_is_loaded(tmp_path):
         preflight.check(ctx)
 
 
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ("model_index.json", r"has no model_index\.json"),
+        ("scheduler/scheduler_config.json", r"scheduler_config\.json can't be read"),
+        ("transformer/diffusion_pytorch_model.safetensors", "holds neither diffusion_pytorch_model"),
+    ],
+)
+def test_what_is_needed_only_after_training_is_missed_before_it(tmp_path, part, message):
+    ctx = make_context(make_project(tmp_path))
+    ctx.resolve(f"models/tiny/{part}").unlink()
+
+    with pytest.raises(ModelError, match=message):
+        preflight.check(ctx)
+
+
 def test_a_full_disk_is_told_with_what_is_needed(tmp_path):
     needs = [
         Need(folder=tmp_path / "a", bytes=10**18, what="checkpoints"),
@@ -105,3 +122,28 @@ def test_the_estimate_counts_what_is_still_to_be_written(tmp_path):
     assert after["latents"] == after["text embeddings"] == 0
     assert after["checkpoints"] == 5 * 4 * weights
     assert before["the exported model"] > weights
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("in_channels", "has in_channels 7 where the VAE gives 16 channels"),
+        ("caption_channels", "has caption_channels 7 where the text encoder gives 32 channels"),
+    ],
+)
+def test_a_transformer_that_takes_other_channels_is_named(tmp_path, name, message):
+    ctx = make_context(make_project(tmp_path))
+    path = ctx.resolve("models/tiny/transformer/config.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), name: 7}))
+
+    with pytest.raises(ModelError, match=message):
+        preflight.check(ctx)
+
+
+@pytest.mark.parametrize("content", ["", "[]"])
+def test_a_damaged_configuration_is_named(tmp_path, content):
+    ctx = make_context(make_project(tmp_path))
+    ctx.resolve("models/tiny/text_encoder/config.json").write_text(content)
+
+    with pytest.raises(ModelError, match=r"text_encoder/config\.json (is not JSON|holds no configuration)"):
+        preflight.check(ctx)

@@ -1,8 +1,10 @@
 import json
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
+from recipe_runtime.errors import RunError
 from recipe_runtime.record import Recorder
 from recipe_schema.events import EVENTS_FILE, Warned
 
@@ -35,3 +37,25 @@ def test_a_half_written_line_of_a_killed_process_stays_apart(tmp_path, before):
     assert text.startswith(before)
     assert "\n\n" not in text
     assert json.loads(text.splitlines()[-1])["message"] == "after"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
+def test_a_full_disk_is_said_in_a_sentence_and_closing_is_quiet(tmp_path):
+    (tmp_path / EVENTS_FILE).symlink_to("/dev/full")
+    heard = []
+
+    with (
+        Recorder(tmp_path, [heard.append]) as recorder,
+        pytest.raises(RunError, match=rf"{EVENTS_FILE} can't be written: .*No space left.*run the same command again"),
+    ):
+        recorder.emit(Warned(message="x"))
+
+    assert heard == []
+
+
+def test_a_file_that_can_not_be_opened_is_named(tmp_path):
+    (tmp_path / EVENTS_FILE).mkdir()
+    (tmp_path / EVENTS_FILE / "x").write_text("")
+
+    with pytest.raises(RunError, match=rf"{EVENTS_FILE} can't be written: .*Is a directory"):
+        Recorder(tmp_path)

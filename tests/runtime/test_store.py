@@ -77,3 +77,10 @@ def test_a_key_depends_on_values_and_not_on_their_order():
     assert content_key({"a": 1, "b": "x"}) == content_key({"b": "x", "a": 1})
     assert content_key({"a": 1, "b": "x"}) != content_key({"a": 2, "b": "x"})
     assert len(KEY) == 64
+
+
+def test_a_store_that_can_not_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(StoreError, match=f"{KEY}.safetensors can't be written: .*Not a directory"):
+        Store(tmp_path / "file").write("latents", KEY, values(), {})

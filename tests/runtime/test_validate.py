@@ -187,3 +187,17 @@ def test_pixels_become_rgb_frames():
 
     assert frames.shape == (4, 2, 2, 3)
     assert frames[:, 0, 0, 0].tolist() == [0, 128, 255, 255]
+
+
+def test_a_clip_that_is_not_finite_is_a_failure_and_no_file(tmp_path):
+    _, ctx, events = encoded_project(tmp_path)
+    state = build_state(ctx)
+    with torch.no_grad():
+        state.model.proj_out.weight.fill_(float("nan"))
+
+    failures = validate.draw_clips(ctx, state, text_index(ctx), StopRequested())
+
+    expected = "validation clip main.mp4 of step 0 failed: the transformer gives values that are not finite"
+    assert failures == (expected,)
+    assert events.of(Warned) == [Warned(message=expected)]
+    assert files(ctx) == []

@@ -60,3 +60,18 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path):
         write_mp4(tmp_path / "nowhere" / "clip.mp4", FRAMES, fps=16.0, note="n")
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_same_frames_give_the_same_bytes(tmp_path):
+    draw = np.random.default_rng(0)
+    coarse = np.kron(draw.integers(60, 190, (9, 16, 28, 3)), np.ones((1, 8, 8, 1), np.int64))
+    frames = (coarse + draw.integers(-40, 40, coarse.shape)).astype(np.uint8)
+    path = tmp_path / "clip.mp4"
+    contents, held = set(), []
+
+    for index in range(8):
+        held.append(bytes([index]) * draw.integers(1, 300_000))  # elsewhere in memory, where chance would show
+        write_mp4(path, frames, fps=16.0, note="n")
+        contents.add(path.read_bytes())
+
+    assert len(contents) == 1

@@ -1,9 +1,10 @@
 import json
+from dataclasses import replace
 
 import pytest
 
 from recipe_schema.plan import PLAN_VERSION, Body, Bucket, Execution, Plan, PlanStage, Prompt, Schedule
-from recipe_schema.planfile import PLAN_FILE, PlanError, plan_id, read_plan, write_plan
+from recipe_schema.planfile import PLAN_FILE, PlanChangedError, PlanError, plan_id, read_plan, write_plan
 
 
 def a_plan() -> Plan:
@@ -74,6 +75,20 @@ def test_what_is_no_plan_is_refused_in_one_sentence(tmp_path, content):
     (tmp_path / PLAN_FILE).write_text(content, encoding="utf-8")
 
     with pytest.raises(PlanError, match="plan"):
+        read_plan(tmp_path)
+
+
+def test_an_id_that_is_not_that_of_the_body_is_noticed(tmp_path):
+    write_plan(replace(a_plan(), plan_id="sha256:2"), tmp_path)
+
+    with pytest.raises(PlanChangedError, match="states another id than its body has"):
+        read_plan(tmp_path)
+
+
+def test_numbers_that_a_plan_never_has_are_noticed(tmp_path):
+    (tmp_path / PLAN_FILE).write_text(f'{{"plan_version":{PLAN_VERSION},"digest":null,"x":NaN}}', encoding="utf-8")
+
+    with pytest.raises(PlanChangedError, match="was changed"):
         read_plan(tmp_path)
 
 

@@ -23,6 +23,13 @@ examples:
   recipe lint recipes/*.yaml --no-data          don't look into data folders
   recipe lint mine.yaml --set train.max_steps=50
   recipe lint mine.yaml --format json | jq .diagnostics
+  recipe lint mine.yaml --diff                  what would --fix change?
+  recipe lint mine.yaml --fix                   misspelt keys, wrong sections, quotes; comments and layout stay
+  recipe lint mine.yaml --select R3,R4 --ignore R307
+  recipe lint recipes/*.yaml --format github    beside the changed lines of a pull request
+
+A warning that is meant is silenced in the recipe, with a reason:
+  grad_clip_method: value   # recipe: ignore[R405] clipping is off on purpose
 """
 
 _EXPLAIN = """\
@@ -30,13 +37,35 @@ examples:
   recipe explain mine.yaml                      all settings with their origin, and what follows from them
   recipe explain mine.yaml train.max_steps      one key's whole story
   recipe explain mine.yaml --clip clips/a.mp4   what becomes of one clip, and why
+  recipe explain mine.yaml --diff-defaults      only what has not its default
+  recipe explain mine.yaml --format html -o mine.html
+  recipe explain mine.plan                      the same of a plan, and whether it can still be run
   recipe explain R303                           the page of a finding
+
+exit codes:
+  0 clean   1 findings   2 wrong usage or unreadable file   3 a plan, or its clips, changed since it was made
+"""
+
+_DIFF = """\
+examples:
+  recipe diff old.yaml new.yaml                 settings by what they do, clips, buckets, schedule, cost
+  recipe diff runs/mine/plan mine.yaml          can the run be resumed with the recipe as it is now?
+  recipe diff mine.yaml mine.yaml --set train.batch_size=2
+
+-f and --set are laid over B, --variant is for both. Two variants of one recipe are compared as plans.
+Data sets are matched by their id, clips by their path.
+
+exit codes:
+  0 same   1 different   2 wrong usage, an unreadable file, or a recipe with errors   3 a plan that was changed by hand
 """
 
 _PLAN = """\
 examples:
   recipe plan mine.yaml                         writes mine.plan beside the recipe
   recipe plan mine.yaml -o /tmp/mine.plan --format json
+  recipe plan sweep.yaml                        a recipe with a matrix: a plan for each variant, NAME.ID.plan
+  recipe plan sweep.yaml --variant seed-1       only that one
+  recipe plan --verify mine.plan                are the plan and its clips what they were? writes nothing
 """
 
 _RUN = """\
@@ -73,20 +102,27 @@ def build_parser() -> argparse.ArgumentParser:
     lint.add_argument("files", nargs="+", metavar="FILE", help="a recipe")
     lint.add_argument("--no-data", action="store_true", help="don't look into data folders")
     lint.add_argument("--strict", action="store_true", help="count warnings as errors")
+    for name, what in (("--select", "show only these findings"), ("--ignore", "don't show these findings")):
+        codes = "codes or their beginnings, as in R1,R405 (repeatable)"
+        lint.add_argument(name, action="append", default=[], metavar="CODES", help=f"{what}: {codes}")
+    lint.add_argument("--fix", action="store_true", help="put right in the file what leaves no doubt")
+    lint.add_argument("--diff", action="store_true", help="show what --fix would change, and change nothing")
+    lint.add_argument("--unsafe-fixes", action="store_true", help="with --fix or --diff: take suggestions as well")
     _composition(lint)
-    _format(lint)
-    explain = _command(commands, "explain", "show settings with their origins, or the page of a finding", _EXPLAIN)
-    explain.add_argument("subject", metavar="FILE|CODE", help="a recipe, or a code such as R303")
-    explain.add_argument("key", nargs="?", metavar="KEY", help="one setting, such as train.max_steps")
-    explain.add_argument("--clip", metavar="PATH", help="tell the story of one clip")
-    explain.add_argument("--no-data", action="store_true", help="don't look into data folders")
-    _composition(explain)
-    _format(explain)
+    _format(lint, "github", "sarif")
+    _explain(commands)
+    _diff(commands)
     plan = _command(commands, "plan", "freeze a recipe into a plan, and say what it costs", _PLAN)
     plan.add_argument("file", metavar="FILE", help="a recipe")
-    plan.add_argument("-o", "--output", metavar="DIR", help="where to write it (default: NAME.plan beside the recipe)")
+    plan.add_argument("--verify", action="store_true", help="check a plan that was made before: exit code 0 or 3")
+    plan.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR",
+        help="where to write it (default: NAME.plan beside the recipe); with a matrix, the folder for all NAME.ID.plan",
+    )
     _composition(plan)
-    _format(plan)
+    _format(plan, "github")
     run = _command(commands, "run", "execute a recipe or a plan; the same command again resumes", _RUN)
     run.add_argument("subject", metavar="FILE|PLAN", help="a recipe, or a folder made by `recipe plan`")
     run.add_argument("-q", "--quiet", action="store_true", help="no progress, only warnings and errors")
@@ -96,6 +132,29 @@ def build_parser() -> argparse.ArgumentParser:
     _composition(fetch)
     _command(commands, "schema", "print the JSON Schema of the recipe language", _SCHEMA)
     return parser
+
+
+def _explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    explain = _command(commands, "explain", "show settings with their origins, or the page of a finding", _EXPLAIN)
+    explain.add_argument("subject", metavar="FILE|PLAN|CODE", help="a recipe, a plan, or a code such as R303")
+    explain.add_argument("key", nargs="?", metavar="KEY", help="one setting, such as train.max_steps")
+    explain.add_argument("--clip", metavar="PATH", help="tell the story of one clip")
+    explain.add_argument("--diff-defaults", action="store_true", help="only settings that have not their default")
+    explain.add_argument("--no-data", action="store_true", help="don't look into data folders")
+    explain.add_argument("-o", "--output", metavar="FILE", help="where --format html is written (default: stdout)")
+    _composition(explain)
+    explain.add_argument(
+        "--format", choices=("text", "json", "html"), default="text", help="for people, machines, or a browser"
+    )
+
+
+def _diff(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    diff = _command(commands, "diff", "compare two recipes or plans, in settings, data and cost", _DIFF)
+    diff.add_argument("a", metavar="A", help="a recipe or a plan")
+    diff.add_argument("b", metavar="B", help="a recipe or a plan")
+    diff.add_argument("--no-data", action="store_true", help="compare settings only, don't look into data folders")
+    _composition(diff)
+    _format(diff)
 
 
 def _command(
@@ -117,7 +176,9 @@ def _composition(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="set one key, the value in YAML (repeatable)"
     )
+    parser.add_argument("--variant", metavar="ID", help="one variant of a recipe with a matrix")
 
 
-def _format(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="for people or for machines")
+def _format(parser: argparse.ArgumentParser, *more: str) -> None:
+    choices = ("text", "json", *more)
+    parser.add_argument("--format", choices=choices, default="text", help="for people or for machines")

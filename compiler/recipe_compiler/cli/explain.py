@@ -3,9 +3,17 @@
 import argparse
 import re
 import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recipe_compiler.cli.findings import compile_from, print_findings, print_json
+from recipe_compiler.diagnostics.diagnostic import Diagnostic
 from recipe_schema.exits import Exit
+
+
+if TYPE_CHECKING:  # the page of a finding needs none of it
+    from recipe_compiler.subject import Subject
 
 
 _CODE = re.compile(r"[Rr]\d{3}\Z")
@@ -15,39 +23,113 @@ def run(options: argparse.Namespace) -> int:
     """Explain what was asked for."""
     if _CODE.match(options.subject):
         return _page(options.subject.upper())
-    from recipe_compiler.cli import explain_text
+    if options.format == "html" and (options.key is not None or options.clip is not None):
+        print("error: --format html tells of a whole recipe or plan, not of one key or clip", file=sys.stderr)
+        return Exit.USAGE
+    if options.output is not None and options.format != "html":
+        print("error: -o is for --format html; redirect the other formats", file=sys.stderr)
+        return Exit.USAGE
+    return _plan(options) if Path(options.subject).is_dir() else _recipe(options)
 
+
+def _recipe(options: argparse.Namespace) -> int:
     compiled = compile_from(options, options.subject, must_run=False, look=not options.no_data)
-    if options.format == "text":
+    if options.format != "json":
         print_findings(compiled, sys.stderr)
     if compiled.settings is None:
+        if options.format == "json":
+            from recipe_compiler.diagnostics.render_json import to_json
+
+            print_json(to_json(compiled.found))
         return Exit.FINDINGS
+    from recipe_compiler.subject import of_recipe
+
     status = Exit.OK if compiled.ok else Exit.FINDINGS
-    if options.clip is not None:
-        return explain_text.clip(compiled, options.clip, options.format)
-    if options.key is not None and options.key not in compiled.settings.settings:
-        print(explain_text.unknown_key(compiled.settings, options.key), file=sys.stderr)
+    return _tell(options, of_recipe(compiled), compiled.found, status)
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from recipe_compiler.cli.verdict import verdict
+    from recipe_compiler.data.verify import verify
+    from recipe_compiler.subject import of_plan
+
+    if options.overlay or options.set or options.variant:
+        print("error: a plan is frozen, so -f, --set and --variant can't change it", file=sys.stderr)
         return Exit.USAGE
+    verified = verify(Path(options.subject))
+    if verified.found and options.format != "json":
+        print(f"error: {verdict(options.subject, verified)}\n", file=sys.stderr)
+    status = Exit.REFUSED if verified.found else Exit.OK
+    if verified.plan is None:
+        if options.format == "json":
+            from recipe_compiler.diagnostics.render_json import to_json
+
+            print_json(to_json(verified.found))
+        return status
+    return _tell(options, of_plan(verified.plan, verified.rows, options.subject), verified.found, status)
+
+
+def _tell(options: argparse.Namespace, subject: "Subject", found: Sequence[Diagnostic], status: Exit) -> int:
+    """Tell of a recipe or a plan, of one of its settings, or of one of its clips."""
+    from recipe_compiler.cli.explain_text import all_settings, chosen, one_key, unknown_key
+
+    if options.clip is not None:
+        return _clip(options, subject, status)
+    if options.key is not None and options.key not in subject.settings:
+        print(unknown_key(subject, options.key), file=sys.stderr)
+        return Exit.USAGE
+    shown = chosen(subject, only_changed=options.diff_defaults)
+    if options.key is not None:
+        shown = [subject.settings[options.key]]
     if options.format == "json":
-        print_json(explain_text.as_json(compiled, options.key))
+        from recipe_compiler.cli.explain_json import as_json
+
+        print_json(as_json(subject, found, shown))
+    elif options.format == "html":
+        from recipe_compiler.cli.explain_html import as_html
+
+        _write(as_html(subject, found, shown), options.output)
     elif options.key is not None:
-        print(explain_text.one_key(compiled.settings.settings[options.key]))
+        print(one_key(shown[0]))
     else:
-        print(explain_text.all_settings(compiled))
+        print(all_settings(subject, only_changed=options.diff_defaults))
     return status
 
 
-def _page(code: str) -> int:
-    from recipe_compiler.diagnostics.codes import CODES
-    from recipe_compiler.rules import RULES
+def _write(text: str, output: str | None) -> None:
+    """Write a page to a file, or print it."""
+    if output is None:
+        print(text, end="")
+        return
+    from recipe_schema.files import write_atomically
 
-    rule = next((rule for rule in RULES if rule.code == code), None)
-    if rule is not None:
-        print(f"{rule.code} {rule.name} ({rule.severity})\n\n{rule.page.strip()}")
-    elif code in CODES:
-        print(f"{code} {CODES[code].name} (error)\n\n{CODES[code].page}")
-    else:
-        known = ", ".join(sorted([*CODES, *(rule.code for rule in RULES)]))
-        print(f"error: there is no finding {code}; there is {known}", file=sys.stderr)
+    write_atomically(Path(output), text.encode())
+    print(f"written to {output}", file=sys.stderr)
+
+
+def _clip(options: argparse.Namespace, subject: "Subject", status: Exit) -> int:
+    from recipe_compiler.cli.explain_clip import clip_text, clips_json, find_clip, no_such_clip
+
+    if subject.rows is None:
+        print("error: the data sets were not looked at", file=sys.stderr)
+        return status or Exit.USAGE
+    rows = find_clip(subject, subject.rows, options.clip)
+    if not rows:
+        print(no_such_clip(subject.rows, options.clip), file=sys.stderr)
         return Exit.USAGE
+    if options.format == "json":
+        print_json(clips_json(rows))
+    else:
+        print("\n\n".join(clip_text(row) for row in rows))
+    return Exit.OK
+
+
+def _page(code: str) -> int:
+    from recipe_compiler.pages import all_pages
+
+    pages = all_pages()
+    if code not in pages:
+        print(f"error: there is no finding {code}; there is {', '.join(pages)}", file=sys.stderr)
+        return Exit.USAGE
+    print(f"{pages[code].title}\n\n{pages[code].text}")
     return Exit.OK

@@ -2,24 +2,66 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from recipe_compiler.cli.findings import compile_from, print_findings, print_json
-from recipe_compiler.diagnostics.diagnostic import Diagnostic
+from recipe_compiler.cli.errors import UsageError
+from recipe_compiler.cli.findings import compile_from, print_findings, print_for_machines, print_json
+from recipe_compiler.diagnostics.diagnostic import Diagnostic, has_errors
 from recipe_compiler.diagnostics.render_json import to_json
+from recipe_compiler.diagnostics.render_text import summary
 from recipe_schema.exits import Exit
+
+
+if TYPE_CHECKING:
+    from recipe_compiler.diagnostics.selection import Selection
 
 
 def run(options: argparse.Namespace) -> int:
     """Check every file, and report all findings."""
+    selection = _selection(options)
+    fixed: list[Diagnostic] = []
+    if options.fix or options.diff:
+        from recipe_compiler.cli.fix import fix_file, print_difference
+
+        if options.diff:
+            return _status([d for file in options.files for d in print_difference(options, file, selection)], options)
+        fixed = [d for file in options.files for d in fix_file(options, file, selection)]
+    elif options.unsafe_fixes:
+        raise UsageError("--unsafe-fixes goes with --fix or --diff")
     found: list[Diagnostic] = []
+    hidden: list[Diagnostic] = []
     for file in options.files:
-        compiled = compile_from(options, file, must_run=False, look=not options.no_data)
-        found += compiled.found
+        compiled = compile_from(options, file, must_run=False, look=not options.no_data, all_variants=True)
+        shown = [d for d in compiled.found if selection is None or selection.shows(d)]
+        hidden += [d for d in compiled.found if d not in shown]
+        found += shown
         if options.format == "text":
-            print_findings(compiled, sys.stdout)
-            if not compiled.found:
-                print(f"{file}: no findings")
+            print_findings(replace(compiled, found=tuple(shown)), sys.stdout)
+            if not shown:
+                print(f"{file}: no findings" + (f" in {len(compiled.variants)} variants" if compiled.variants else ""))
     if options.format == "json":
-        print_json(to_json(found))
-    bad = [d for d in found if d.severity == "error" or options.strict]
-    return Exit.FINDINGS if bad else Exit.OK
+        print_json({**to_json(found), "hidden": len(hidden), "fixed": to_json(fixed)["diagnostics"]})
+    elif options.format != "text":
+        print_for_machines(found, options.format)
+    if hidden:
+        print(f"not shown, because of --select or --ignore: {summary(hidden)}", file=sys.stderr)
+    return _status(found, options)
+
+
+def _status(found: Sequence[Diagnostic], options: argparse.Namespace) -> int:
+    return Exit.FINDINGS if has_errors(found) or (options.strict and found) else Exit.OK
+
+
+def _selection(options: argparse.Namespace) -> "Selection | None":
+    """Read what is to be shown; None for all."""
+    if not options.select and not options.ignore:
+        return None
+    from recipe_compiler.diagnostics.selection import SelectionError, parse_selection
+    from recipe_compiler.pages import all_pages
+
+    try:
+        return parse_selection(options.select, options.ignore, {p.code: p.name for p in all_pages().values()})
+    except SelectionError as error:
+        raise UsageError(str(error)) from None

@@ -1,18 +1,14 @@
 """The entry point: arguments, dispatch, exit codes. A command's own module is loaded only when it runs."""
 
 import argparse
-import gc
 import importlib
 import os
 import sys
 from collections.abc import Sequence
 
 from recipe_compiler.cli.arguments import build_parser
+from recipe_compiler.cli.errors import UsageError
 from recipe_schema.exits import Exit
-
-
-# A command lives for a moment and makes no cycles to speak of: looking for them costs a tenth of a lint.
-gc.disable()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,25 +26,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return Exit.USAGE
     try:
-        return _run(options)
+        status = _run(options)
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output, such as `head`, went away
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return Exit.OK
+    except OSError as error:  # ours name a file and were told already; this is the output
+        _drop_output()
+        print(f"error: the output can't be written: {error.strerror}", file=sys.stderr)
+        return Exit.USAGE
     except Exception:  # noqa: BLE001 - the last line of defense: whatever gets here is a fault of ours
         import traceback
 
         traceback.print_exc()
         print("\nThis is a fault of sana-recipes itself. Please report it with the lines above.", file=sys.stderr)
         return Exit.BUG
+    return status
+
+
+def _drop_output() -> None:
+    """Let what is still to be written go nowhere, so that the end of the process does not fail on it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(options: argparse.Namespace) -> int:
     command = importlib.import_module(f"recipe_compiler.cli.{options.command}")
     try:
         return int(command.run(options))
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return Exit.USAGE
     except OSError as error:
         if error.filename is None:
             raise

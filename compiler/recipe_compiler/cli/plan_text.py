@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from recipe_compiler.passes.figures import disk_gb
 from recipe_schema.plan import Plan
 
 
@@ -37,7 +38,7 @@ def clips_text(counts: Mapping[str, int]) -> str:
 
 def cost_text(cost: Mapping[str, Any]) -> list[str]:
     """Say what a plan costs, one line for each resource."""
-    parts = ", ".join(f"{name} {size(value)}" for name, value in cost["memory_parts_gb"].items() if value)
+    parts = ", ".join(f"{name} {size(value)}" for name, value in memory_parts(cost))
     compute = f"{flop(cost['train_pflop'])} to train"
     if cost["encode_pflop"]:
         compute += f", {flop(cost['encode_pflop'])} to encode"
@@ -45,8 +46,14 @@ def cost_text(cost: Mapping[str, Any]) -> list[str]:
     return [
         f"memory     about {size(cost['memory_gb'])} in bucket {cost['largest_bucket']} ({parts})",
         f"compute    {compute}; a step is {flop(cost['step_tflop'] / 1000)}",
-        "disk       " + ", ".join(f"{what} {amount}" for what, amount in kept.items()),
+        f"disk       {size(disk_gb(cost))}: " + ", ".join(f"{what} {amount}" for what, amount in kept.items()),
     ]
+
+
+def memory_parts(cost: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """Return the parts of the memory in GB, the largest first, without those that are zero."""
+    parts = [(name, value) for name, value in cost["memory_parts_gb"].items() if value]
+    return sorted(parts, key=lambda part: (-part[1], part[0]))
 
 
 def size(gigabytes: float) -> str:

@@ -9,8 +9,13 @@ from typing import NoReturn
 
 from recipe_compiler.cli.findings import compile_from, print_findings
 from recipe_compiler.cli.plan_text import plan_text
+from recipe_compiler.cli.setting_text import value_or_dash
+from recipe_compiler.cli.verdict import verdict
+from recipe_compiler.data.verify import verify
+from recipe_compiler.passes.compare import changed_settings, other_causes
 from recipe_compiler.passes.freeze import write
 from recipe_compiler.pipeline import make_plan
+from recipe_compiler.subject import of_plan
 from recipe_schema.exits import Exit
 from recipe_schema.plan import Plan
 from recipe_schema.planfile import PLAN_FILE, PlanError, read_plan
@@ -47,10 +52,13 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _frozen(options: argparse.Namespace) -> Plan:
-    """Read a plan that was made before."""
-    if options.overlay or options.set:
-        raise PlanError("a plan is frozen, so -f and --set can't change it; give them with the recipe")
-    return read_plan(Path(options.subject))
+    """Read a plan that was made before, and check that its clips are what they were."""
+    if options.overlay or options.set or options.variant:
+        raise PlanError("a plan is frozen, so -f, --set and --variant can't change it; give them with the recipe")
+    verified = verify(Path(options.subject))
+    if verified.plan is None or verified.found:
+        raise PlanError(verdict(options.subject, verified))
+    return verified.plan
 
 
 def run_directory(plan: Plan) -> Path:
@@ -79,22 +87,15 @@ def check_run_directory(plan: Plan) -> None:
 
 def differences(old: Plan, new: Plan) -> str:
     """Name what differs between the bodies of two plans."""
-    settings = {**old.body.settings, **new.body.settings}
+    changes = changed_settings(of_plan(old, None, "the run"), of_plan(new, None, "the plan"))
     changed = [
-        f"{path} ({old.body.settings.get(path)} → {new.body.settings.get(path)})"
-        for path in settings
-        if old.body.settings.get(path) != new.body.settings.get(path)
+        f"{change.path} ({value_or_dash(change.old)} → {value_or_dash(change.new)})"
+        for change in changes
+        if change.kind == "result"
     ]
-    if old.body.ledger_digest != new.body.ledger_digest:
-        changed.append(f"the clips or captions ({_count(old)} → {_count(new)} trained)")
-    if old.body.facts != new.body.facts:
-        changed.append("facts of the model family")
+    changed += other_causes(old, new)
     rest = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
     return (", ".join(changed[:SHOWN]) or "the stages of the tool") + rest
-
-
-def _count(plan: Plan) -> int:
-    return sum(bucket.clips for bucket in plan.body.buckets)
 
 
 def _become_runtime(plan_dir: Path, run_dir: Path, *, quiet: bool) -> NoReturn:

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from recipe_schema.definition import generic
 from recipe_schema.ledger import ClipRow
 from recipe_schema.plan import Bucket
 
@@ -14,11 +16,13 @@ class Survey:
 
     Attributes:
         rows: One for each file, in order of data set and path.
+        looked: The data sets that were looked at, as in ``data.datasets.0``. Those with wrong settings were not.
         missing: Paths of the data sets (``data.datasets.0``) whose folder does not exist, each with the folder.
         buckets: The buckets that hold trained clips, in order of name.
     """
 
     rows: tuple[ClipRow, ...]
+    looked: tuple[str, ...]
     missing: Mapping[str, Path]
     buckets: tuple[Bucket, ...]
 
@@ -29,6 +33,17 @@ class Survey:
     def trained(self) -> tuple[ClipRow, ...]:
         """Return the rows that are trained."""
         return tuple(row for row in self.rows if row.fate == "trained")
+
+
+def data_folders(values: Mapping[str, Any], root: Path) -> Mapping[str, Path]:
+    """Return the folder of each data set by the data set's id.
+
+    Args:
+        values: Settings by path.
+        root: The folder at which relative paths start.
+    """
+    tables = [path.removesuffix(".id") for path in values if generic(path) == "data.datasets.*.id"]
+    return {values[f"{table}.id"]: root / values[f"{table}.instance_data_dir"] for table in tables}
 
 
 def count_buckets(rows: tuple[ClipRow, ...]) -> tuple[Bucket, ...]:

@@ -3,43 +3,48 @@
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from recipe_compiler.data.probe import Probe, probe
 
 
-VERSION = 1
+VERSION = 2
 """Raised when `recipe_compiler.data.probe` learns to see more."""
 
 _WORKERS = min(8, os.cpu_count() or 1)
 
 
+_BATCH = 100
+"""Probes are kept in batches, so that another process waits for a moment only, and an interrupt loses little."""
+
+
 class ProbeIndex:
-    """A table of probes, keyed by path, size and time of modification."""
+    """A table of probes, keyed by path, size and time of modification.
+
+    It is a convenience: where it can't be read or written, everything is probed, and nothing else changes.
+    """
 
     def __init__(self, file: Path | None) -> None:
-        """Open the table, or keep it in memory only if there is no file or it can't be written."""
-        self._database = sqlite3.connect(":memory:")
-        if file is not None:
-            try:
-                file.parent.mkdir(parents=True, exist_ok=True)
-                self._database = sqlite3.connect(file, timeout=10)
-                self._create()
-            except (OSError, sqlite3.Error):
-                self._database = sqlite3.connect(":memory:")
-        self._create()
+        """Open the table; without a file, nothing is remembered."""
+        self._database: sqlite3.Connection | None = None
+        if file is None:
+            return
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(file, timeout=10)
+            self._database.execute(
+                f"CREATE TABLE IF NOT EXISTS probes_{VERSION} (path TEXT PRIMARY KEY, size INT, mtime INT, facts TEXT)"
+            )
+            self._database.commit()
+        except (OSError, sqlite3.Error):
+            self._forget()
 
-    def _create(self) -> None:
-        self._database.execute(
-            "CREATE TABLE IF NOT EXISTS probes (path TEXT PRIMARY KEY, version INT, size INT, mtime INT, facts TEXT)"
-        )
-        self._database.commit()
-
-    def __enter__(self) -> "ProbeIndex":  # noqa: PYI034 - typing.Self is younger than Python 3.10
+    def __enter__(self) -> Self:
         """Use it in a ``with`` block."""
         return self
 
@@ -47,7 +52,7 @@ class ProbeIndex:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the table."""
-        self._database.close()
+        self._forget()
 
     def probe_all(self, files: Iterable[Path], report: Callable[[int, int], None]) -> dict[Path, Probe]:
         """Probe files that are new or changed, and recall the others.
@@ -56,47 +61,61 @@ class ProbeIndex:
             files: Absolute paths.
             report: Called with the number of files done and their total.
         """
-        known: dict[Path, Probe] = {}
-        fresh: list[Path] = []
         files = list(files)
-        for file in files:
-            recalled = self._recall(file)
-            if recalled is None:
-                fresh.append(file)
-            else:
-                known[file] = recalled
+        known = self._recall(files)
+        fresh = [file for file in files if file not in known]
         report(len(known), len(files))
+        batch: dict[Path, Probe] = {}
         with ThreadPoolExecutor(_WORKERS) as pool:
             for file, facts in zip(fresh, pool.map(probe, fresh), strict=True):
-                known[file] = facts
-                self._remember(file, facts)
+                known[file] = batch[file] = facts
                 report(len(known), len(files))
-        self._database.commit()
+                if len(batch) >= _BATCH:
+                    self._remember(batch)
+                    batch.clear()
+        self._remember(batch)
         return known
 
-    def _recall(self, file: Path) -> Probe | None:
+    def _recall(self, files: list[Path]) -> dict[Path, Probe]:
+        known: dict[Path, Probe] = {}
+        if self._database is None:
+            return known
+        question = f"SELECT facts FROM probes_{VERSION} WHERE path = ? AND size = ? AND mtime = ?"  # noqa: S608 - a number
         try:
-            stat = file.stat()
-        except OSError:
-            return None
-        row = self._database.execute(
-            "SELECT facts FROM probes WHERE path = ? AND version = ? AND size = ? AND mtime = ?",
-            (str(file), VERSION, stat.st_size, stat.st_mtime_ns),
-        ).fetchone()
-        return Probe(**json.loads(row[0])) if row else None
+            for file in files:
+                stat = file.stat()
+                row = self._database.execute(question, (str(file), stat.st_size, stat.st_mtime_ns)).fetchone()
+                if row is not None:
+                    known[file] = Probe(**json.loads(row[0]))
+        except (OSError, sqlite3.Error, ValueError, TypeError):
+            self._forget()
+        return known
 
-    def _remember(self, file: Path, facts: Probe) -> None:
-        try:
-            stat = file.stat()
-        except OSError:
+    def _remember(self, batch: Mapping[Path, Probe]) -> None:
+        if self._database is None:
             return
-        self._database.execute(
-            "INSERT OR REPLACE INTO probes VALUES (?, ?, ?, ?, ?)",
-            (str(file), VERSION, stat.st_size, stat.st_mtime_ns, json.dumps(asdict(facts))),
-        )
+        try:
+            for file, facts in batch.items():
+                stat = file.stat()
+                self._database.execute(
+                    f"INSERT OR REPLACE INTO probes_{VERSION} VALUES (?, ?, ?, ?)",  # noqa: S608 - a number
+                    (str(file), stat.st_size, stat.st_mtime_ns, json.dumps(asdict(facts))),
+                )
+            self._database.commit()
+        except (OSError, sqlite3.Error):
+            self._forget()
+
+    def _forget(self) -> None:
+        """Go on without the table."""
+        if self._database is not None:
+            self._database.close()
+        self._database = None
 
 
-def default_index_file() -> Path:
-    """Return the place of the table in the user's cache folder."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "sana-recipes" / "probes.sqlite"
+def default_index_file() -> Path | None:
+    """Return the place of the table in the user's cache folder; None for a user without one."""
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # no home folder, as for an unnamed user of a container
+        return None
+    return cache / "sana-recipes" / "probes.sqlite"

@@ -1,7 +1,7 @@
 """The survey: every clip of every data set becomes a row of the ledger."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,31 +15,40 @@ from recipe_compiler.settings import Resolved
 from recipe_schema.ledger import ClipRow
 
 
-def survey(settings: Resolved, root: Path, index: ProbeIndex, report: Callable[[int, int], None]) -> Survey:
-    """Look at all data sets.
+def survey(
+    settings: Resolved, root: Path, tables: Sequence[str], *, index: ProbeIndex, report: Callable[[int, int], None]
+) -> Survey:
+    """Look at data sets.
 
     Args:
-        settings: Resolved settings, nothing wrong with their data sets.
+        settings: Resolved settings.
         root: Where relative paths start.
+        tables: The data sets to look at, as in ``data.datasets.0``. Nothing is wrong with their settings.
         index: Remembers unchanged files.
         report: Called with files done and their total.
     """
     missing: dict[str, Path] = {}
     found: dict[str, list[Path]] = {}
-    for table in settings.tables("data.datasets"):
+    for table in tables:
         folder = _folder(settings, table, root)
-        if folder.is_dir():
+        if os.path.isdir(folder):  # unlike Path.is_dir, it takes a name that is too long for no folder
             found[table] = sorted(_clips(folder), key=lambda path: path.relative_to(folder).as_posix())
         elif not settings[f"{table}.disabled"]:
             missing[table] = folder
-    active = [path for table, paths in found.items() if not settings[f"{table}.disabled"] for path in paths]
+    active = [
+        path
+        for table, paths in found.items()
+        if not settings[f"{table}.disabled"]
+        for path in paths
+        if _speakable(str(path)) == str(path)
+    ]
     probes = index.probe_all(dict.fromkeys(active), report)
     rows = tuple(
         _row(settings, table, path, _folder(settings, table, root), probes)
         for table, paths in found.items()
         for path in paths
     )
-    return Survey(rows=rows, missing=missing, buckets=count_buckets(rows))
+    return Survey(rows=rows, looked=tuple(tables), missing=missing, buckets=count_buckets(rows))
 
 
 def _folder(settings: Resolved, table: str, root: Path) -> Path:
@@ -47,26 +56,44 @@ def _folder(settings: Resolved, table: str, root: Path) -> Path:
 
 
 def _clips(folder: Path) -> Iterator[Path]:
-    """Yield the video files below a folder. Hidden files and folders are not looked at."""
-    for path in folder.rglob("*"):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix.lower() in VIDEO_SUFFIXES and not hidden and path.is_file():
-            yield path
+    """Yield the video files below a folder. Hidden files and folders are not looked at.
+
+    Links are followed, and one that leads nowhere is yielded. A folder that links lead to more than once is
+    looked at once, so that a circle of links has an end.
+    """
+    seen: set[tuple[int, int]] = set()
+    for here, folders, files in os.walk(folder, followlinks=True):
+        stat = os.stat(here)
+        if (stat.st_dev, stat.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((stat.st_dev, stat.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for path in (Path(here, name) for name in files if not name.startswith(".")):
+            if path.suffix.lower() in VIDEO_SUFFIXES and (path.is_file() or not path.exists()):
+                yield path
+
+
+def _speakable(path: str) -> str:
+    """Return a path as text. Bytes of its name that are not UTF-8 become backslash codes; nothing else changes."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _row(settings: Resolved, table: str, path: Path, folder: Path, probes: Mapping[Path, Probe]) -> ClipRow:
-    stat = path.stat()
+    stat = path.stat() if path.exists() else None
     row = ClipRow(
         dataset=settings[f"{table}.id"],
-        path=path.relative_to(folder).as_posix(),
+        path=_speakable(path.relative_to(folder).as_posix()),
         fate="disabled",
         reason="the data set is disabled",
-        size_bytes=stat.st_size,
-        mtime_ns=stat.st_mtime_ns,
+        size_bytes=0 if stat is None else stat.st_size,
+        mtime_ns=0 if stat is None else stat.st_mtime_ns,
         repeats=settings[f"{table}.repeats"],
     )
     if settings[f"{table}.disabled"]:
         return row
+    if path not in probes:
+        return replace(row, fate="quarantined", reason="has a path that is not UTF-8; rename it")
     facts = probes[path]
     row = replace(
         row,

@@ -31,6 +31,8 @@ class Diagnostic:
         pointer: The setting, as in ``train.batch_size``; empty when there is none.
         help: What to do.
         fix: The text that belongs in place of the span, where one replacement cures it.
+        move: Where the key at the span belongs, as in ``train.batch_size``, if it stands in the wrong section.
+        safe: The cure leaves no doubt about what was meant, so that ``--fix`` applies it unasked.
         notes: Other places that belong to it.
     """
 
@@ -42,6 +44,8 @@ class Diagnostic:
     pointer: str = ""
     help: str = ""
     fix: str | None = None
+    move: str = ""
+    safe: bool = False
     notes: tuple[Note, ...] = ()
 
 

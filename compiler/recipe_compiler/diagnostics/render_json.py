@@ -36,6 +36,8 @@ def _one(diagnostic: Diagnostic) -> dict[str, Any]:
         "pointer": diagnostic.pointer,
         "help": diagnostic.help,
         "fix": diagnostic.fix,
+        "move": diagnostic.move,
+        "safe": diagnostic.safe and (diagnostic.fix is not None or bool(diagnostic.move)),
         "notes": [
             {"file": n.span.source.name, "line": n.span.line, "column": n.span.column, "text": n.text}
             for n in diagnostic.notes

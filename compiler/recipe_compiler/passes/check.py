@@ -6,16 +6,23 @@ from recipe_compiler.diagnostics.diagnostic import Diagnostic, Note
 from recipe_compiler.rules import RULES
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 from recipe_compiler.settings import Resolved
+from recipe_compiler.syntax.rewrite import new_literal, new_text
 
 
 def check(facts: Facts) -> Iterator[Diagnostic]:
-    """Ask the rules whose settings are in order, and give each finding its place."""
+    """Ask the rules that can be asked, and give each finding its place."""
+    for rule in asked(facts):
+        for finding in rule.check(facts):
+            yield _diagnostic(rule, finding, facts.settings)
+
+
+def asked(facts: Facts) -> Iterator[Rule]:
+    """Yield the rules whose settings are in order, and of those about data only if somebody looked."""
     for rule in RULES:
         if rule.needs_survey and facts.survey is None:
             continue
         if facts.settings.fine(*_concrete(rule, facts.settings)):
-            for finding in rule.check(facts):
-                yield _diagnostic(rule, finding, facts.settings)
+            yield rule
 
 
 def _concrete(rule: Rule, settings: Resolved) -> tuple[str, ...]:
@@ -37,6 +44,16 @@ def _diagnostic(rule: Rule, finding: Finding, settings: Resolved) -> Diagnostic:
         span=settings.span(finding.at),
         pointer=finding.at,
         help=finding.help,
-        fix=finding.fix,
+        fix=_fix(finding, settings),
         notes=tuple(notes),
     )
+
+
+def _fix(finding: Finding, settings: Resolved) -> str | None:
+    """Return what to write in place of the value, if it stands at the place of the finding and is no template."""
+    if finding.fix is None or finding.at not in settings.settings:
+        return None
+    setting, span = settings.settings[finding.at], settings.span(finding.at)
+    if setting.origin.span != span or setting.origin.kind == "template":
+        return None
+    return (new_text if setting.leaf.spec.kind == "string" else new_literal)(span, finding.fix)

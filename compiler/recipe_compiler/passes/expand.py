@@ -3,47 +3,55 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from recipe_compiler.diagnostics.codes import TEMPLATE
 from recipe_compiler.diagnostics.diagnostic import Diagnostic
 from recipe_compiler.source import Span
-from recipe_compiler.syntax.errors import TemplateError
+from recipe_compiler.syntax.errors import BROKEN, BrokenNameError, TemplateError
 from recipe_compiler.syntax.tree import BadNode, Entry, ListNode, MapNode, Node, Scalar, ScalarNode
 
 
 _TEMPLATE = re.compile(r"\$?\{\{(.*?)\}\}", re.DOTALL)
 
+_GROUPS = ("vars", "env", "matrix", "recipe")
 
-def expand(tree: MapNode) -> tuple[MapNode, tuple[Diagnostic, ...]]:
+_ADVICE = "there is vars.NAME, env.NAME, matrix.NAME and recipe.name; `recipe explain R006` says what templates can do"
+
+
+def expand(
+    tree: MapNode, names: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+) -> tuple[MapNode, tuple[Diagnostic, ...]]:
     """Evaluate every template of a tree.
 
     A value that is one whole ``{{ expression }}`` keeps the type of the expression; otherwise results are put
-    into the text. Available are ``vars`` (those above see no later ones) and ``recipe`` (its name and description).
+    into the text. Available are ``vars`` (those above see no later ones), ``recipe`` (its name and description), and
+    what the caller gives.
+
+    Args:
+        tree: The recipe.
+        names: Values for ``env``, ``matrix`` and ``recipe``. One that is `BROKEN` makes what names it bad in silence.
     """
     if not _has_templates(tree):
         return tree, ()
-    expander = _Expander()
-    variables: dict[str, Entry] = {}
-    if "vars" in tree.entries and isinstance(tree.entries["vars"].node, MapNode):
-        entry = tree.entries["vars"]
-        assert isinstance(entry.node, MapNode)
-        for name, var in entry.node.entries.items():
-            variables[name] = replace(var, node=expander.node(var.node))
-            expander.names["vars"][name] = _value(variables[name].node)
-        tree = replace(
-            tree, entries={**tree.entries, "vars": replace(entry, node=replace(entry.node, entries=variables))}
-        )
+    expander = _Expander({group: dict(names[group]) if group in names else {} for group in _GROUPS})
+    entries = dict(tree.entries)
+    if "vars" in entries and isinstance(entries["vars"].node, MapNode):
+        entries["vars"] = replace(entries["vars"], node=expander.variables(entries["vars"].node))
     for name in ("name", "description"):
-        if name in tree.entries:
-            expander.names["recipe"][name] = _value(tree.entries[name].node)
-    expanded = expander.node(tree, skip="vars")
-    assert isinstance(expanded, MapNode)
-    return expanded, tuple(expander.found)
+        if name in entries:
+            entries[name] = replace(entries[name], node=expander.node(entries[name].node))
+            expander.names["recipe"][name] = _value(entries[name].node)
+    done = ("vars", "name", "description", "env", "matrix")
+    for name, entry in entries.items():
+        if name not in done:
+            entries[name] = replace(entry, node=expander.node(entry.node))
+    return replace(tree, entries=entries), tuple(expander.found)
 
 
-def _value(node: Node) -> Scalar:
-    return node.value if isinstance(node, ScalarNode) else None
+def _value(node: Node) -> Any:
+    return node.value if isinstance(node, ScalarNode) else BROKEN
 
 
 def _has_templates(node: Node) -> bool:
@@ -56,15 +64,21 @@ def _has_templates(node: Node) -> bool:
 
 @dataclass(slots=True)
 class _Expander:
-    names: dict[str, dict[str, Any]] = field(default_factory=lambda: {"vars": {}, "recipe": {}})
+    names: dict[str, dict[str, Any]]
     found: list[Diagnostic] = field(default_factory=list)
 
-    def node(self, node: Node, skip: str | None = None) -> Node:
+    def variables(self, node: MapNode) -> MapNode:
+        """Expand ``vars``, each seeing those above it."""
+        entries: dict[str, Entry] = {}
+        for name, entry in node.entries.items():
+            entries[name] = replace(entry, node=self.node(entry.node))
+            self.names["vars"][name] = _value(entries[name].node)
+        return replace(node, entries=entries)
+
+    def node(self, node: Node) -> Node:
+        """Expand everything below a node."""
         if isinstance(node, MapNode):
-            entries = {
-                name: entry if name == skip else replace(entry, node=self.node(entry.node))
-                for name, entry in node.entries.items()
-            }
+            entries = {name: replace(entry, node=self.node(entry.node)) for name, entry in node.entries.items()}
             return replace(node, entries=entries)
         if isinstance(node, ListNode):
             return replace(node, items=tuple(self.node(item) for item in node.items))
@@ -75,10 +89,11 @@ class _Expander:
     def _scalar(self, node: ScalarNode, text: str) -> Node:
         try:
             value = render(text, self.names)
+        except BrokenNameError:
+            return BadNode(span=node.span, shadows=node.shadows)
         except TemplateError as error:
             span = _place(node, error.offset)
-            advice = "available are vars.NAME and recipe.name; write other braces outside of templates"
-            self.found.append(TEMPLATE.at(span, str(error), help=advice))
+            self.found.append(TEMPLATE.at(span, str(error), help=error.help or _ADVICE))
             return BadNode(span=node.span, shadows=node.shadows)
         return replace(node, value=value, template=text)
 

@@ -9,6 +9,9 @@ from recipe_compiler.diagnostics.codes import BAD_FORM, MISSING_KEY, NOT_A_CHOIC
 from recipe_compiler.diagnostics.diagnostic import Diagnostic
 from recipe_compiler.source import Span
 from recipe_compiler.suggest import near
+from recipe_compiler.syntax.errors import NumberError
+from recipe_compiler.syntax.rewrite import new_literal, new_text
+from recipe_compiler.syntax.scalars import plain_value
 from recipe_compiler.syntax.tree import BadNode, MapNode, Path, Place, ScalarNode, dotted
 from recipe_schema.definition import Leaf, generic, leaf_index, number_text
 
@@ -79,15 +82,24 @@ def _type(error: ValidationError, path: Path, places: Mapping[Path, Place]) -> E
     wanted = leaf.spec.words() if leaf is not None and len(kinds) <= 2 and "object" not in kinds else _kinds(kinds)  # noqa: PLR2004
     advice, fix = "", None
     if "boolean" in kinds and isinstance(place.node, ScalarNode):
-        fix = _YES_NO.get(str(place.node.value).lower())
-        fix = fix or (str(place.node.value).lower() if str(place.node.value).lower() in ("true", "false") else None)
+        word = str(place.node.value).lower()
+        fix = _YES_NO.get(word, word if word in _YES_NO.values() else None)
         advice = f"write `{fix}`" if fix else ""
     elif {"number", "integer"} & set(kinds) and isinstance(place.node, ScalarNode):
-        advice, fix = _number_advice(place.node)
+        advice, fix = _number_advice(place.node, whole="number" not in kinds)
     elif "object" in kinds:
         advice = "write its keys below it, indented"
     message = f"`{name}` takes {wanted}, not {_shown(place)}"
-    yield WRONG_TYPE.at(_span(place), message, pointer=name, help=advice, fix=fix), path
+    fix = _replaced(place, fix, new_literal)
+    yield WRONG_TYPE.at(_span(place), message, pointer=name, help=advice, fix=fix, safe=True), path
+
+
+def _replaced(place: Place, text: str | None, rewrite: Callable[[Span, str], str | None]) -> str | None:
+    """Return what to write in place of a value, unless a template gave it, or the finding points elsewhere."""
+    node = place.node
+    if text is None or not isinstance(node, ScalarNode) or node.template is not None or _span(place) != node.span:
+        return None
+    return rewrite(node.span, text)
 
 
 def _refused_word(place: Place) -> str:
@@ -100,22 +112,28 @@ def _kinds(kinds: list[str]) -> str:
     return " or ".join(words[kind] for kind in kinds)
 
 
-def _number_advice(node: ScalarNode) -> tuple[str, str | None]:
-    text = str(node.value).strip()
+def _number_advice(node: ScalarNode, *, whole: bool) -> tuple[str, str | None]:
+    """Say how to write a number: without quotes or digit separators, and without a fraction."""
+    if not isinstance(node.value, str):
+        return "write a whole number" if whole and isinstance(node.value, float) else "", None
+    text = node.value.strip().replace("_", "")
     try:
-        float(text)
-    except ValueError:
+        number = plain_value(text)
+    except NumberError:
         return "", None
-    return (f"write `{text}` without quotes", text) if not node.plain else ("write a whole number", None)
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        return "", None
+    if whole and number != int(number):
+        return "write a whole number", None
+    return f"write `{text}`" + ("" if node.plain else " without quotes"), text
 
 
 def _enum(error: ValidationError, path: Path, places: Mapping[Path, Place]) -> Explained:
     place, name, leaf = places[path], dotted(path), _leaf(path)
-    if not isinstance(place.node, ScalarNode) or (error.instance is None and not place.node.raw):
-        yield from _type(error, path, places) if isinstance(place.node, ScalarNode) else ()
-        return
-    value = str(place.node.value)
     allowed: Any = error.validator_value
+    if not isinstance(place.node, ScalarNode) or type(place.node.value) not in {type(choice) for choice in allowed}:
+        return  # of another type than the choices, which is an error of its own
+    value = str(place.node.value)
     choices = [str(choice) for choice in allowed if choice is not None]
     if leaf is not None and value in leaf.key.refused:
         yield (
@@ -126,7 +144,7 @@ def _enum(error: ValidationError, path: Path, places: Mapping[Path, Place]) -> E
     meant = near(value, choices)
     advice = f"did you mean `{meant}`?" if meant else ""
     message = f"`{name}` is {' or '.join(choices)}, not {_shown(place)}"
-    yield NOT_A_CHOICE.at(_span(place), message, pointer=name, help=advice, fix=meant), path
+    yield NOT_A_CHOICE.at(_span(place), message, pointer=name, help=advice, fix=_replaced(place, meant, new_text)), path
 
 
 def _range(error: ValidationError, path: Path, places: Mapping[Path, Place]) -> Explained:

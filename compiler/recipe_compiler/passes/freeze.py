@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from recipe_compiler import __version__
 from recipe_compiler.data.facts import Survey
-from recipe_compiler.settings import Origin, Resolved
+from recipe_compiler.settings import Resolved
 from recipe_compiler.source import Source
 from recipe_schema.files import write_atomically
 from recipe_schema.ledger import COLUMNS, FATES, ClipRow, to_columns
@@ -39,7 +39,7 @@ def meta(settings: Resolved, survey: Survey, sources: Sequence[Source], estimate
         "sources": [
             {"name": source.name, "sha256": hashlib.sha256(source.text.encode()).hexdigest()} for source in sources
         ],
-        "origins": {path: origin_record(setting.origin) for path, setting in settings.settings.items()},
+        "origins": {path: setting.origin.record() for path, setting in settings.settings.items()},
         "ignored": {
             path: {"value": setting.value, "reason": setting.ignored}
             for path, setting in settings.settings.items()
@@ -48,16 +48,6 @@ def meta(settings: Resolved, survey: Survey, sources: Sequence[Source], estimate
         "clips": fate_counts(survey.rows),
         "estimate": estimate,
     }
-
-
-def origin_record(origin: Origin) -> dict[str, Any]:
-    """Write an origin as JSON values."""
-    record: dict[str, Any] = {"kind": origin.kind}
-    if origin.span is not None:
-        record |= {"file": origin.span.source.name, "line": origin.span.line, "column": origin.span.column}
-    if origin.detail:
-        record["detail"] = origin.detail
-    return record
 
 
 def fate_counts(rows: Sequence[ClipRow]) -> dict[str, int]:

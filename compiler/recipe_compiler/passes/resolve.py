@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from recipe_compiler.settings import Origin, OriginKind, Resolved, Setting, text_paths
 from recipe_compiler.source import Source, Span, start_of
@@ -12,7 +12,9 @@ from recipe_schema.family import FamilyFacts, load_family
 from recipe_schema.marks import Derived, Family, Required
 
 
-def resolve(tree: MapNode, bad: frozenset[tuple[str | int, ...]], main: Source, stem: str) -> Resolved:
+def resolve(
+    tree: MapNode, bad: frozenset[tuple[str | int, ...]], main: Source, stem: str, variant: str = ""
+) -> Resolved:
     """Fill in defaults and derived values.
 
     Args:
@@ -20,9 +22,10 @@ def resolve(tree: MapNode, bad: frozenset[tuple[str | int, ...]], main: Source, 
         bad: Paths about which something was said; they count as not given.
         main: The recipe's own source.
         stem: The recipe's file name without its ending, the default of ``name``.
+        variant: The id of the variant; empty for a recipe without a matrix.
     """
     family = load_family(_family_name(tree))
-    resolver = _Resolver(family=family, main=main, bad=set(text_paths(bad)))
+    resolver = _Resolver(family=family, main=main, bad=set(text_paths(bad)), variant=variant)
     resolver.section(definition(), tree, "")
     resolver.derive(stem)
     places = {
@@ -52,6 +55,7 @@ class _Resolver:
     family: FamilyFacts
     main: Source
     bad: set[str]
+    variant: str
     settings: dict[str, Setting] = field(default_factory=dict)
     _derived: list[Setting] = field(default_factory=list)
 
@@ -72,7 +76,7 @@ class _Resolver:
 
     def _leaf(self, leaf: Leaf, node: Node | None, path: str) -> None:
         if node is None or isinstance(node, BadNode) or path in self.bad:
-            self._default(leaf, path, node)
+            self._default(leaf, path)
             return
         shadowed = tuple((_typed(to_plain(s), leaf.spec), self._origin(s)) for s in node.shadows)
         self.settings[path] = Setting(
@@ -86,14 +90,14 @@ class _Resolver:
 
     def _origin(self, node: Node) -> Origin:
         kind: OriginKind = "recipe" if node.span.source is self.main else "fragment"
-        if node.span.source.name.startswith("--set"):
+        if not node.span.source.is_file:
             kind = "override"
         if isinstance(node, ScalarNode) and node.template is not None:
             return Origin(kind="template", span=node.span, detail=node.template)
-        return Origin(kind=kind, span=node.span)
+        onto = f"appended to {', '.join(map(str, node.onto))}" if isinstance(node, ListNode) and node.onto else ""
+        return Origin(kind=kind, span=node.span, detail=onto)
 
-    def _default(self, leaf: Leaf, path: str, node: Node | None) -> None:
-        del node
+    def _default(self, leaf: Leaf, path: str) -> None:
         default = leaf.key.default
         if isinstance(default, Required):
             self.bad.add(path)
@@ -113,6 +117,8 @@ class _Resolver:
         """Compute what follows from other settings."""
         for setting in self._derived:
             value = _DERIVE[setting.leaf.path](self, setting.path, stem)
+            if setting.path in _OWN and self.variant:
+                value = _of_variant(value, self.variant)
             self.settings[setting.path] = Setting(
                 path=setting.path, leaf=setting.leaf, value=value, origin=setting.origin
             )
@@ -133,17 +139,54 @@ def _typed(value: Any, spec: Spec) -> Any:
     return int(value) if spec.kind == "integer" else value
 
 
+_OWN = ("name", "output_dir")
+"""What variants don't share."""
+
+_LONGEST_NAME = 64
+
+
 def _file_name(text: str) -> str:
-    name = "".join(c if (c.isalnum() and c.isascii()) or c in "._-" else "-" for c in text).strip(".-_")[:64]
+    name = "".join(c if (c.isalnum() and c.isascii()) or c in "._-" else "-" for c in text).strip(".-_")[:_LONGEST_NAME]
     return name or "recipe"
 
 
-def _validation_size(resolver: _Resolver) -> str:
-    sizes, usual = resolver.value("data.buckets"), resolver.family.default("resolution")
+def _of_variant(name: str, variant: str) -> str:
+    """Put the id of a variant behind a name, unless it is there already."""
+    return name if name.endswith(f"-{variant}") else f"{name[: _LONGEST_NAME - len(variant) - 1]}-{variant}"
+
+
+class Known(Protocol):
+    """Settings that are known already, which others follow from."""
+
+    @property
+    def family(self) -> FamilyFacts:
+        """The model family."""
+
+    def value(self, path: str) -> Any:
+        """Return the value of a setting."""
+
+
+def usual_value(leaf: Leaf, path: str, known: Known, stem: str) -> Any:
+    """Return the value that a setting has if nobody gives it.
+
+    Args:
+        leaf: A key that has a default.
+        path: The setting.
+        known: The other settings.
+        stem: The recipe's file name without its ending.
+    """
+    default = leaf.key.default
+    if isinstance(default, Family):
+        return _typed(known.family.default(default.name), leaf.spec)
+    return _DERIVE[leaf.path](known, path, stem) if isinstance(default, Derived) else default
+
+
+def _validation_size(known: Known) -> str:
+    sizes, usual = known.value("data.buckets"), known.family.default("resolution")
     return str(usual if usual in sizes else sizes[0])
 
 
-_DERIVE: Mapping[str, Callable[[_Resolver, str, str], Any]] = {
+_DERIVE: Mapping[str, Callable[[Known, str, str], Any]] = {
     "name": lambda _, __, stem: _file_name(stem),
     "output_dir": lambda r, _, __: f"runs/{r.value('name')}",
     "model.pretrained_vae_model_name_or_path": lambda r, _, __: r.value("model.pretrained_model_name_or_path"),

@@ -10,10 +10,13 @@ from typing import Any
 
 import jsonschema
 
-from recipe_compiler.diagnostics.codes import UNKNOWN_KEY
+from recipe_compiler.diagnostics.codes import UNKNOWN_KEY, WRONG_TYPE
 from recipe_compiler.diagnostics.diagnostic import Diagnostic
 from recipe_compiler.passes.explain_error import explain_error
-from recipe_compiler.suggest import near
+from recipe_compiler.passes.foreign import renamed, why_not
+from recipe_compiler.passes.header import HEADER
+from recipe_compiler.suggest import clear, near
+from recipe_compiler.syntax.rewrite import new_key
 from recipe_compiler.syntax.tree import (
     BadNode,
     Entry,
@@ -29,12 +32,6 @@ from recipe_compiler.syntax.tree import (
 )
 from recipe_schema.definition import Leaf, Section, Table, definition, leaves
 from recipe_schema.jsonschema import recipe_schema
-
-
-ROUNDS = 4
-"""How deep misspelt keys may be nested in misspelt keys."""
-
-_HEADER = ("recipe", "extends", "vars")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,16 +53,12 @@ def validate(tree: MapNode) -> Validated:
     """Check a tree against the language."""
     found: list[Diagnostic] = []
     bad: set[Path] = {path for path, place in walk(tree) if isinstance(place.node, BadNode)}
-    for _ in range(ROUNDS):
-        renamed = _Renamer(found, bad).section(definition(), tree, ())
-        assert isinstance(renamed, MapNode)
-        if renamed == tree:
-            break
-        tree = renamed
-    texts = _as_texts(definition(), tree)
+    said = set(bad)
+    renamed = _Renamer(found, bad).section(definition(), tree, ())
+    texts = _as_texts(definition(), renamed)
     assert isinstance(texts, MapNode)
-    found += _schema_findings(texts, bad)
-    return Validated(tree=texts, bad=frozenset(bad), found=tuple(found))
+    found += _schema_findings(texts, said)
+    return Validated(tree=texts, bad=frozenset(bad | said), found=tuple(found))
 
 
 # Names
@@ -82,7 +75,7 @@ class _Renamer:
         if not isinstance(node, MapNode):
             return node
         entries: dict[str, Entry] = {}
-        known = (*section.children, *(_HEADER if not path else ()))
+        known = (*section.children, *(HEADER if not path else ()))
         free = [name for name in known if name not in node.entries]
         for name, entry in node.entries.items():
             target = name
@@ -92,13 +85,17 @@ class _Renamer:
                     continue
                 target = meant
                 free.remove(meant)
-            entries[target] = replace(entry, node=self._child(section, target, entry.node, (*path, target)))
+            entries[target] = replace(entry, node=self._child(section, target, entry, (*path, target)))
         return replace(node, entries=entries)
 
-    def _child(self, section: Section, name: str, node: Node, path: Path) -> Node:
-        child = section.children.get(name)
+    def _child(self, section: Section, name: str, entry: Entry, path: Path) -> Node:
+        child, node = section.children.get(name), entry.node
         if isinstance(child, Section):
             return self.section(child, node, path)
+        if isinstance(child, Table) and isinstance(node, MapNode):
+            message, advice = f"`{dotted(path)}` takes a list, not a mapping", "put `- ` before its first key"
+            self.found.append(WRONG_TYPE.at(entry.key_span, message, pointer=dotted(path), help=advice))
+            node = ListNode(items=(node,), span=node.span, shadows=node.shadows)  # so that its keys are checked as well
         if isinstance(child, Table) and isinstance(node, ListNode):
             items = tuple(self.section(child.item, item, (*path, index)) for index, item in enumerate(node.items))
             return replace(node, items=items)
@@ -108,38 +105,49 @@ class _Renamer:
         """Report an unknown key; return the key that it stands for, if that one is still free."""
         where = f"in `{dotted(path)}`" if path else "at the top level"
         pointer = dotted((*path, name))
-        home = elsewhere(name)
-        meant = near(name, free)
-        if home is not None and home.rpartition(".")[0] == ".".join(
-            "*" if isinstance(p, int) else str(p) for p in path
-        ):
-            meant, home = home.rpartition(".")[2], None
-            meant = meant if meant in free else None
+        home, fix, safe = elsewhere(name, path), None, True
+        meant, reason, twin = near(name, free), why_not(name.lstrip("-"), path), None
+        if home is not None and home.rpartition(".")[0] == _generic(path):
+            twin, home = home.rpartition(".")[2], None
+            meant = twin if twin in free else None
         if home is not None:
-            advice, fix, meant = f"`{name}` is `{home}` here", None, None
+            advice, meant = f"`{name}` is `{home}` here", None
             self.bad.add(tuple(home.split(".")))
+        elif reason is not None and twin is None:
+            advice, meant = reason, None
         elif meant is not None:
-            advice, fix = f"did you mean `{meant}`?", meant
+            advice, fix = f"did you mean `{meant}`?", new_key(entry.key_span, name, meant)
+            safe = twin is not None or clear(name, meant, free)
         else:
-            twin = near(name, known)
+            twin = twin or near(name, known)
             advice = f"`{twin}` is given already" if twin is not None else "known here: " + ", ".join(known)
-            fix = None
             if twin is not None:
                 self.bad.add((*path, twin))  # what was meant for it is lost, so rules about it stay silent
         message = f"unknown key `{name}` {where}"
-        self.found.append(UNKNOWN_KEY.at(entry.key_span, message, pointer=pointer, help=advice, fix=fix))
+        cure = {"help": advice, "fix": fix, "move": home or "", "safe": safe}
+        self.found.append(UNKNOWN_KEY.at(entry.key_span, message, pointer=pointer, **cure))
         self.bad.add((*path, name))
         return meant
 
 
-def elsewhere(name: str) -> str | None:
-    """Return the path of the key that ``name`` is called in SimpleTuner, or that bears the name in one other section."""
-    by_aka = [leaf.path for leaf in leaves() if leaf.key.aka == name.lstrip("-")]
-    if by_aka:
-        return by_aka[0]
+def elsewhere(name: str, path: Path = ()) -> str | None:
+    """Return the path of the key that ``name`` is called in SimpleTuner, or that bears the name in one other section.
+
+    Args:
+        name: A key that is not known where it stands.
+        path: Where it stands.
+    """
+    flat = name.lstrip("-")
+    old = renamed(flat) or next((leaf.path for leaf in leaves() if leaf.key.aka == flat), None)
+    if old is not None or why_not(flat, path) is not None:
+        return old
     by_name = [leaf.path for leaf in leaves() if leaf.path.rpartition(".")[2] == name and "." in leaf.path]
     sections = [child.path for child in definition().children.values() if isinstance(child, Section)]
     return by_name[0] if len(by_name) == 1 and name not in sections else None
+
+
+def _generic(path: Path) -> str:
+    return ".".join("*" if isinstance(part, int) else part for part in path)
 
 
 # Types
@@ -162,15 +170,16 @@ def _as_texts(node: Leaf | Section | Table | None, tree: Node) -> Node:
     return tree
 
 
-def _schema_findings(tree: MapNode, bad: set[Path]) -> Iterator[Diagnostic]:
+def _schema_findings(tree: MapNode, said: set[Path]) -> Iterator[Diagnostic]:
+    """Yield what the schema finds, once for each value, and add those values to what was said already."""
     places: Mapping[Path, Place] = dict(walk(tree))
     validator = jsonschema.Draft202012Validator(recipe_schema())
     errors = sorted(validator.iter_errors(to_plain(tree)), key=lambda e: [str(part) for part in e.absolute_path])
     for error in errors:
         path = _original(tuple(error.absolute_path), tree)
         for diagnostic, at in explain_error(error, path, places):
-            if at not in bad:
-                bad.add(at)
+            if at not in said:
+                said.add(at)
                 yield diagnostic
 
 

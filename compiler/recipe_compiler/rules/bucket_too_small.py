@@ -15,10 +15,12 @@ Use instead:
       batch_size: 2
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from recipe_compiler.rules.rule import Facts, Finding, Rule
+from recipe_compiler.rules.wording import SHOWN, lacks_captions
 
 
 if TYPE_CHECKING:  # plan and ledger cost more to load than a lint without data takes
@@ -29,47 +31,66 @@ BATCH, ACCUMULATION = "train.batch_size", "train.gradient_accumulation_steps"
 
 
 def check(facts: Facts) -> Iterator[Finding]:
-    """Compare each bucket with a step."""
+    """Compare each bucket with a step. All that are too small make one finding: they have one cause."""
     assert facts.survey is not None
-    settings = facts.settings
+    settings, survey = facts.settings, facts.survey
+    if len(survey.looked) < len(settings.tables("data.datasets")) or any(
+        lacks_captions(facts, t) for t in survey.looked
+    ):
+        return  # there will be more samples once something else is put right
     needed = settings[BATCH] * settings[ACCUMULATION]
-    for bucket in facts.survey.buckets:
-        if bucket.samples >= needed:
-            continue
-        table, repeats = _largest(facts, bucket, needed)
-        name = settings[f"{table}.id"]
-        yield Finding(
-            at=f"{table}.repeats" if settings.given(f"{table}.repeats") else table,
-            message=(
-                f"bucket `{bucket.name}` has {bucket.samples} sample{'s' * (bucket.samples != 1)} "
-                f"({bucket.clips} clip{'s' * (bucket.clips != 1)} with repeats) and a step needs {needed} "
-                f"(batch_size {settings[BATCH]} × gradient_accumulation_steps {settings[ACCUMULATION]})"
-            ),
-            help=f"set `repeats: {repeats}` for data set `{name}`, add clips of this shape, or make the batch smaller",
-            also=tuple((path, "counted here") for path in (BATCH, ACCUMULATION) if settings.given(path)),
-        )
+    small = [bucket for bucket in survey.buckets if bucket.samples < needed]
+    if not small:
+        return
+    step = f"{needed} (batch_size {settings[BATCH]} × gradient_accumulation_steps {settings[ACCUMULATION]})"
+    counts = ", ".join(_count(bucket) for bucket in small[:SHOWN])
+    rest = f" and {len(small) - SHOWN} more buckets too few" if len(small) > SHOWN else ""
+    yield Finding(
+        at=_place(facts, small),
+        message=f"{counts}{rest}, and a step needs {step}",
+        help=f"{_repeats(facts, small, needed)}, add clips of this shape, or make the batch smaller",
+        also=tuple((path, "counted here") for path in (BATCH, ACCUMULATION) if settings.given(path)),
+    )
 
 
-def _largest(facts: Facts, bucket: "Bucket", needed: int) -> tuple[str, int]:
-    """Return the data set with most clips in a bucket, and the fewest repeats of it that fill a step."""
+def _count(bucket: "Bucket") -> str:
+    clips = f"{bucket.clips} clip{'s' * (bucket.clips != 1)} with repeats"
+    return f"bucket `{bucket.name}` has {bucket.samples} sample{'s' * (bucket.samples != 1)} ({clips})"
+
+
+def _place(facts: Facts, small: Sequence["Bucket"]) -> str:
+    """Point at what was written: repeats, else the batch, else the data set."""
+    table = _tables(facts, small[0])[0]
+    given = [path for path in (f"{table}.repeats", BATCH, ACCUMULATION) if facts.settings.given(path)]
+    return given[0] if given else table
+
+
+def _tables(facts: Facts, bucket: "Bucket") -> list[str]:
+    """Return the data sets that have clips in a bucket, that with most clips first."""
     assert facts.survey is not None
-    counts: dict[str, int] = {}
-    others = 0
-    for row in facts.survey.trained():
-        if row.bucket == bucket.name:
-            counts[row.dataset] = counts.get(row.dataset, 0) + 1
-            others += row.repeats + 1
-    dataset = max(counts, key=lambda name: counts[name])
-    (table,) = (t for t in facts.settings.tables("data.datasets") if facts.settings[f"{t}.id"] == dataset)
-    others -= counts[dataset] * (facts.settings[f"{table}.repeats"] + 1)
-    return table, -(-(needed - others) // counts[dataset]) - 1
+    counts = Counter(row.dataset for row in facts.survey.trained() if row.bucket == bucket.name)
+    tables = {facts.settings[f"{table}.id"]: table for table in facts.survey.looked}
+    return [tables[dataset] for dataset, _ in counts.most_common()]
+
+
+def _repeats(facts: Facts, small: Sequence["Bucket"], needed: int) -> str:
+    """Say the fewest repeats that fill a step in every bucket: of the data set with most clips in each."""
+    assert facts.survey is not None
+    least: dict[str, int] = {}
+    for bucket in small:
+        table = _tables(facts, bucket)[0]
+        name, now = facts.settings[f"{table}.id"], facts.settings[f"{table}.repeats"]
+        clips = sum(row.bucket == bucket.name for row in facts.survey.trained() if row.dataset == name)
+        others = bucket.samples - clips * (now + 1)
+        least[name] = max(least.get(name, 0), -(-(needed - others) // clips) - 1)
+    return " and ".join(f"set `repeats: {repeats}` for data set `{name}`" for name, repeats in least.items())
 
 
 RULE = Rule(
     code="R303",
     name="bucket-smaller-than-step",
     severity="error",
-    reads=("data.datasets", "data.buckets", "data.framerate", BATCH, ACCUMULATION),
+    reads=(BATCH, ACCUMULATION, "data.on_missing_caption"),
     check=check,
     page=__doc__,
     needs_survey=True,

@@ -22,13 +22,13 @@ Use instead:
 from collections.abc import Iterator
 
 from recipe_compiler.rules.rule import Facts, Finding, Rule
-from recipe_compiler.rules.wording import reasons
+from recipe_compiler.rules.wording import reasons, with_clips
 
 
 def check(facts: Facts) -> Iterator[Finding]:
     """List clips without a caption, one finding for each data set."""
     assert facts.survey is not None
-    for table in facts.settings.tables("data.datasets"):
+    for table in with_clips(facts):
         name = facts.settings[f"{table}.id"]
         rows = [row for row in facts.survey.of(name) if row.fate == "missing-caption"]
         if rows:
@@ -44,7 +44,7 @@ RULE = Rule(
     code="R306",
     name="caption-missing",
     severity="error",
-    reads=("data.datasets", "data.on_missing_caption"),
+    reads=("data.on_missing_caption",),
     check=check,
     page=__doc__,
     needs_survey=True,

@@ -27,13 +27,13 @@ Use instead:
 from collections.abc import Iterator
 
 from recipe_compiler.rules.rule import Facts, Finding, Rule
-from recipe_compiler.rules.wording import reasons
+from recipe_compiler.rules.wording import reasons, with_clips
 
 
 def check(facts: Facts) -> Iterator[Finding]:
     """Count clips of the wrong length, one finding for each data set."""
     assert facts.survey is not None
-    for table in facts.settings.tables("data.datasets"):
+    for table in with_clips(facts):
         name = facts.settings[f"{table}.id"]
         rows = [row for row in facts.survey.of(name) if row.fate == "filtered"]
         if rows:
@@ -48,7 +48,7 @@ RULE = Rule(
     code="R307",
     name="clip-filtered",
     severity="warning",
-    reads=("data.datasets", "data.framerate"),
+    reads=("data.framerate",),
     check=check,
     page=__doc__,
     needs_survey=True,

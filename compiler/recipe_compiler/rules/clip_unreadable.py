@@ -21,13 +21,13 @@ Use instead:
 from collections.abc import Iterator
 
 from recipe_compiler.rules.rule import Facts, Finding, Rule
-from recipe_compiler.rules.wording import reasons
+from recipe_compiler.rules.wording import reasons, with_clips
 
 
 def check(facts: Facts) -> Iterator[Finding]:
     """List broken files, one finding for each data set."""
     assert facts.survey is not None
-    for table in facts.settings.tables("data.datasets"):
+    for table in with_clips(facts):
         name = facts.settings[f"{table}.id"]
         rows = [row for row in facts.survey.of(name) if row.fate == "quarantined"]
         if rows:
@@ -43,7 +43,7 @@ RULE = Rule(
     code="R305",
     name="clip-unreadable",
     severity="warning",
-    reads=("data.datasets", "data.on_problem"),
+    reads=("data.on_problem",),
     check=check,
     page=__doc__,
     needs_survey=True,

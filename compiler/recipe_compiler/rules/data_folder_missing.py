@@ -18,7 +18,9 @@ Use instead:
           instance_data_dir: clips
 """
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 
@@ -31,17 +33,21 @@ def check(facts: Facts) -> Iterator[Finding]:
         cure = "`recipe fetch RECIPE` gets it" if source else "check the path, or give a `source` for `recipe fetch`"
         yield Finding(
             at=f"{table}.instance_data_dir",
-            message=f"the folder `{folder}` does not exist",
-            help=f"{cure}; a relative path starts at the recipe",
+            message=_message(folder),
+            help=f"{cure}; a relative path starts at the recipe, and `~` is not expanded",
             severity="error" if facts.must_run else "warning",
         )
+
+
+def _message(folder: Path) -> str:
+    return f"`{folder}` is a file, and no folder" if os.path.exists(folder) else f"the folder `{folder}` does not exist"
 
 
 RULE = Rule(
     code="R301",
     name="data-folder-missing",
     severity="warning",
-    reads=("data.datasets.*.instance_data_dir", "data.datasets.*.source"),
+    reads=(),
     check=check,
     page=__doc__,
     needs_survey=True,

@@ -18,6 +18,7 @@ Use instead:
 from collections.abc import Iterator
 
 from recipe_compiler.rules.rule import Facts, Finding, Rule
+from recipe_compiler.rules.wording import lacks_captions
 
 
 BATCH = "data.vae_batch_size"
@@ -27,13 +28,13 @@ def check(facts: Facts) -> Iterator[Finding]:
     """Compare each data set with a batch of the VAE."""
     assert facts.survey is not None
     settings = facts.settings
-    size = settings[BATCH]
-    for table in settings.tables("data.datasets"):
+    size, step = settings[BATCH], settings["train.batch_size"] * settings["train.gradient_accumulation_steps"]
+    for table in facts.survey.looked:
         name = settings[f"{table}.id"]
         trained = [row for row in facts.survey.of(name) if row.fate == "trained"]
         samples = len(trained) * (settings[f"{table}.repeats"] + 1)
-        if not trained or samples > size:
-            continue
+        if not trained or samples > size or samples < step or lacks_captions(facts, table):
+            continue  # of a data set that is too small for a step, another rule says so
         buckets = ", ".join(f"`{bucket}`" for bucket in sorted({row.bucket for row in trained}))
         yield Finding(
             at=f"{table}.repeats" if settings.given(f"{table}.repeats") else table,
@@ -51,7 +52,7 @@ RULE = Rule(
     code="R304",
     name="data-set-not-larger-than-vae-batch",
     severity="error",
-    reads=("data.datasets", "data.buckets", "data.framerate", BATCH),
+    reads=("train.batch_size", "train.gradient_accumulation_steps", BATCH),
     check=check,
     page=__doc__,
     needs_survey=True,

@@ -28,7 +28,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     if facts.settings[ENABLED]:
         return
     for path in OTHERS:
-        if facts.settings.given(path) and facts.settings[path] != "none":
+        if facts.settings.fine(path) and facts.settings.given(path) and facts.settings[path] != "none":
             yield Finding(
                 at=path,
                 message=f"`{path}` has no effect: `ema.enabled` is false",
@@ -40,7 +40,7 @@ RULE = Rule(
     code="R203",
     name="ema-settings-without-ema",
     severity="warning",
-    reads=(ENABLED, *OTHERS),
+    reads=(ENABLED,),
     check=check,
     page=__doc__,
 )

@@ -31,15 +31,17 @@ MAIN = "main"
 def check(facts: Facts) -> Iterator[Finding]:
     """Check nicknames and prompts."""
     seen = {MAIN: f"`{PROMPT}`"} if facts.settings[PROMPT] else {}
-    for nickname, prompt in facts.settings[LIBRARY].items():
+    for nickname in facts.settings[LIBRARY]:
         at = f"{LIBRARY}.{nickname}"
         first = seen.get(nickname.lower())
         if first is not None:
             message = f"the nickname `{nickname}` is taken by {first}"
             yield Finding(at=at, message=message, help="choose another nickname; cases are not told apart")
         seen.setdefault(nickname.lower(), f"`{nickname}`")
-        if "<token>" in prompt:
-            message = f"the prompt `{nickname}` still holds `<token>`"
+    for at in (PROMPT, *(f"{LIBRARY}.{nickname}" for nickname in facts.settings[LIBRARY])):
+        prompt = facts.settings[PROMPT] if at == PROMPT else facts.settings[LIBRARY][at.removeprefix(f"{LIBRARY}.")]
+        if "<token>" in (prompt or ""):
+            message = f"`{at}` still holds `<token>`"
             yield Finding(at=at, message=message, help="write your subject's name in its place", severity="warning")
 
 

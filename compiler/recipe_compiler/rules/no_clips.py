@@ -31,7 +31,11 @@ from recipe_compiler.rules.wording import reasons
 def check(facts: Facts) -> Iterator[Finding]:
     """Find data sets of which nothing is trained."""
     assert facts.survey is not None
-    for table in facts.settings.tables("data.datasets"):
+    if all(facts.settings[f"{table}.disabled"] for table in facts.settings.tables("data.datasets")):
+        yield Finding(
+            at="data.datasets", message="every data set is disabled", help="take `disabled` out of one of them"
+        )
+    for table in facts.survey.looked:
         if facts.settings[f"{table}.disabled"] or table in facts.survey.missing:
             continue
         name = facts.settings[f"{table}.id"]
@@ -52,7 +56,7 @@ RULE = Rule(
     code="R302",
     name="no-clips",
     severity="error",
-    reads=("data.datasets", "data.buckets", "data.framerate"),
+    reads=(),
     check=check,
     page=__doc__,
     needs_survey=True,

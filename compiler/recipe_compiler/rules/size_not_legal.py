@@ -26,8 +26,10 @@ BUCKETS, RESOLUTION = "data.buckets", "validation.resolution"
 def check(facts: Facts) -> Iterator[Finding]:
     """Check all frame sizes."""
     multiple = facts.settings.family.size_multiple
-    sizes = [(BUCKETS, size) for size in facts.settings[BUCKETS]]
-    if facts.settings.given(RESOLUTION):
+    sizes = []
+    if facts.settings.fine(BUCKETS):
+        sizes = [(f"{BUCKETS}.{index}", size) for index, size in enumerate(facts.settings[BUCKETS])]
+    if facts.settings.fine(RESOLUTION) and facts.settings.given(RESOLUTION):
         sizes.append((RESOLUTION, facts.settings[RESOLUTION]))
     for path, size in sizes:
         width, height = parse_size(size)
@@ -37,7 +39,7 @@ def check(facts: Facts) -> Iterator[Finding]:
                 at=path,
                 message=f"`{path}` has the size {size}, and both sides have to be multiples of {multiple}",
                 help=f"use {near}",
-                fix=near if path == RESOLUTION else None,
+                fix=near,
             )
 
 
@@ -45,6 +47,4 @@ def _nearest(side: int, multiple: int) -> int:
     return max((side + multiple // 2) // multiple, 1) * multiple
 
 
-RULE = Rule(
-    code="R309", name="size-not-legal", severity="error", reads=(BUCKETS, RESOLUTION), check=check, page=__doc__
-)
+RULE = Rule(code="R309", name="size-not-legal", severity="error", reads=(), check=check, page=__doc__)

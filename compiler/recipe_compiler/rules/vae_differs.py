@@ -14,6 +14,7 @@ Use instead:
       vae_dtype: fp32
 """
 
+import posixpath
 from collections.abc import Iterator
 
 from recipe_compiler.rules.rule import Facts, Finding, Rule
@@ -25,7 +26,7 @@ VAE, MODEL = "model.pretrained_vae_model_name_or_path", "model.pretrained_model_
 def check(facts: Facts) -> Iterator[Finding]:
     """Compare the two places."""
     vae, model = facts.settings[VAE], facts.settings[MODEL]
-    if vae != model:
+    if posixpath.normpath(vae) != posixpath.normpath(model):
         yield Finding(
             at=VAE,
             message=f"the VAE comes from `{vae}` and the model from `{model}`",

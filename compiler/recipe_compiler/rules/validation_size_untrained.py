@@ -37,7 +37,8 @@ def check(facts: Facts) -> Iterator[Finding]:
         )
     trained = [settings[f"{t}.video.num_frames"] for t in settings.tables("data.datasets")]
     legal = settings[FRAMES] == settings.family.legal_frames(settings[FRAMES])
-    if trained and settings[FRAMES] not in trained and settings.given(FRAMES) and legal:
+    draws = bool(settings["validation.prompt"]) or bool(settings["validation.prompt_library"])
+    if trained and settings[FRAMES] not in trained and (settings.given(FRAMES) or draws) and legal:
         yield Finding(
             at=FRAMES,
             message=f"validation draws {settings[FRAMES]} frames, a length that is not trained",
@@ -54,7 +55,7 @@ RULE = Rule(
     code="R601",
     name="validation-untrained-size",
     severity="warning",
-    reads=(SIZE, BUCKETS, FRAMES, "data.datasets"),
+    reads=(SIZE, BUCKETS, FRAMES, "data.datasets", "validation.prompt", "validation.prompt_library"),
     check=check,
     page=__doc__,
 )

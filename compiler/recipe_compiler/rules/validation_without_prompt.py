@@ -27,9 +27,10 @@ def check(facts: Facts) -> Iterator[Finding]:
     """Find validation without prompts."""
     settings = facts.settings
     prompts = bool((settings[PROMPT] or "").strip()) or bool(settings[LIBRARY])
-    if not prompts and settings.given(INTERVAL):
+    given = [path for path in settings.settings if path.startswith("validation.") and settings.given(path)]
+    if not prompts and set(given) - {PROMPT, LIBRARY}:
         yield Finding(
-            at=INTERVAL,
+            at=INTERVAL if INTERVAL in given else "validation",
             message="validation has no prompt, so nothing is drawn",
             help="add `validation.prompt`, or leave the section out",
         )

@@ -25,13 +25,13 @@ from collections.abc import Iterator
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 
 
-WARMUP, STEPS = "lr_schedule.warmup_steps", "train.max_steps"
+WARMUP, STEPS, NAME = "lr_schedule.warmup_steps", "train.max_steps", "lr_schedule.name"
 
 
 def check(facts: Facts) -> Iterator[Finding]:
     """Compare warm-up and training."""
     warmup, steps = facts.settings[WARMUP], facts.settings[STEPS]
-    if steps is not None and warmup >= steps:
+    if steps is not None and warmup >= steps and facts.settings[NAME] != "constant":  # which has no warm-up at all
         yield Finding(
             at=WARMUP,
             message=f"warm-up takes {warmup} steps and training only {steps}",
@@ -40,4 +40,6 @@ def check(facts: Facts) -> Iterator[Finding]:
         )
 
 
-RULE = Rule(code="R402", name="warmup-too-long", severity="error", reads=(WARMUP, STEPS), check=check, page=__doc__)
+RULE = Rule(
+    code="R402", name="warmup-too-long", severity="error", reads=(WARMUP, STEPS, NAME), check=check, page=__doc__
+)

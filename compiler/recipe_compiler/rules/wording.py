@@ -1,7 +1,9 @@
 """Sentences that several rules share."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
+
+from recipe_compiler.rules.rule import Facts
 
 
 if TYPE_CHECKING:  # plan and ledger cost more to load than a lint without data takes
@@ -16,3 +18,18 @@ def reasons(rows: "Sequence[ClipRow]") -> str:
     shown = "; ".join(f"{row.path}: {row.reason}" for row in rows[:SHOWN])
     rest = len(rows) - SHOWN
     return shown + (f"; and {rest} more" if rest > 0 else "")
+
+
+def with_clips(facts: Facts) -> Iterator[str]:
+    """Yield the data sets of which something is trained. Of the others, one finding says that nothing is."""
+    assert facts.survey is not None
+    for table in facts.survey.looked:
+        if any(row.fate == "trained" for row in facts.survey.of(facts.settings[f"{table}.id"])):
+            yield table
+
+
+def lacks_captions(facts: Facts, table: str) -> bool:
+    """Say whether clips of a data set wait for a caption, so that its samples can't be counted yet."""
+    assert facts.survey is not None
+    rows = facts.survey.of(facts.settings[f"{table}.id"])
+    return facts.settings["data.on_missing_caption"] == "error" and any(row.fate == "missing-caption" for row in rows)

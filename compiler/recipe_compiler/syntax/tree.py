@@ -33,10 +33,18 @@ class ScalarNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListNode:
-    """A sequence."""
+    """A sequence.
+
+    Attributes:
+        items: Its elements.
+        span: Where.
+        onto: The places of the lists that it was appended to, first to last. Their elements come first in ``items``.
+        shadows: What it replaced, nearest first.
+    """
 
     items: "tuple[Node, ...]"
     span: Span
+    onto: tuple[Span, ...] = ()
     shadows: "tuple[Node, ...]" = ()
 
 

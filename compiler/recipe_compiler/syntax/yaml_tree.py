@@ -3,7 +3,7 @@
 It folds libyaml's *events* and never recurses, so that deep nesting, alias bombs and huge files end in a finding.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import yaml
 from yaml.error import Mark
@@ -18,6 +18,7 @@ from recipe_compiler.diagnostics.codes import (
 from recipe_compiler.diagnostics.diagnostic import Diagnostic, Note
 from recipe_compiler.source import Source, Span, start_of
 from recipe_compiler.syntax.errors import NumberError
+from recipe_compiler.syntax.rewrite import quoted
 from recipe_compiler.syntax.scalars import plain_value
 from recipe_compiler.syntax.tree import BadNode, Entry, ListNode, MapNode, Node, ScalarNode
 
@@ -48,6 +49,7 @@ class _Frame:
     spoilt: bool = False  # a template without quotes
     last: Span | None = None
     nodes_before: int = 0
+    height: int = 1  # levels of collections in it, itself included
 
 
 def parse_yaml(source: Source) -> tuple[Node | None, list[Diagnostic]]:
@@ -69,6 +71,22 @@ def parse_yaml(source: Source) -> tuple[Node | None, list[Diagnostic]]:
         reader.found.append(_character_error(source, error.position))
         return None, reader.found
     return reader.root, reader.found
+
+
+def scalar_spans(source: Source) -> list[Span] | None:
+    """Return the place of every key and value that is no collection; None if the text is not YAML."""
+    try:
+        events = yaml.parse(source.text, Loader=_LOADER)
+        return [_span(source, event) for event in events if isinstance(event, yaml.ScalarEvent)]
+    except (yaml.MarkedYAMLError, yaml.reader.ReaderError):
+        return None
+
+
+def _span(source: Source, event: yaml.Event) -> Span:
+    start, end = event.start_mark, event.end_mark
+    assert start is not None
+    assert end is not None
+    return Span(source, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
 
 
 def _syntax_error(source: Source, error: yaml.MarkedYAMLError) -> Diagnostic:
@@ -116,7 +134,7 @@ class _Reader:
         self.found: list[Diagnostic] = []
         self.root: Node | None = None
         self._stack: list[_Frame] = []
-        self._anchors: dict[str, tuple[Node, int] | None] = {}
+        self._anchors: dict[str, tuple[Node, int, int] | None] = {}  # with number of nodes, and height
         self._nodes = 0
         self._documents = 0
 
@@ -167,22 +185,26 @@ class _Reader:
         span = frame.span.upto(end)
         node: Node
         if frame.spoilt:
-            line = self.source.lines[span.line - 1][span.column - 1 :]
-            text = line[: line.find("}}") + 2] if "}}" in line else line
-            self.found.append(
-                UNQUOTED_TEMPLATE.at(span, "a template needs quotes", help=f'write "{text}"', fix=f'"{text}"')
-            )
+            fix = self._quoted(span)
+            advice = f"write {fix}" if fix is not None else "put the whole value in quotes, on one line"
+            self.found.append(UNQUOTED_TEMPLATE.at(span, "a template needs quotes", help=advice, fix=fix, safe=True))
             node = BadNode(span=span)
         elif frame.is_map:
             node = MapNode(entries=frame.entries, span=span)
         else:
             node = ListNode(items=tuple(frame.items), span=span)
         if frame.anchor is not None:
-            self._anchors[frame.anchor] = (node, self._nodes - frame.nodes_before)
+            self._anchors[frame.anchor] = (node, self._nodes - frame.nodes_before, frame.height)
         if frame.is_key:
             self._stack[-1].key, self._stack[-1].skip = ("", span), True
             return
-        self._put(node)
+        self._put(node, frame.height)
+
+    def _quoted(self, span: Span) -> str | None:
+        """Put quotes around a template, unless the value goes on behind it."""
+        rest = self.source.lines[span.end_line - 1][span.end_column - 1 :].lstrip()
+        alone = not rest or rest[0] in "#,]}"
+        return quoted(span.text) if span.text is not None and alone else None
 
     # Scalars
 
@@ -204,7 +226,7 @@ class _Reader:
             )
             node = BadNode(span=span)
         if event.anchor is not None:
-            self._anchors[event.anchor] = (node, 1)
+            self._anchors[event.anchor] = (node, 1, 0)
         self._put(node)
 
     def _key(self, event: yaml.ScalarEvent, span: Span) -> None:
@@ -233,24 +255,28 @@ class _Reader:
             problem = "refers to itself" if event.anchor in self._anchors else "refers to no anchor"
             self._refuse(event, f"the alias `*{event.anchor}` {problem}", "write the value out")
             raise _Stop
-        node, size = target
+        node, size, height = target
         self._count(event, size)
+        if len(self._stack) + height > MAX_DEPTH:
+            self._refuse(event, f"more than {MAX_DEPTH} levels of nesting, aliases written out", "flatten the file")
+            raise _Stop
         if self._awaits_key():
             self._stack[-1].key, self._stack[-1].skip = ("", self._span(event)), True
             self._refuse(event, "an alias can't be a key", "write the key out")
             return
-        self._put(node)
+        self._put(replace(node, span=self._span(event)), height)
 
     # Bookkeeping
 
     def _awaits_key(self) -> bool:
         return bool(self._stack) and self._stack[-1].is_map and self._stack[-1].key is None
 
-    def _put(self, node: Node) -> None:
+    def _put(self, node: Node, height: int = 0) -> None:
         if not self._stack:
             self.root = node
             return
         frame = self._stack[-1]
+        frame.height = max(frame.height, height + 1)
         frame.last = node.span
         if not frame.is_map:
             frame.items.append(node)
@@ -259,8 +285,6 @@ class _Reader:
         name, key_span = frame.key
         if not frame.skip:
             frame.entries[name] = Entry(key_span=key_span, node=node)
-        if (node.span.line, node.span.column) < (key_span.line, key_span.column):
-            frame.last = key_span  # an alias: its value stands elsewhere
         frame.key, frame.skip = None, False
 
     def _count(self, event: yaml.Event, nodes: int) -> None:
@@ -279,7 +303,4 @@ class _Reader:
         self.found.append(UNSUPPORTED.at(self._span(event), message, help=advice))
 
     def _span(self, event: yaml.Event) -> Span:
-        start, end = event.start_mark, event.end_mark
-        assert start is not None
-        assert end is not None
-        return Span(self.source, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
+        return _span(self.source, event)

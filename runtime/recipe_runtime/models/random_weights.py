@@ -16,6 +16,7 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 from diffusers.models.transformers.transformer_sana_video import SanaVideoTransformer3DModel
 from diffusers.pipelines.sana_video.pipeline_sana_video import SanaVideoPipeline
 from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
+from safetensors import SafetensorError
 from transformers import Gemma2Config, Gemma2Model, GemmaTokenizer
 
 from recipe_runtime.context import Context
@@ -84,7 +85,19 @@ def build_directory(target: Path, configs: Mapping[str, Any], seed: int) -> None
         target: A directory that does not exist.
         configs: Arguments of ``transformer``, ``vae``, ``text_encoder``, ``tokenizer`` and ``scheduler``.
         seed: Seed of all weights.
+
+    Raises:
+        ModelError: It can't be written.
     """
+    try:
+        _build(target, configs, seed)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(
+            f"{target} can't be written: {error}; make room or correct the rights, and run the same command again"
+        ) from error
+
+
+def _build(target: Path, configs: Mapping[str, Any], seed: int) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as temporary:
         folder = Path(temporary) / "model"

@@ -16,6 +16,9 @@ from recipe_schema.canonical import canonical_json
 
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
+INDEX = "model_index.json"
+"""In the top folder of a model in diffusers format: names the classes of its components."""
+
 _WEIGHTS = (".safetensors", ".bin", ".model", ".json", ".txt", ".jinja")
 
 
@@ -88,6 +91,34 @@ def component_dir(home: Path, component: str) -> Path:
     return folder
 
 
+def check_index(home: Path) -> Path:
+    """Return the index of a model in diffusers format.
+
+    Raises:
+        ModelError: There is none.
+    """
+    if not (home / INDEX).is_file():
+        raise ModelError(f"{home} has no {INDEX}, so it is no complete model; download it again")
+    return home / INDEX
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read the configuration of a component.
+
+    Raises:
+        ModelError: It is missing or damaged.
+    """
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"{path} does not exist; check that the download is complete") from None
+    except ValueError as error:
+        raise ModelError(f"{path} is not JSON ({error}); fetch or build the model anew") from error
+    if not isinstance(config, dict):
+        raise ModelError(f"{path} holds no configuration; fetch or build the model anew")
+    return config
+
+
 def weights_digest(folder: Path) -> str:
     """Return the SHA-256, hexadecimal, of a component: its configuration and weight files, names and content.
 
@@ -110,7 +141,7 @@ def weights_digest(folder: Path) -> str:
 @functools.cache
 def _file_digest(path: Path, _size: int, _mtime_ns: int) -> str:
     if path.name == "config.json":
-        config = _read_config(path)
+        config = read_config(path)
         plain = canonical_json({name: value for name, value in config.items() if not name.startswith("_")})
         return hashlib.sha256(plain.encode()).hexdigest()
     state = hashlib.sha256()
@@ -118,13 +149,3 @@ def _file_digest(path: Path, _size: int, _mtime_ns: int) -> str:
         while chunk := file.read(1 << 22):
             state.update(chunk)
     return state.hexdigest()
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError(f"{path} is not JSON ({error}); fetch or build the model anew") from error
-    if not isinstance(config, dict):
-        raise ModelError(f"{path} holds no configuration; fetch or build the model anew")
-    return config

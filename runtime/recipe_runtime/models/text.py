@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from diffusers.pipelines.sana_video.pipeline_sana_video import SanaVideoPipeline
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import Gemma2Model, GemmaTokenizer
 
@@ -35,7 +36,7 @@ class TextEncoder:
         try:
             tokenizer = GemmaTokenizer.from_pretrained(folders[0], local_files_only=True)
             encoder = Gemma2Model.from_pretrained(folders[1], dtype=DTYPES[dtype], local_files_only=True)
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise ModelError(
                 f"the text encoder in {home} can't be loaded: {error}; check that the download is complete"
             ) from error

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
+from safetensors import SafetensorError
 from torch import Tensor
 
 from recipe_runtime.errors import ModelError
@@ -24,15 +25,21 @@ def load_vae(folder: Path, dtype: str, device: torch.device, *, tiling: bool) ->
         tiling: Whether it works in overlapping tiles.
 
     Raises:
-        ModelError: It can't be loaded.
+        ModelError: It can't be loaded, or its constants are not one for each channel.
     """
     try:
         vae = AutoencoderKLWan.from_pretrained(folder, torch_dtype=DTYPES[dtype], local_files_only=True)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"the VAE in {folder} can't be loaded: {error}; check that the download is complete and that it is the "
             "VAE of Sana Video, an AutoencoderKLWan"
         ) from error
+    for name in ("latents_mean", "latents_std"):
+        if len(vae.config[name]) != vae.config["z_dim"]:
+            raise ModelError(
+                f"the VAE in {folder} has {vae.config['z_dim']} channels and {len(vae.config[name])} values of "
+                f"{name}; take its config.json from where its weights are from"
+            )
     vae.eval().requires_grad_(False).to(device)
     if tiling:
         vae.enable_tiling()

@@ -114,3 +114,10 @@ def test_the_tokenizer_is_of_gemmas_kind_and_loses_no_letter(tmp_path, loader):
     assert 3 not in tokens
     assert tokenizer.decode(tokens, skip_special_tokens=True) == text
     assert len(tokenizer.encode("a red disc moves")) <= len("a red disc moves") / 2
+
+
+def test_a_place_that_can_not_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(ModelError, match=r"file/model can't be written: .*run the same command again"):
+        random_weights.build_directory(tmp_path / "file" / "model", TINY_CONFIGS, 0)

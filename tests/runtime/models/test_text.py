@@ -57,3 +57,12 @@ def test_an_incomplete_model_is_named(tmp_path):
 
     with pytest.raises(ModelError, match=r"text encoder in .*tiny can't be loaded"):
         TextEncoder(home, "fp32", CPU)
+
+
+def test_cut_weights_are_named(tmp_path):
+    make_project(tmp_path)
+    weights = tmp_path / "project/models/tiny/text_encoder/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:200])
+
+    with pytest.raises(ModelError, match=r"text encoder in .*tiny can't be loaded"):
+        TextEncoder(tmp_path / "project/models/tiny", "fp32", CPU)

@@ -1,0 +1,63 @@
+"""What becomes of one clip, and why."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from recipe_compiler.data.facts import data_folders
+from recipe_compiler.diagnostics.render_json import FORMAT_VERSION
+from recipe_compiler.subject import Subject
+from recipe_compiler.suggest import near
+from recipe_schema.ledger import ClipRow
+
+
+def find_clip(subject: Subject, rows: Sequence[ClipRow], name: str) -> list[ClipRow]:
+    """Return the rows of a file, one for each data set that holds it.
+
+    Args:
+        subject: A recipe or a plan.
+        rows: Its ledger.
+        name: The file's path, its path below the data set's folder, or that with the data set's id before it.
+    """
+    folders = data_folders(subject.values(), subject.root)
+    wanted = Path(name).absolute()
+    return [r for r in rows if name in (r.path, r.clip_id) or (folders[r.dataset] / r.path).absolute() == wanted]
+
+
+def no_such_clip(rows: Sequence[ClipRow], name: str) -> str:
+    """Say that no data set holds a file, and which one may be meant."""
+    meant = near(name, [row.path for row in rows])
+    return f"error: no data set holds `{name}`" + (f"; did you mean `{meant}`?" if meant else "")
+
+
+def clips_json(rows: Sequence[ClipRow]) -> dict[str, Any]:
+    """Return the rows of a clip as JSON values."""
+    return {"format_version": FORMAT_VERSION, "clips": [asdict(row) for row in rows]}
+
+
+def clip_text(row: ClipRow) -> str:
+    """Tell the story of a clip in one data set."""
+    rows = [("fate", row.fate + (f": {row.reason}" if row.reason else ""))]
+    if row.codec:
+        rows.append(
+            (
+                "file",
+                f"{row.width}x{row.height}, {row.frames} frames at {row.fps:.4g} fps ({row.seconds:.2f} s), {row.codec}",
+            )
+        )
+    if row.bucket_width:
+        window = (
+            f"{row.bucket_frames} of {row.frames_at_rate} frames at {row.framerate:g} fps, from {row.start_seconds:g} s"
+        )
+        scale = f"resized to {row.resize_width}x{row.resize_height}, cropped at {row.crop_left},{row.crop_top}"
+        rows += [("bucket", f"{row.bucket}: {scale}"), ("window", window)]
+    if row.text:
+        rows += [
+            ("caption", row.caption),
+            ("encoded", row.text),
+            ("repeats", f"{row.repeats}: seen {row.repeats + 1} times an epoch"),
+        ]
+    if row.sha256:
+        rows.append(("sha256", row.sha256))
+    return f"{row.clip_id}\n" + "\n".join(f"  {name:<9}{text}" for name, text in rows)

@@ -1,0 +1,72 @@
+"""What follows from a recipe or a plan, in words."""
+
+from collections.abc import Iterator, Sequence
+
+from recipe_compiler.cli.plan_text import clips_text, cost_text
+from recipe_compiler.passes.figures import BucketFigures, Figures, Group, figures
+from recipe_compiler.subject import Subject
+
+
+_BAR = 20
+"""Characters of the longest bar of the histogram."""
+
+
+def figures_text(subject: Subject) -> list[str]:
+    """Say what follows from the settings and the data, a line each."""
+    plan, rows = subject.plan, subject.rows
+    if plan is None:
+        return [f"What follows from these settings is left out: {subject.unplanned}."]
+    if rows is None:
+        return ["What follows from these settings is left out: the ledger can't be used."]
+    counted = figures(plan, rows, subject.family)
+    return [
+        "what follows",
+        f"  clips      {clips_text(counted.fates)}",
+        *_groups("left out", counted.left_out),
+        *_groups("worth a look", counted.notable),
+        *_histogram(counted.buckets),
+        f"  batch      {batch_text(counted)}",
+        f"  epoch      {counted.samples_per_epoch:,} samples, {counted.steps_per_epoch:g} steps",
+        f"  training   {training_text(counted)}",
+        *(f"  {line}" for line in cost_text(plan.meta["estimate"])),
+        f"  plan       {plan.plan_id}",
+    ]
+
+
+def batch_text(counted: Figures) -> str:
+    """Say how large a step is."""
+    return f"{_count(counted.samples_per_step, 'sample')} a step: batch_size {counted.batch_size} × {counted.accumulation} accumulated"
+
+
+def training_text(counted: Figures) -> str:
+    """Say how long training is."""
+    return f"{counted.max_steps:,} steps, {counted.samples:,} samples, {counted.epochs:.3g} epochs"
+
+
+def bucket_text(bucket: BucketFigures) -> str:
+    """Say what a bucket holds and what the model sees of it."""
+    shape = "×".join(str(n) for n in bucket.latent_shape)
+    return (
+        f"{_count(bucket.clips, 'clip')}, {_count(bucket.samples, 'sample')} an epoch, {bucket.steps:.3g} steps; "
+        f"latents {shape}, {bucket.tokens:,} tokens"
+    )
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number:,} {word}{'s' * (number != 1)}"
+
+
+def _groups(title: str, groups: Sequence[Group]) -> Iterator[str]:
+    for group in groups:
+        more = f", worst of {group.count:,}" if group.count > len(group.worst) else ""
+        yield f"             {title}, {group.what}{more}: " + "; ".join(
+            f"{name}: {text}" if text else name for name, text in group.worst
+        )
+
+
+def _histogram(buckets: Sequence[BucketFigures]) -> Iterator[str]:
+    width = max(len(bucket.name) for bucket in buckets)
+    most = max(bucket.samples for bucket in buckets)
+    for bucket in buckets:
+        bar = "█" * max(round(_BAR * bucket.samples / most), 1)
+        yield f"  bucket     {bucket.name:<{width}}  {bar:<{_BAR}}  {bucket_text(bucket)}"

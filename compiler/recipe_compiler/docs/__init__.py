@@ -1,0 +1,1 @@
+"""The reference pages, written from the definition of the language and the register of findings."""

@@ -1,0 +1,209 @@
+"""Figures: what follows from a plan and its ledger, counted for people."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from recipe_schema.family import FamilyFacts
+from recipe_schema.ledger import FATES, ClipRow
+from recipe_schema.plan import Bucket, Plan
+
+
+WORST = 3
+"""Clips that are named of each kind."""
+
+_NOTABLE = {"enlarged": 1.05, "much cropped": 0.15, "mostly unused": 0.5}
+"""From where on something that happens to a trained clip is worth a word."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BucketFigures:
+    """One bucket.
+
+    Attributes:
+        name: As in ``832x480@81``.
+        clips: Different clips.
+        samples: Samples of one epoch.
+        share: The bucket's part of all samples.
+        steps: Optimizer steps of one epoch; a fraction is carried into the next one.
+        latent_shape: Channels, frames, height, width.
+        tokens: What the transformer sees of one sample.
+    """
+
+    name: str
+    clips: int
+    samples: int
+    share: float
+    steps: float
+    latent_shape: tuple[int, int, int, int]
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Clips of which the same can be said.
+
+    Attributes:
+        what: What is said, as in ``too short``.
+        count: How many clips it is true of.
+        worst: The first few, worst first, each with its own numbers.
+    """
+
+    what: str
+    count: int
+    worst: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """All figures of a plan.
+
+    Attributes:
+        batch_size: Samples of one forward pass.
+        accumulation: Forward passes of one step.
+        samples_per_step: Their product.
+        samples_per_epoch: Clips with their repeats.
+        steps_per_epoch: A fraction is carried into the next epoch.
+        max_steps: Optimizer steps in all.
+        samples: Samples in all.
+        epochs: Passes through the data.
+        buckets: In order of size.
+        fates: Files by what becomes of them.
+        left_out: Files that are not trained, by reason.
+        notable: Clips that are trained, and lose much on the way.
+        disk_gb: What the run will write.
+    """
+
+    batch_size: int
+    accumulation: int
+    samples_per_step: int
+    samples_per_epoch: int
+    steps_per_epoch: float
+    max_steps: int
+    samples: int
+    epochs: float
+    buckets: tuple[BucketFigures, ...]
+    fates: Mapping[str, int]
+    left_out: tuple[Group, ...]
+    notable: tuple[Group, ...]
+    disk_gb: float
+
+
+def figures(plan: Plan, rows: Sequence[ClipRow], family: FamilyFacts) -> Figures:
+    """Count what follows from a plan.
+
+    Args:
+        plan: The plan.
+        rows: Its ledger.
+        family: The model family.
+    """
+    schedule, cost = plan.body.schedule, plan.meta["estimate"]
+    samples = schedule.max_steps * schedule.samples_per_step
+    return Figures(
+        batch_size=plan.settings["train.batch_size"],
+        accumulation=plan.settings["train.gradient_accumulation_steps"],
+        samples_per_step=schedule.samples_per_step,
+        samples_per_epoch=schedule.samples_per_epoch,
+        steps_per_epoch=schedule.samples_per_epoch / schedule.samples_per_step,
+        max_steps=schedule.max_steps,
+        samples=samples,
+        epochs=samples / schedule.samples_per_epoch,
+        buckets=tuple(_bucket(b, plan, family) for b in sorted(plan.body.buckets, key=_size, reverse=True)),
+        fates={fate: count for fate in FATES if (count := sum(row.fate == fate for row in rows))},
+        left_out=left_out(rows),
+        notable=notable([row for row in rows if row.fate == "trained"]),
+        disk_gb=disk_gb(cost),
+    )
+
+
+def disk_gb(cost: Mapping[str, Any]) -> float:
+    """Add up what a run writes, from an estimate."""
+    return float(cost["latents_gb"] + cost["checkpoints_gb"] + cost["export_gb"])
+
+
+def _size(bucket: Bucket) -> tuple[int, int, str]:
+    return bucket.samples, bucket.width * bucket.height * bucket.frames, bucket.name
+
+
+def _bucket(bucket: Bucket, plan: Plan, family: FamilyFacts) -> BucketFigures:
+    size = bucket.width, bucket.height, bucket.frames
+    return BucketFigures(
+        name=bucket.name,
+        clips=bucket.clips,
+        samples=bucket.samples,
+        share=bucket.samples / plan.body.schedule.samples_per_epoch,
+        steps=bucket.samples / plan.body.schedule.samples_per_step,
+        latent_shape=family.latent_shape(*size),
+        tokens=family.tokens(*size),
+    )
+
+
+def left_out(rows: Sequence[ClipRow]) -> tuple[Group, ...]:
+    """Group the files that are not trained by reason, the largest group first."""
+    groups: dict[str, list[ClipRow]] = {}
+    for row in rows:
+        if row.fate not in ("trained", "disabled"):
+            groups.setdefault(_kind(row), []).append(row)
+    by_count = sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
+    return tuple(_group(what, members, _badness(what), _numbers(what)) for what, members in by_count)
+
+
+def _kind(row: ClipRow) -> str:
+    """Say a reason without its numbers: ``too short: 6 frames …`` is ``too short``."""
+    if row.fate == "missing-caption":
+        return "without a caption"
+    return row.reason.partition(":")[0].partition("(")[0].strip()
+
+
+def _badness(what: str) -> Callable[[ClipRow], float]:
+    if what == "too short":
+        return lambda row: -row.seconds
+    return lambda row: row.seconds if what == "too long" else 0.0
+
+
+def _numbers(what: str) -> Callable[[ClipRow], str]:
+    """Return what gives the numbers of a reason, without what is said of the whole group already."""
+
+    def numbers(row: ClipRow) -> str:
+        rest = row.reason.removeprefix(what).lstrip(": ")
+        return rest[1:-1] if rest.startswith("(") and rest.endswith(")") else rest
+
+    return numbers
+
+
+def _group(
+    what: str, rows: Sequence[ClipRow], badness: Callable[[ClipRow], float], numbers: Callable[[ClipRow], str]
+) -> Group:
+    worst = sorted(rows, key=lambda row: (-badness(row), row.clip_id))[:WORST]
+    return Group(what=what, count=len(rows), worst=tuple((row.clip_id, numbers(row)) for row in worst))
+
+
+def notable(trained: Sequence[ClipRow]) -> tuple[Group, ...]:
+    """Group trained clips that are enlarged, lose much to the crop, or are used only in small part."""
+    kinds: Mapping[str, tuple[Callable[[ClipRow], float], Callable[[ClipRow], str]]] = {
+        "enlarged": (_enlarged, _enlarged_text),
+        "much cropped": (_cropped, lambda row: f"{_cropped(row):.0%} of the picture is cut off"),
+        "mostly unused": (_unused, lambda row: f"{row.bucket_frames} of {row.frames_at_rate} frames are used"),
+    }
+    groups = []
+    for what, (amount, text) in kinds.items():
+        rows = [row for row in trained if amount(row) > _NOTABLE[what]]
+        if rows:
+            groups.append(_group(what, rows, amount, text))
+    return tuple(groups)
+
+
+def _enlarged(row: ClipRow) -> float:
+    return max(row.resize_width / row.width, row.resize_height / row.height)
+
+
+def _enlarged_text(row: ClipRow) -> str:
+    return f"{_enlarged(row):.3g} times, from {row.width}x{row.height} to {row.resize_width}x{row.resize_height}"
+
+
+def _cropped(row: ClipRow) -> float:
+    return 1 - row.bucket_width * row.bucket_height / (row.resize_width * row.resize_height)
+
+
+def _unused(row: ClipRow) -> float:
+    return 1 - row.bucket_frames / row.frames_at_rate

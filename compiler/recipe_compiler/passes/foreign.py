@@ -1,0 +1,40 @@
+"""Keys of SimpleTuner that mean nothing here, or nothing yet: people bring them along, and should learn why."""
+
+import functools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from recipe_compiler.syntax.tree import Path as TreePath
+
+
+_FILE = Path(__file__).with_name("foreign_keys.json")
+
+
+def renamed(name: str) -> str | None:
+    """Return the key that an old name of SimpleTuner stands for."""
+    old: Mapping[str, str] = _table()["renamed"]
+    return old.get(name)
+
+
+def why_not(name: str, path: TreePath) -> str | None:
+    """Say why a key of SimpleTuner is not taken; None if it is none.
+
+    Args:
+        name: The key.
+        path: Where it stands.
+    """
+    for group in _table()["dataset" if path[:2] == ("data", "datasets") else "flat"]:
+        if name in group["names"]:
+            return f"SimpleTuner's `{name}` is not taken here: {group['reason']}"
+    if name in _table()["others"]:
+        return f"SimpleTuner's `{name}` is not supported here yet, or is for other models; leave it out"
+    return None
+
+
+@functools.cache
+def _table() -> Mapping[str, Any]:
+    """Read the names. Only a recipe with an unknown key pays for it."""
+    table: Mapping[str, Any] = json.loads(_FILE.read_text(encoding="utf-8"))
+    return table
