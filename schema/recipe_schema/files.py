@@ -23,8 +23,10 @@ def write_atomically(path: Path, content: bytes, *, mode: int | None = None) -> 
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # a full disk is told without saying which file it was
         raise
     sync_folder(path.parent)
 

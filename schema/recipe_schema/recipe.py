@@ -213,9 +213,8 @@ class Data:
     )
     vae_batch_size: Annotated[int, Ge(1), Le(MOST_AT_ONCE)] = key(
         1,
-        "Clips that the VAE encodes at once.",
+        "Clips that the VAE encodes at once. Another number may change the last bits of latents.",
         unit="clips",
-        impact="runtime",
         reads=("encode-video",),
         aka="vae_batch_size",
     )
@@ -508,7 +507,7 @@ class Settings:
     """All settings of one recipe: the sections in the order in which people read them."""
 
     name: Name = key(
-        Derived("the recipe's file name"),
+        Derived("the recipe's file name, with the variant's id if there is a matrix"),
         "Name of the recipe.",
         impact="cosmetic",
         reads=("train",),
@@ -516,7 +515,7 @@ class Settings:
     )
     description: str = key("", "What it is for, in a sentence.", impact="cosmetic", reads=("train",))
     output_dir: PathText = key(
-        Derived("runs/{name}, beside the recipe"),
+        Derived("runs/{name}, beside the recipe, with the variant's id if there is a matrix"),
         "The run directory. A relative path starts at the recipe.",
         impact="runtime",
         reads=("train",),

@@ -197,6 +197,7 @@ def test_run_refuses_a_folder_that_is_no_run_and_names_it(project, tmp_path, cap
 
 def test_run_refuses_a_directory_of_another_plan_and_names_what_changed(project, tmp_path, capsys):
     run = tmp_path / "run"
+    (run / "checkpoints" / "step-00000001").mkdir(parents=True)
     assert main(["plan", str(project), "-o", str(run / "plan"), "--set", f"output_dir={run}"]) == 0
 
     arguments = ["run", str(project), "--set", f"output_dir={run}", "--set", "train.seed=7"]

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from recipe_compiler.cli.main import main
 from recipe_compiler.passes.compose import MAX_EXTENDS, compose, read_source
 from recipe_compiler.pipeline import Options, compile_recipe
 from recipe_compiler.syntax.tree import to_plain
@@ -305,6 +306,14 @@ def test_an_appended_list_says_where_its_parts_are(tmp_path):
     assert settings["data.buckets"] == ["64x64", "32x32"]
     assert (str(origin.span), origin.detail) == (f"{path}:3:13", f"appended to {tmp_path}/base.yaml:2:17")
     assert [settings.settings[f"data.datasets.{i}.id"].origin.kind for i in (0, 1)] == ["fragment", "recipe"]
+
+
+def test_explain_says_what_a_list_was_appended_to(tmp_path, capsys):
+    base = "recipe: 1\ndata: {buckets: [64x64], datasets: [{id: a, instance_data_dir: b}]}\ntrain: {max_steps: 3}\n"
+    path = write(tmp_path, base=base, main="extends: base.yaml\ndata: {buckets+: [32x32]}\n")
+
+    assert main(["explain", str(path), "data.buckets", "--no-data"]) == 0
+    assert f"from        {path}:2:18, appended to {tmp_path}/base.yaml:2:17\n" in capsys.readouterr().out
 
 
 # --set

@@ -64,6 +64,7 @@ def same(text):
         ("train: {max_steps: '1e3', batch_size: \"2\"}\n", "train: {max_steps: 1e3, batch_size: 2}\n"),
         ("train:\n  max_steps: 1_000\n", "train:\n  max_steps: 1000\n"),
         # templates
+        ("name: {{ 'a' }}\ndescription: {{ \"b\" }}\n", "name: \"{{ 'a' }}\"\ndescription: '{{ \"b\" }}'\n"),
         (
             "vars: {n: 3}\ntrain:\n  max_steps: {{ vars.n }}  # n\n",
             'vars: {n: 3}\ntrain:\n  max_steps: "{{ vars.n }}"  # n\n',
@@ -93,6 +94,7 @@ def test_what_leaves_no_doubt_is_put_right_and_nothing_around_it(before, wanted)
         "train:\n  max_steps: '3\n\n    '\n",
         "vars: {x: yes}\nema: {enabled: '{{ vars.x }}'}\n",
         "train: {max_steps: {{ vars.n }}-1}\n",
+        "vars: {x: &y yes}\nema: {enabled: *y}\n",
         "train: {max_steps: {{\n  vars.n }} }\n",
         "train: {&k max_stepz: 3}\n",
         "train:\n  trian: [\n",
@@ -207,6 +209,10 @@ def test_flat_keys_move_into_their_sections_with_their_comments(ending):
         # without a line break at the end
         ("train:\n  learning_rate: .inf\n", "optimizer:\n  learning_rate: .inf\n"),
         ("x: &n 3\nmax_train_steps: *n\n", "x: &n 3\ntrain:\n  max_steps: *n\n"),
+        (
+            "validation_prompt: |\n  one\n\nmodel:\n  type: full\n",
+            "\nmodel:\n  type: full\n\nvalidation:\n  prompt: |\n    one\n",
+        ),
         ("max_train_steps: 3", "train:\n  max_steps: 3"),
         ("train:\n  seed: 1\nmax_train_steps: 3", "train:\n  seed: 1\n  max_steps: 3\n"),
         # a section that nothing is left in goes
@@ -230,6 +236,7 @@ def test_a_key_moves_to_where_it_belongs(before, wanted):
         "optimizer: {beta1: 0.5, max_train_steps: 4}\n",  # it shares its line
         "train: &t {seed: 7}\nmax_train_steps: 4\nvars: {a: *t}\n",
         "train:\n  seed: 1\nx: &n 3\nmax_train_steps: *n\n",  # it would stand above what it refers to
+        "vars: &t {seed: 7}\ntrain: *t\nmax_train_steps: 3\n",  # the section stands elsewhere
         "num_frames: 33\n",  # of which data set?
         "train:\n  # why\n  learning_rate: 0.1\n",  # the comment would be lost
         "train:  # why\n  learning_rate: 0.1\n",

@@ -3,6 +3,7 @@ import stat
 
 import pytest
 
+from fakes_clips import make_project
 from recipe_compiler.cli.main import main
 
 
@@ -92,6 +93,13 @@ def test_a_plan_shows_its_findings_to_github_as_well(recipe, capsys):
     assert "::error file=r.yaml,line=5,col=1," in capsys.readouterr().out
 
 
+def test_a_plan_that_is_made_shows_github_no_finding(tmp_path_factory, capsys):
+    project = make_project(tmp_path_factory.mktemp("project"))
+
+    assert main(["plan", str(project), "--format", "github"]) == 0
+    assert "written to" in capsys.readouterr().out
+
+
 def test_fix_writes_the_file_and_shows_what_is_left(recipe, folder, capsys):
     assert lint(recipe(WRONG + "ema: {decay: 2}\n"), "--fix") == 1
     out, err = capsys.readouterr()
@@ -171,7 +179,7 @@ def test_unsafe_fixes_alone_are_wrong_usage(recipe, capsys):
 
 
 def test_diff_shows_what_would_change_and_changes_nothing(recipe, folder, capsys):
-    assert lint(recipe(WRONG), "--fix", "--diff") == 1
+    assert lint(recipe(WRONG), "--fix", "--diff", "--ignore", "R3") == 1
     out, err = capsys.readouterr()
 
     assert out.splitlines() == [
@@ -218,3 +226,11 @@ def test_what_is_no_text_is_not_fixed(folder, how, capsys):
 def test_a_file_that_is_not_there_is_no_fault(capsys):
     assert lint("nowhere.yaml", "--fix") == 2
     assert "No such file" in capsys.readouterr().err
+
+
+def test_lint_tells_how_many_findings_fix_may_put_right(recipe, capsys):
+    lint(recipe(WRONG + "ema: {decay: 2}\n"))
+
+    assert capsys.readouterr().out.endswith(
+        "r.yaml: 2 errors\nr.yaml: --fix may put 1 of them right; --diff shows how\n"
+    )

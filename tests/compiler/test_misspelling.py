@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from recipe_compiler.passes.extends import builtin_folder
 from recipe_compiler.passes.compose import read_source
+from recipe_compiler.passes.extends import builtin_folder
 from recipe_compiler.pipeline import Options, compile_recipe
 from recipe_compiler.syntax.tree import walk
 from recipe_compiler.syntax.yaml_tree import parse_yaml

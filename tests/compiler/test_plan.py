@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from fakes_clips import make_project
-from recipe_compiler.passes.extends import builtin_folder
 from recipe_compiler.passes.estimate import forward_flop, memory_parts, transformer_parameters
+from recipe_compiler.passes.extends import builtin_folder
 from recipe_compiler.passes.freeze import write
 from recipe_compiler.pipeline import Options, compile_recipe, make_plan
 from recipe_schema.canonical import canonical_json

@@ -52,7 +52,9 @@ def test_the_json_schema_is_valid_and_closed():
 
     jsonschema.Draft202012Validator.check_schema(schema)
     assert schema["additionalProperties"] is False
-    sections = [s for name, s in schema["properties"].items() if "properties" in s and name != "matrix"]  # axes are free
+    sections = [
+        s for name, s in schema["properties"].items() if "properties" in s and name != "matrix"
+    ]  # axes are free
     assert all(s["additionalProperties"] is False for s in sections)
 
 

@@ -68,10 +68,8 @@ def _doc(path: str) -> str:
         return "What stands at the top of a recipe."
     node: Leaf | Section | Table | None = definition()
     for part in path.split("."):
-        if isinstance(node, Table):
-            node = node.item
-        else:
-            node = node.children.get(part) if isinstance(node, Section) else None
+        children = node.children if isinstance(node, Section) else {}
+        node = node.item if isinstance(node, Table) else children.get(part)
     return node.doc if isinstance(node, Section) else "This version of the language does not have it."
 
 

@@ -5,6 +5,7 @@ import codecs
 import difflib
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from recipe_compiler.cli.findings import compile_from
@@ -33,7 +34,10 @@ def fix_file(options: argparse.Namespace, file: str, selection: Selection | None
 
 
 def print_difference(options: argparse.Namespace, file: str, selection: Selection | None) -> Sequence[Diagnostic]:
-    """Print what fixes would change in a file, and return all its findings. The data are not looked at."""
+    """Print what fixes would change in a file, and return all its findings. The data are not looked at.
+
+    What would be fixed counts as an error: a file that is to be changed is not in order.
+    """
     source = _read(file)
     if source is None:
         return compile_from(options, file, must_run=False, look=False, all_variants=True).found
@@ -43,7 +47,7 @@ def print_difference(options: argparse.Namespace, file: str, selection: Selectio
         print(line, end="" if line.endswith("\n") else "\n\\ No newline at end of file\n")
     if fixed.applied:
         print(f"{file}: {_counted(fixed)} would be fixed", file=sys.stderr)
-    return (*fixed.applied, *fixed.left)
+    return (*(replace(finding, severity="error") for finding in fixed.applied), *fixed.left)
 
 
 def _read(file: str) -> Source | None:

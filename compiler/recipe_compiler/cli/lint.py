@@ -11,10 +11,11 @@ from recipe_compiler.cli.findings import compile_from, print_findings, print_for
 from recipe_compiler.diagnostics.diagnostic import Diagnostic, has_errors
 from recipe_compiler.diagnostics.render_json import to_json
 from recipe_compiler.diagnostics.render_text import summary
+from recipe_compiler.pipeline import Compiled
 from recipe_schema.exits import Exit
 
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # only a lint that selects needs it
     from recipe_compiler.diagnostics.selection import Selection
 
 
@@ -22,15 +23,17 @@ def run(options: argparse.Namespace) -> int:
     """Check every file, and report all findings."""
     selection = _selection(options)
     fixed: list[Diagnostic] = []
+    found: list[Diagnostic]
     if options.fix or options.diff:
         from recipe_compiler.cli.fix import fix_file, print_difference
 
         if options.diff:
-            return _status([d for file in options.files for d in print_difference(options, file, selection)], options)
+            found = [d for file in options.files for d in print_difference(options, file, selection)]
+            return _status(found, options)
         fixed = [d for file in options.files for d in fix_file(options, file, selection)]
     elif options.unsafe_fixes:
         raise UsageError("--unsafe-fixes goes with --fix or --diff")
-    found: list[Diagnostic] = []
+    found = []
     hidden: list[Diagnostic] = []
     for file in options.files:
         compiled = compile_from(options, file, must_run=False, look=not options.no_data, all_variants=True)
@@ -38,9 +41,7 @@ def run(options: argparse.Namespace) -> int:
         hidden += [d for d in compiled.found if d not in shown]
         found += shown
         if options.format == "text":
-            print_findings(replace(compiled, found=tuple(shown)), sys.stdout)
-            if not shown:
-                print(f"{file}: no findings" + (f" in {len(compiled.variants)} variants" if compiled.variants else ""))
+            _print(replace(compiled, found=tuple(shown)), file)
     if options.format == "json":
         print_json({**to_json(found), "hidden": len(hidden), "fixed": to_json(fixed)["diagnostics"]})
     elif options.format != "text":
@@ -48,6 +49,15 @@ def run(options: argparse.Namespace) -> int:
     if hidden:
         print(f"not shown, because of --select or --ignore: {summary(hidden)}", file=sys.stderr)
     return _status(found, options)
+
+
+def _print(compiled: Compiled, file: str) -> None:
+    print_findings(compiled, sys.stdout)
+    fixable = sum(d.safe and (d.fix is not None or bool(d.move)) for d in compiled.found)
+    if fixable:
+        print(f"{file}: --fix may put {fixable} of them right; --diff shows how")
+    if not compiled.found:
+        print(f"{file}: no findings" + (f" in {len(compiled.variants)} variants" if compiled.variants else ""))
 
 
 def _status(found: Sequence[Diagnostic], options: argparse.Namespace) -> int:

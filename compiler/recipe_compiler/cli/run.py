@@ -77,6 +77,8 @@ def check_run_directory(plan: Plan) -> None:
         return
     if not (run_dir / "plan" / PLAN_FILE).exists():
         raise PlanError(f"{run_dir} holds files and is no run directory; choose another `output_dir`")
+    if not any((run_dir / "checkpoints").glob("step-*")):
+        return  # nothing was trained yet, so there is nothing to go on with
     old = read_plan(run_dir / "plan")
     if old.plan_id != plan.plan_id:
         raise PlanError(

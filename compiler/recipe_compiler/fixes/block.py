@@ -45,8 +45,6 @@ def lines_of(entry: Entry) -> Lines | None:
 def last_line(entry: Entry) -> int:
     """Return the last line of an entry, without the blank lines behind it."""
     key, span = entry.key_span, entry.node.span
-    if (span.line, span.column) < (key.line, key.column):
-        return key.line  # an alias: what it stands for is written further up
     last = span.end_line - (span.end_column == 1 and span.end_line > span.line)
     while last > key.line and not key.source.lines[last - 1].strip():
         last -= 1

@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping, Sequence
 
 from recipe_compiler.syntax.tree import Scalar
-from recipe_schema.canonical import digest
 
 
 LONGEST_ID = 40
@@ -46,6 +45,8 @@ def _safe(value: Scalar) -> str:
 
 
 def _with_digest(name: str, cell: Mapping[str, Scalar]) -> str:
+    from recipe_schema.canonical import digest  # noqa: PLC0415 - hashing costs as much to load as reading a recipe
+
     own = digest(dict(cell)).partition(":")[2][:_DIGEST]
     return f"{name[: LONGEST_ID - _DIGEST - 1].rstrip('-._')}-{own}"
 

@@ -66,7 +66,8 @@ def _round(value: Any, precision: Any = 0) -> float:
     """Round as Python does. Jinja's own filter takes minutes for a precision of millions."""
     if not isinstance(value, int | float) or precision not in range(MAX_PRECISION + 1):
         raise SecurityError(f"`round` takes a number and a precision from 0 to {MAX_PRECISION}")
-    return round(float(value), precision)
+    rounded: float = round(float(value), precision)
+    return rounded
 
 
 def _number(value: Any, kind: Callable[[Any], int | float], meaning: str) -> int | float:
