@@ -1,6 +1,5 @@
 """Did you mean …?"""
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -10,6 +9,8 @@ _MARGIN = 0.05  # by so much the best one has to be nearer than the next, or it 
 
 def near(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that ``word`` most likely stands for, or None."""
+    import difflib  # noqa: PLC0415 - most recipes have nothing to suggest
+
     choices = {name.lower().replace("-", "_"): name for name in known}
     plain = word.lower().replace("-", "_")
     matches = difflib.get_close_matches(plain, choices, n=1, cutoff=_CUTOFF)
@@ -19,6 +20,8 @@ def near(word: str, known: Iterable[str]) -> str | None:
 
 def clear(word: str, meant: str, known: Iterable[str]) -> bool:
     """Say whether ``meant`` is so much nearer to ``word`` than all other known words that no doubt is left."""
+    import difflib  # noqa: PLC0415 - most recipes have nothing to suggest
+
     plain = word.lower().replace("-", "_")
     ratios = {name: difflib.SequenceMatcher(None, name.lower().replace("-", "_"), plain).ratio() for name in known}
     best = ratios.pop(meant)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 
 Impact = Literal["result", "runtime", "cosmetic"]
@@ -13,56 +13,48 @@ Stage = Literal["survey", "build-model", "encode-text", "encode-video", "train",
 """Who reads a key. ``survey`` is the compiler's own look at the data; the others are stages of a plan."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ge:
+class Ge(NamedTuple):
     """The value is at least ``limit``."""
 
     limit: float
 
 
-@dataclass(frozen=True, slots=True)
-class Gt:
+class Gt(NamedTuple):
     """The value is greater than ``limit``."""
 
     limit: float
 
 
-@dataclass(frozen=True, slots=True)
-class Le:
+class Le(NamedTuple):
     """The value is at most ``limit``."""
 
     limit: float
 
 
-@dataclass(frozen=True, slots=True)
-class Lt:
+class Lt(NamedTuple):
     """The value is less than ``limit``."""
 
     limit: float
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(NamedTuple):
     """A string (or each string of a list) matches ``regex``; ``meaning`` says it in words."""
 
     regex: str
     meaning: str
 
 
-@dataclass(frozen=True, slots=True)
-class Required:
+class Required(NamedTuple):
     """The key has no default: the recipe must give it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
+class Family(NamedTuple):
     """The default is the fact ``name`` of the model family (see `recipe_schema.family`)."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Derived:
+class Derived(NamedTuple):
     """The default follows from other settings; ``formula`` says how, in words."""
 
     formula: str

@@ -366,6 +366,12 @@ def test_what_can_not_be_set_is_shown_in_the_argument_and_changes_nothing(argume
     assert composed(path, overrides=[argument])[0] == composed(path)[0]
 
 
+def test_a_key_without_end_is_refused(tmp_path):
+    (finding,) = findings(write(tmp_path, main="x: 1\n"), overrides=["a" + ".a" * 50_000 + "=1"])
+
+    assert (finding.code, len(finding.message)) == ("R008", 102)
+
+
 def test_a_variable_can_be_set_only_if_the_recipe_has_variables(tmp_path):
     path = write(tmp_path, main="x: 1\n")
 

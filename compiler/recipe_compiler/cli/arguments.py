@@ -1,6 +1,7 @@
 """Every command and every argument, with help and examples."""
 
 import argparse
+from collections.abc import Callable, Mapping
 
 from recipe_compiler import __version__
 
@@ -88,8 +89,13 @@ examples:
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
+def build_parser(first: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser of the command line.
+
+    Args:
+        first: The first argument. If it is a command, the others are left out: they would cost more than some
+            commands take.
+    """
     parser = argparse.ArgumentParser(
         prog="recipe",
         description="Fine-tune Sana Video from one YAML recipe: checked before a GPU is used, exact when resumed.",
@@ -98,7 +104,21 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    lint = _command(commands, "lint", "find mistakes in recipes", _LINT)
+    for name in [first] if first is not None and first in COMMANDS else COMMANDS:
+        purpose, examples, fill = COMMANDS[name]
+        fill(
+            commands.add_parser(
+                name,
+                help=purpose,
+                description=purpose[0].upper() + purpose[1:] + ".",
+                epilog=examples,
+                formatter_class=argparse.RawDescriptionHelpFormatter,
+            )
+        )
+    return parser
+
+
+def _lint(lint: argparse.ArgumentParser) -> None:
     lint.add_argument("files", nargs="+", metavar="FILE", help="a recipe")
     lint.add_argument("--no-data", action="store_true", help="don't look into data folders")
     lint.add_argument("--strict", action="store_true", help="count warnings as errors")
@@ -110,32 +130,9 @@ def build_parser() -> argparse.ArgumentParser:
     lint.add_argument("--unsafe-fixes", action="store_true", help="with --fix or --diff: take suggestions as well")
     _composition(lint)
     _format(lint, "github", "sarif")
-    _explain(commands)
-    _diff(commands)
-    plan = _command(commands, "plan", "freeze a recipe into a plan, and say what it costs", _PLAN)
-    plan.add_argument("file", metavar="FILE", help="a recipe")
-    plan.add_argument("--verify", action="store_true", help="check a plan that was made before: exit code 0 or 3")
-    plan.add_argument(
-        "-o",
-        "--output",
-        metavar="DIR",
-        help="where to write it (default: NAME.plan beside the recipe); with a matrix, the folder for all NAME.ID.plan",
-    )
-    _composition(plan)
-    _format(plan, "github")
-    run = _command(commands, "run", "execute a recipe or a plan; the same command again resumes", _RUN)
-    run.add_argument("subject", metavar="FILE|PLAN", help="a recipe, or a folder made by `recipe plan`")
-    run.add_argument("-q", "--quiet", action="store_true", help="no progress, only warnings and errors")
-    _composition(run)
-    fetch = _command(commands, "fetch", "get the data folders that a recipe names", _FETCH)
-    fetch.add_argument("file", metavar="FILE", help="a recipe")
-    _composition(fetch)
-    _command(commands, "schema", "print the JSON Schema of the recipe language", _SCHEMA)
-    return parser
 
 
-def _explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    explain = _command(commands, "explain", "show settings with their origins, or the page of a finding", _EXPLAIN)
+def _explain(explain: argparse.ArgumentParser) -> None:
     explain.add_argument("subject", metavar="FILE|PLAN|CODE", help="a recipe, a plan, or a code such as R303")
     explain.add_argument("key", nargs="?", metavar="KEY", help="one setting, such as train.max_steps")
     explain.add_argument("--clip", metavar="PATH", help="tell the story of one clip")
@@ -148,8 +145,7 @@ def _explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     )
 
 
-def _diff(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    diff = _command(commands, "diff", "compare two recipes or plans, in settings, data and cost", _DIFF)
+def _diff(diff: argparse.ArgumentParser) -> None:
     diff.add_argument("a", metavar="A", help="a recipe or a plan")
     diff.add_argument("b", metavar="B", help="a recipe or a plan")
     diff.add_argument("--no-data", action="store_true", help="compare settings only, don't look into data folders")
@@ -157,16 +153,28 @@ def _diff(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     _format(diff)
 
 
-def _command(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, purpose: str, examples: str
-) -> argparse.ArgumentParser:
-    return commands.add_parser(
-        name,
-        help=purpose,
-        description=purpose[0].upper() + purpose[1:] + ".",
-        epilog=examples,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def _plan(plan: argparse.ArgumentParser) -> None:
+    plan.add_argument("file", metavar="FILE", help="a recipe")
+    plan.add_argument("--verify", action="store_true", help="check a plan that was made before: exit code 0 or 3")
+    plan.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR",
+        help="where to write it (default: NAME.plan beside the recipe); with a matrix, the folder for all NAME.ID.plan",
     )
+    _composition(plan)
+    _format(plan, "github")
+
+
+def _run(run: argparse.ArgumentParser) -> None:
+    run.add_argument("subject", metavar="FILE|PLAN", help="a recipe, or a folder made by `recipe plan`")
+    run.add_argument("-q", "--quiet", action="store_true", help="no progress, only warnings and errors")
+    _composition(run)
+
+
+def _fetch(fetch: argparse.ArgumentParser) -> None:
+    fetch.add_argument("file", metavar="FILE", help="a recipe")
+    _composition(fetch)
 
 
 def _composition(parser: argparse.ArgumentParser) -> None:
@@ -182,3 +190,15 @@ def _composition(parser: argparse.ArgumentParser) -> None:
 def _format(parser: argparse.ArgumentParser, *more: str) -> None:
     choices = ("text", "json", *more)
     parser.add_argument("--format", choices=choices, default="text", help="for people or for machines")
+
+
+COMMANDS: Mapping[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]] = {
+    "lint": ("find mistakes in recipes", _LINT, _lint),
+    "explain": ("show settings with their origins, or the page of a finding", _EXPLAIN, _explain),
+    "diff": ("compare two recipes or plans, in settings, data and cost", _DIFF, _diff),
+    "plan": ("freeze a recipe into a plan, and say what it costs", _PLAN, _plan),
+    "run": ("execute a recipe or a plan; the same command again resumes", _RUN, _run),
+    "fetch": ("get the data folders that a recipe names", _FETCH, _fetch),
+    "schema": ("print the JSON Schema of the recipe language", _SCHEMA, lambda _: None),
+}
+"""Every command, in the order of ``--help``: what it is for, its examples, and what puts in its arguments."""

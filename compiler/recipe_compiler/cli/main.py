@@ -20,8 +20,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         An exit code, see `recipe_schema.exits.Exit`.
     """
-    parser = build_parser()
-    options = parser.parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    parser = build_parser(given[0] if given else None)
+    options = parser.parse_args(given)
     if options.command is None:
         parser.print_help()
         return Exit.USAGE

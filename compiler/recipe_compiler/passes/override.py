@@ -8,8 +8,11 @@ from recipe_compiler.passes.merge import appended_to, merge
 from recipe_compiler.source import Source, Span
 from recipe_compiler.suggest import near
 from recipe_compiler.syntax.tree import Entry, ListNode, MapNode, Node, ScalarNode
-from recipe_compiler.syntax.yaml_tree import parse_yaml
+from recipe_compiler.syntax.yaml_tree import MAX_DEPTH, parse_yaml
 from recipe_schema.definition import leaf_index
+
+
+_LONGEST = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +30,9 @@ def override(tree: MapNode, source: Source, found: list[Diagnostic]) -> MapNode:
     """
     left, equals, right = source.text.partition("=")
     parts = _parts(left, source)
-    if not equals or not all(part.name for part in parts):
+    if not equals or not all(part.name for part in parts) or len(parts) > MAX_DEPTH:
         span = Span(source, 1, 1, 1, len(source.text) + 1)
-        found.append(OVERRIDE.at(span, f"`{source.text}` has not the form section.key=value"))
+        found.append(OVERRIDE.at(span, f"`{_clip(source.text)}` has not the form section.key=value"))
         return tree
     problem = _refused(parts, tree)
     if problem is not None:
@@ -46,6 +49,10 @@ def override(tree: MapNode, source: Source, found: list[Diagnostic]) -> MapNode:
 
 class _RefusedError(Exception):
     """The key can't be followed; holds the finding."""
+
+
+def _clip(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
 
 
 def _parts(left: str, source: Source) -> tuple[_Part, ...]:
