@@ -152,7 +152,7 @@ class _Checker:
             "recipe": {} if variant is None else {"variant": variant.id},
         }
         tree, in_templates = expand(composed.tree, names)
-        valid = validate(tree)
+        valid = validate(tree, composed.bad)
         settings = resolve(valid.tree, valid.bad, self.main, self.path.stem, variant.id if variant is not None else "")
         survey = self._survey(settings) if options.look_at_data else None
         facts = Facts(settings=settings, survey=survey, must_run=options.must_run)

@@ -289,9 +289,11 @@ def test_what_can_not_be_appended_is_a_finding_and_the_rest_goes_on(text, code, 
 
 
 def test_nothing_is_said_twice_about_a_value_that_is_wrong_already(tmp_path):
-    path = write(tmp_path, base="x: 1e999\ny: [1]\n", main="extends: base.yaml\nx+: [1]\ny+: 1e999\nz+: 1e999\n")
+    path = write(
+        tmp_path, base="x: 1e999\ny: [1]\ns: 1\n", main="extends: base.yaml\nx+: [1]\ny+: 1e999\nz+: 1e999\ns+: 1e999\n"
+    )
 
-    assert [code for code, _ in composed(path)[1]] == ["R005", "R005", "R005", "R013"]
+    assert [code for code, _ in composed(path)[1]] == ["R005", "R005", "R005", "R005", "R013"]
 
 
 def test_an_appended_list_says_where_its_parts_are(tmp_path):
@@ -369,7 +371,8 @@ def test_what_can_not_be_set_is_shown_in_the_argument_and_changes_nothing(argume
 def test_a_key_without_end_is_refused(tmp_path):
     (finding,) = findings(write(tmp_path, main="x: 1\n"), overrides=["a" + ".a" * 50_000 + "=1"])
 
-    assert (finding.code, len(finding.message)) == ("R008", 102)
+    assert finding.code == "R008"
+    assert len(finding.message) < 150
 
 
 def test_a_variable_can_be_set_only_if_the_recipe_has_variables(tmp_path):
@@ -416,3 +419,25 @@ def test_a_section_stays_where_the_recipe_has_it_when_one_of_its_keys_is_set(tmp
 
     assert tree is not None
     assert str(tree.entries["train"].key_span) == f"{path}:2:1"
+
+
+def test_a_misspelt_key_stands_for_the_one_that_is_meant_though_a_file_below_gives_it(tmp_path):
+    path = write(
+        tmp_path,
+        base="train: {max_steps: 1, seed: 2}\n",
+        main="recipe: 1\nextends: base.yaml\ntrian: {max_stepz: 3, seed: x}\n"
+        "data: {datasets: [{id: a, instance_data_dir: b}]}\n",
+    )
+
+    compiled = compile_recipe(path, Options(look_at_data=False, overrides=["trian.batchsize=0"]))
+
+    assert [(d.code, str(d.span).rpartition("/")[2]) for d in compiled.found] == [
+        ("R101", "main.yaml:3:1"),
+        ("R101", "main.yaml:3:9"),
+        ("R102", "main.yaml:3:29"),
+        ("R101", "--set 1:1:1"),
+        ("R101", "--set 1:1:7"),
+        ("R104", "--set 1:1:17"),
+    ]
+    assert compiled.settings is not None
+    assert compiled.settings["train.max_steps"] == 3

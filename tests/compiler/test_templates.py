@@ -160,3 +160,10 @@ def test_an_error_says_what_there_is(text, message, advice):
 )
 def test_texts_become_numbers(text, value):
     assert render(text, NAMES) == value
+
+
+def test_templates_in_lists_are_evaluated():
+    value, errors = expanded("vars: {x: 4}\nlist: [1, '{{ vars.x }}', 'a{{ none }}b']\n")
+
+    assert errors == ()
+    assert value["list"] == [1, 4, "ab"]

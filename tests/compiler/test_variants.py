@@ -117,6 +117,13 @@ def test_more_than_256_variants_are_refused_without_being_made():
     assert len(matrix(f"  a: {axis}\n  b: [1, 2]").variants) == 200 < MAX_VARIANTS
 
 
+def test_what_rests_on_an_axis_that_is_wrong_stays_silent():
+    result = matrix("  a: [1]\n  b: 3\n  zip: [a, b]\n  exclude: [{b: 3}]\n  include: [{a: 2, b: 4}]")
+
+    assert result.found == ()
+    assert [variant.id for variant in result.variants] == ["a-1"]
+
+
 def test_a_template_in_a_matrix_is_refused():
     (finding,) = matrix('  a: [1, "{{ vars.x }}"]').found
 

@@ -13,11 +13,13 @@ from recipe_compiler.passes.environment import declarations
 from recipe_compiler.passes.extends import NoFile, locate
 from recipe_compiler.passes.header import right_header
 from recipe_compiler.passes.merge import APPEND, merge, settle
+from recipe_compiler.passes.names import Renamer
 from recipe_compiler.passes.override import override
 from recipe_compiler.source import Source, Span, start_of
 from recipe_compiler.syntax.rewrite import new_text
-from recipe_compiler.syntax.tree import BadNode, ListNode, MapNode, ScalarNode
+from recipe_compiler.syntax.tree import BadNode, ListNode, MapNode, Path as TreePath, ScalarNode
 from recipe_compiler.syntax.yaml_tree import parse_yaml
+from recipe_schema.definition import definition
 
 
 MAX_EXTENDS = 16
@@ -32,11 +34,13 @@ class Composed:
         tree: The merged tree; None if a source can't be read as a mapping.
         sources: In the order in which they were read, the recipe itself first.
         found: What was found on the way.
+        bad: Paths about which something was found, and that are not in the tree.
     """
 
     tree: MapNode | None
     sources: tuple[Source, ...]
     found: tuple[Diagnostic, ...]
+    bad: frozenset[TreePath] = frozenset()
 
     @property
     def whole(self) -> bool:
@@ -64,7 +68,9 @@ def compose(main: Source, path: Path, overlays: Sequence[Path], overrides: Seque
         source = Source(f"--set {number}", text)
         composer.sources.append(source)
         tree = composer.settled(override(tree, source, composer.found))
-    return Composed(tree=tree, sources=tuple(composer.sources), found=tuple(composer.found))
+    return Composed(
+        tree=tree, sources=tuple(composer.sources), found=tuple(composer.found), bad=frozenset(composer.bad)
+    )
 
 
 class _Composer:
@@ -73,6 +79,7 @@ class _Composer:
     def __init__(self) -> None:
         self.sources: list[Source] = []
         self.found: list[Diagnostic] = []
+        self.bad: set[TreePath] = set()
         self._read: set[Path] = set()
 
     def merged(self, below: MapNode, above: MapNode | None) -> MapNode:
@@ -112,6 +119,9 @@ class _Composer:
             )
             return None
         root = right_header(root, self.found)
+        right = Renamer(self.found, self.bad, keeps_unknown=True).section(definition(), root, ())
+        assert isinstance(right, MapNode)
+        root = right
         tree = MapNode(entries={}, span=root.span)
         for node in self._parents(root):
             tree = self.merged(tree, self._parent(node, path, (*above, path.resolve())))

@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass, replace
 
-from recipe_compiler.diagnostics.codes import OVERRIDE
+from recipe_compiler.diagnostics.codes import OVERRIDE, UNKNOWN_KEY
 from recipe_compiler.diagnostics.diagnostic import Diagnostic
+from recipe_compiler.passes.header import HEADER
 from recipe_compiler.passes.merge import appended_to, merge
+from recipe_compiler.passes.names import elsewhere
 from recipe_compiler.source import Source, Span
 from recipe_compiler.suggest import near
 from recipe_compiler.syntax.tree import Entry, ListNode, MapNode, Node, ScalarNode
 from recipe_compiler.syntax.yaml_tree import MAX_DEPTH, parse_yaml
-from recipe_schema.definition import leaf_index
+from recipe_schema.definition import Leaf, Section, Table, definition, leaf_index
 
 
 _LONGEST = 60
@@ -29,11 +31,12 @@ def override(tree: MapNode, source: Source, found: list[Diagnostic]) -> MapNode:
     Elements of lists are named by their number: ``data.datasets.0.repeats=2``.
     """
     left, equals, right = source.text.partition("=")
-    parts = _parts(left, source)
-    if not equals or not all(part.name for part in parts) or len(parts) > MAX_DEPTH:
+    parts = _parts(left, source) if left.count(".") < MAX_DEPTH else ()
+    if not equals or not parts or not all(part.name for part in parts):
         span = Span(source, 1, 1, 1, len(source.text) + 1)
         found.append(OVERRIDE.at(span, f"`{_clip(source.text)}` has not the form section.key=value"))
         return tree
+    parts = _right_names(parts, found)
     problem = _refused(parts, tree)
     if problem is not None:
         found.append(problem)
@@ -67,6 +70,28 @@ def _parts(left: str, source: Source) -> tuple[_Part, ...]:
         parts.append(_Part(name, Span(source, 1, column, 1, column + len(name))))
         column += len(name) + 1
     return tuple(parts)
+
+
+def _right_names(parts: tuple[_Part, ...], found: list[Diagnostic]) -> tuple[_Part, ...]:
+    """Read misspelt names as those that are meant."""
+    node: Section | Table | Leaf | None = definition()
+    right: list[_Part] = []
+    for part in parts:
+        known = (*node.children, *(() if right else HEADER)) if isinstance(node, Section) else ()
+        base = appended_to(part.name) or part.name
+        meant = near(base, known) if known and base not in known and elsewhere(base) is None else None
+        if meant is not None:
+            above = ".".join(before.name for before in right)
+            where = f"in `{above}`" if above else "at the top level"
+            message, advice = f"unknown key `{part.name}` {where}", f"did you mean `{meant}`?"
+            found.append(UNKNOWN_KEY.at(part.span, message, pointer=f"{above}.{part.name}".lstrip("."), help=advice))
+            part = _Part(part.name.replace(base, meant), part.span)  # noqa: PLW2901 - the name that is meant
+        right.append(part)
+        if isinstance(node, Table):
+            node = node.item
+        elif isinstance(node, Section):
+            node = node.children.get(appended_to(part.name) or part.name)
+    return tuple(right)
 
 
 def _refused(parts: tuple[_Part, ...], tree: MapNode) -> Diagnostic | None:

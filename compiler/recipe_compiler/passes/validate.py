@@ -10,27 +10,21 @@ from typing import Any
 
 import jsonschema
 
-from recipe_compiler.diagnostics.codes import UNKNOWN_KEY, WRONG_TYPE
 from recipe_compiler.diagnostics.diagnostic import Diagnostic
 from recipe_compiler.passes.explain_error import explain_error
-from recipe_compiler.passes.foreign import renamed, why_not
-from recipe_compiler.passes.header import HEADER
-from recipe_compiler.suggest import clear, near
-from recipe_compiler.syntax.rewrite import new_key
+from recipe_compiler.passes.names import Renamer
 from recipe_compiler.syntax.tree import (
     BadNode,
-    Entry,
     ListNode,
     MapNode,
     Node,
     Path,
     Place,
     ScalarNode,
-    dotted,
     to_plain,
     walk,
 )
-from recipe_schema.definition import Leaf, Section, Table, definition, leaves
+from recipe_schema.definition import Leaf, Section, Table, definition
 from recipe_schema.jsonschema import recipe_schema
 
 
@@ -49,108 +43,21 @@ class Validated:
     found: tuple[Diagnostic, ...]
 
 
-def validate(tree: MapNode) -> Validated:
-    """Check a tree against the language."""
+def validate(tree: MapNode, taken: frozenset[Path] = frozenset()) -> Validated:
+    """Check a tree against the language.
+
+    Args:
+        tree: The tree, templates evaluated.
+        taken: Paths about which something was said before.
+    """
     found: list[Diagnostic] = []
-    bad: set[Path] = {path for path, place in walk(tree) if isinstance(place.node, BadNode)}
+    bad = {*taken, *(path for path, place in walk(tree) if isinstance(place.node, BadNode))}
     said = set(bad)
-    renamed = _Renamer(found, bad).section(definition(), tree, ())
+    renamed = Renamer(found, bad).section(definition(), tree, ())
     texts = _as_texts(definition(), renamed)
     assert isinstance(texts, MapNode)
     found += _schema_findings(texts, said)
     return Validated(tree=texts, bad=frozenset(bad | said), found=tuple(found))
-
-
-# Names
-
-
-@dataclass(slots=True)
-class _Renamer:
-    """Puts misspelt keys right, section by section, and leaves unknown ones out."""
-
-    found: list[Diagnostic]
-    bad: set[Path]
-
-    def section(self, section: Section, node: Node, path: Path) -> Node:
-        if not isinstance(node, MapNode):
-            return node
-        entries: dict[str, Entry] = {}
-        known = (*section.children, *(HEADER if not path else ()))
-        free = [name for name in known if name not in node.entries]
-        for name, entry in node.entries.items():
-            target = name
-            if name not in known:
-                meant = self._meant(name, entry, free, known, path)
-                if meant is None:
-                    continue
-                target = meant
-                free.remove(meant)
-            entries[target] = replace(entry, node=self._child(section, target, entry, (*path, target)))
-        return replace(node, entries=entries)
-
-    def _child(self, section: Section, name: str, entry: Entry, path: Path) -> Node:
-        child, node = section.children.get(name), entry.node
-        if isinstance(child, Section):
-            return self.section(child, node, path)
-        if isinstance(child, Table) and isinstance(node, MapNode):
-            message, advice = f"`{dotted(path)}` takes a list, not a mapping", "put `- ` before its first key"
-            self.found.append(WRONG_TYPE.at(entry.key_span, message, pointer=dotted(path), help=advice))
-            node = ListNode(items=(node,), span=node.span, shadows=node.shadows)  # so that its keys are checked as well
-        if isinstance(child, Table) and isinstance(node, ListNode):
-            items = tuple(self.section(child.item, item, (*path, index)) for index, item in enumerate(node.items))
-            return replace(node, items=items)
-        return node
-
-    def _meant(self, name: str, entry: Entry, free: list[str], known: tuple[str, ...], path: Path) -> str | None:
-        """Report an unknown key; return the key that it stands for, if that one is still free."""
-        where = f"in `{dotted(path)}`" if path else "at the top level"
-        pointer = dotted((*path, name))
-        home, fix, safe = elsewhere(name, path), None, True
-        meant, reason, twin = near(name, free), why_not(name.lstrip("-"), path), None
-        if home is not None and home.rpartition(".")[0] == _generic(path):
-            twin, home = home.rpartition(".")[2], None
-            meant = twin if twin in free else None
-        if home is not None:
-            advice, meant = f"`{name}` is `{home}` here", None
-            self.bad.add(tuple(home.split(".")))
-        elif reason is not None and twin is None:
-            advice, meant = reason, None
-        elif meant is not None:
-            advice, fix = f"did you mean `{meant}`?", new_key(entry.key_span, name, meant)
-            safe = twin is not None or clear(name, meant, free)
-        else:
-            twin = twin or near(name, known)
-            advice = f"`{twin}` is given already" if twin is not None else "known here: " + ", ".join(known)
-            if twin is not None:
-                self.bad.add((*path, twin))  # what was meant for it is lost, so rules about it stay silent
-        message = f"unknown key `{name}` {where}"
-        cure = {"help": advice, "fix": fix, "move": home or "", "safe": safe}
-        self.found.append(UNKNOWN_KEY.at(entry.key_span, message, pointer=pointer, **cure))
-        self.bad.add((*path, name))
-        return meant
-
-
-def elsewhere(name: str, path: Path = ()) -> str | None:
-    """Return the path of the key that ``name`` is called in SimpleTuner, or that bears the name in one other section.
-
-    Args:
-        name: A key that is not known where it stands.
-        path: Where it stands.
-    """
-    flat = name.lstrip("-")
-    old = renamed(flat) or next((leaf.path for leaf in leaves() if leaf.key.aka == flat), None)
-    if old is not None or why_not(flat, path) is not None:
-        return old
-    by_name = [leaf.path for leaf in leaves() if leaf.path.rpartition(".")[2] == name and "." in leaf.path]
-    sections = [child.path for child in definition().children.values() if isinstance(child, Section)]
-    return by_name[0] if len(by_name) == 1 and name not in sections else None
-
-
-def _generic(path: Path) -> str:
-    return ".".join("*" if isinstance(part, int) else part for part in path)
-
-
-# Types
 
 
 def _as_texts(node: Leaf | Section | Table | None, tree: Node) -> Node:
