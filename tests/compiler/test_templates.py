@@ -146,6 +146,7 @@ def test_names_of_methods_are_names_like_others():
         ("{{ zebra.x }}", "'zebra' is undefined", "there is vars.NAME"),
         ("{{ vars[zebra] }}", "'zebra' is undefined", "there is vars.NAME"),
         ("{{ 'abc'['x'] }}", "", ""),
+        ("{{ 'abc'.x }}", "", ""),
     ],
 )
 def test_an_error_says_what_there_is(text, message, advice):
@@ -167,3 +168,9 @@ def test_templates_in_lists_are_evaluated():
 
     assert errors == ()
     assert value["list"] == [1, 4, "ab"]
+
+
+def test_an_error_in_a_text_of_several_lines_points_at_its_start():
+    _, (finding,) = expanded("c: |\n  one\n  {{ nope }}\n")
+
+    assert (finding.span.line, finding.span.column) == (1, 4)

@@ -418,3 +418,32 @@ def test_fetch_looks_at_the_folders_of_all_variants_once(project, capsys):
 
     assert main(["fetch", str(sweep(project, text))]) == 0
     assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == ["clips", "mixed"]
+
+
+def test_fetch_gets_what_is_missing_for_any_variant_and_tells_what_fails(project, capsys, monkeypatch):
+    from recipe_compiler.cli import fetch
+    from recipe_compiler.fetch.errors import FetchError
+
+    def fetch_source(source, folder, report):
+        report(f"getting {source}")
+        if folder.name == "two":
+            raise FetchError("the hub is away")
+
+    monkeypatch.setattr(fetch, "fetch_source", fetch_source)
+    text = "extends: recipe.yaml\nmatrix: {d: [one, two]}\n"
+    text += 'data: {datasets: [{id: "{{ matrix.d }}", instance_data_dir: "{{ matrix.d }}", source: "hf:a/b"}]}\n'
+
+    assert main(["fetch", str(sweep(project, text))]) == 4
+    printed = capsys.readouterr()
+    assert printed.out == f"one: {project.parent}/one is complete\n"
+    assert "error: two: the hub is away" in printed.err
+
+
+def test_fetch_of_a_recipe_that_can_not_be_followed_shows_its_findings(project, capsys):
+    assert main(["fetch", str(sweep(project, "recipe: 1\n"))]) == 1
+    assert "`data` is missing" in capsys.readouterr().err
+
+
+def test_findings_of_a_plan_can_be_read_by_machines(project, capsys):
+    assert main(["plan", str(sweep(project, SWEEP + "ema: {decay: 3}\n")), "--format", "json"]) == 1
+    assert json.loads(capsys.readouterr().out)["summary"] == {"errors": 1, "warnings": 0}

@@ -89,6 +89,8 @@ def _type(error: ValidationError, path: Path, places: Mapping[Path, Place]) -> E
         advice, fix = _number_advice(place.node, whole="number" not in kinds)
     elif "object" in kinds:
         advice = "write its keys below it, indented"
+        if isinstance(place.node, ScalarNode) and isinstance(place.node.value, str) and f"{name}.name" in leaf_index():
+            advice = f"write `{name}: {{name: {_clip(place.node.value)}}}`"
     message = f"`{name}` takes {wanted}, not {_shown(place)}"
     fix = _replaced(place, fix, new_literal)
     yield WRONG_TYPE.at(_span(place), message, pointer=name, help=advice, fix=fix, safe=True), path

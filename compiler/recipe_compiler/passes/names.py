@@ -12,8 +12,8 @@ from recipe_compiler.passes.header import HEADER
 from recipe_compiler.passes.merge import appended_to
 from recipe_compiler.suggest import clear, near
 from recipe_compiler.syntax.rewrite import new_key
-from recipe_compiler.syntax.tree import Entry, ListNode, MapNode, Node, Path, dotted
-from recipe_schema.definition import Section, Table, definition, leaves
+from recipe_compiler.syntax.tree import Entry, ListNode, MapNode, Node, Path, ScalarNode, dotted
+from recipe_schema.definition import Section, Table, definition, generic, leaf_index, leaves
 
 
 @dataclass(slots=True)
@@ -65,33 +65,97 @@ class Renamer:
 
     def _meant(self, name: str, entry: Entry, free: list[str], known: tuple[str, ...], path: Path) -> str | None:
         """Report an unknown key; return the key that it stands for, if that one is still free."""
-        where = f"in `{dotted(path)}`" if path else "at the top level"
-        pointer = dotted((*path, name))
-        home, fix, safe = elsewhere(name, path), None, True
-        meant, reason, twin = near(name, free), why_not(name.lstrip("-"), path), None
-        lost: Path = ()
-        if home is not None and home.rpartition(".")[0] == _generic(path):
-            twin, home = home.rpartition(".")[2], None
-            meant = twin if twin in free else None
-        if home is not None:
-            advice, meant = f"`{name}` is `{home}` here", None
-            lost = tuple(home.split("."))
-        elif reason is not None and twin is None:
-            advice, meant = reason, None
-        elif meant is not None:
-            advice, fix = f"did you mean `{meant}`?", new_key(entry.key_span, name, meant)
-            safe = twin is not None or clear(name, meant, free)
-        else:
-            twin = twin or near(name, known)
-            advice = f"`{twin}` is given already" if twin is not None else "known here: " + ", ".join(known)
-            lost = (*path, twin) if twin is not None else ()  # what was meant for it, so rules about it stay silent
-        if meant is None and self.keeps_unknown:
+        cure = _cure(name, entry.node, free, known, path)
+        if cure.meant is None and self.keeps_unknown:
             return None
-        message = f"unknown key `{name}` {where}"
-        cure = {"help": advice, "fix": fix, "move": home or "", "safe": safe}
-        self.found.append(UNKNOWN_KEY.at(entry.key_span, message, pointer=pointer, **cure))
-        self.bad |= {(*path, name), lost} - {()}
-        return meant
+        fix = new_key(entry.key_span, name, cure.meant) if cure.meant is not None else None
+        self.found.append(
+            UNKNOWN_KEY.at(
+                entry.key_span,
+                f"unknown key `{name}` " + (f"in `{dotted(path)}`" if path else "at the top level"),
+                pointer=dotted((*path, name)),
+                help=cure.advice,
+                fix=fix,
+                move=cure.home or "",
+                safe=cure.safe,
+            )
+        )
+        self.bad.add((*path, name))
+        if cure.lost:
+            self.bad.add(cure.lost)
+        return cure.meant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cure:
+    """What an unknown key stands for.
+
+    Attributes:
+        advice: What to do.
+        meant: The key of the same section that it is read as.
+        home: The path of the key in another section that it is.
+        lost: The path of what was to be given and is not, so that rules about it stay silent.
+        safe: No doubt is left.
+    """
+
+    advice: str
+    meant: str | None = None
+    home: str | None = None
+    lost: Path = ()
+    safe: bool = True
+
+
+def _cure(name: str, node: Node, free: list[str], known: tuple[str, ...], path: Path) -> _Cure:
+    """Find what an unknown key stands for: in its own section, then in others."""
+    home, near_one = elsewhere(name, path), near(name, [other for other in free if _fits(other, node)])
+    own = home.rpartition(".")[2] if home is not None and home.rpartition(".")[0] == _generic(path) else None
+    if own is None and not (path and near_one is not None):  # at the top, names of other tools go before near ones
+        other = _in_another_section(name, home, path)
+        if other is not None:
+            return other
+    meant = own if own in free else near_one if own is None else None
+    if meant is not None:
+        return _Cure(advice=f"did you mean `{meant}`?", meant=meant, safe=own is not None or clear(name, meant, free))
+    twin = own or near(name, known)
+    if twin in free:
+        return _Cure(advice=f"`{twin}` is a section: write its keys below it, indented", lost=(*path, str(twin)))
+    if twin is not None:
+        return _Cure(advice=f"`{twin}` is given already", lost=(*path, twin))
+    return _Cure(advice="known here: " + ", ".join(known))
+
+
+def _in_another_section(name: str, home: str | None, path: Path) -> _Cure | None:
+    reason = why_not(name.lstrip("-"), path)
+    if home is not None:
+        return _Cure(advice=f"`{name}` is `{_here(home, path)}` here", home=home, lost=tuple(home.split(".")))
+    if reason is not None:
+        return _Cure(advice=reason)
+    if not path and generic(name) in leaf_index():
+        return _Cure(advice=f"write it nested: `{_nested(name)}`", lost=tuple(name.split(".")))
+    return None
+
+
+def _fits(name: str, node: Node) -> bool:
+    """Say whether a key can stand for ``name`` by its value: a single value is no section."""
+    sections = {key for key, child in definition().children.items() if isinstance(child, Section)}
+    return not (isinstance(node, ScalarNode) and node.value is not None and name in sections)
+
+
+def _here(home: str, path: Path) -> str:
+    """Write the path of a key with the element of the table that ``path`` is in."""
+    parts = home.split(".")
+    known = zip(parts, path, strict=False)
+    shared = [str(mine) if part == "*" else part for part, mine in known]
+    return (
+        ".".join(shared + parts[len(shared) :])
+        if _generic(path[: len(shared)]) == ".".join(parts[: len(shared)])
+        else home
+    )
+
+
+def _nested(name: str) -> str:
+    *sections, key = name.split(".")
+    return "".join(f"{section}: {{" for section in sections) + f"{key}: …" + "}" * len(sections)
 
 
 def elsewhere(name: str, path: Path = ()) -> str | None:
@@ -105,9 +169,11 @@ def elsewhere(name: str, path: Path = ()) -> str | None:
     old = renamed(flat) or next((leaf.path for leaf in leaves() if leaf.key.aka == flat), None)
     if old is not None or why_not(flat, path) is not None:
         return old
+    if not path and name == "datasets":
+        return "data.datasets"
     by_name = [leaf.path for leaf in leaves() if leaf.path.rpartition(".")[2] == name and "." in leaf.path]
-    sections = [child.path for child in definition().children.values() if isinstance(child, Section)]
-    return by_name[0] if len(by_name) == 1 and name not in sections else None
+    telling = "_" in name  # `enabled` or `seed` may be meant for anything
+    return by_name[0] if len(by_name) == 1 and telling else None
 
 
 def _generic(path: Path) -> str:
