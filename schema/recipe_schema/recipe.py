@@ -23,7 +23,10 @@ MOST_AT_ONCE = 10**5
 Size = Annotated[str, Pattern(r"^[1-9][0-9]{0,4}x[1-9][0-9]{0,4}$", "WIDTHxHEIGHT, as in 832x480")]
 """A frame size in pixels."""
 
-PathText = Annotated[str, Pattern(r"\S", "a path")]
+A_PATH = Pattern(r"\S", "a path")
+"""What marks a key whose value is a path."""
+
+PathText = Annotated[str, A_PATH]
 """A path, relative to the recipe or absolute."""
 
 Name = Annotated[

@@ -441,3 +441,16 @@ def test_a_misspelt_key_stands_for_the_one_that_is_meant_though_a_file_below_giv
     ]
     assert compiled.settings is not None
     assert compiled.settings["train.max_steps"] == 3
+
+
+def test_paths_of_a_shipped_recipe_start_at_the_recipe_that_builds_on_it(tmp_path):
+    path = write(tmp_path, main="extends: builtin:quickstart\n")
+
+    settings = compile_recipe(path, Options(look_at_data=False)).settings
+
+    assert settings is not None
+    assert settings["output_dir"] == "runs/quickstart"
+    assert settings["data.store_dir"] == "store"
+    assert settings["data.datasets.0.instance_data_dir"] == "data/sample-clips"
+    assert settings["model.pretrained_model_name_or_path"] == "models/tiny-sana-video"
+    assert settings["model.pretrained_vae_model_name_or_path"] == "models/tiny-sana-video"

@@ -10,11 +10,12 @@ from pathlib import Path
 from recipe_compiler.diagnostics.codes import EXTENDS, SYNTAX, WRONG_TYPE
 from recipe_compiler.diagnostics.diagnostic import Diagnostic
 from recipe_compiler.passes.environment import declarations
-from recipe_compiler.passes.extends import NoFile, locate
+from recipe_compiler.passes.extends import BUILTIN, NoFile, locate
 from recipe_compiler.passes.header import right_header
 from recipe_compiler.passes.merge import APPEND, merge, settle
 from recipe_compiler.passes.names import Renamer
 from recipe_compiler.passes.override import override
+from recipe_compiler.passes.rehome import rehome
 from recipe_compiler.source import Source, Span, start_of
 from recipe_compiler.syntax.rewrite import new_text
 from recipe_compiler.syntax.tree import BadNode, ListNode, MapNode, Path as TreePath, ScalarNode
@@ -168,7 +169,12 @@ class _Composer:
         if len(above) >= MAX_EXTENDS:
             self._refuse(node, f"more than {MAX_EXTENDS} recipes build on each other", "write some of them into one")
             return None
-        return self.file(target, node.span, above)
+        tree = self.file(target, node.span, above)
+        if tree is None or not name.startswith(BUILTIN):
+            return tree
+        homed = rehome(tree)
+        assert isinstance(homed, MapNode)
+        return homed
 
     def _refuse(self, node: ScalarNode, message: str, advice: str, fix: str | None = None) -> None:
         self.found.append(EXTENDS.at(node.span, message, pointer="extends", help=advice, fix=fix))
