@@ -449,7 +449,7 @@ def test_paths_of_a_shipped_recipe_start_at_the_recipe_that_builds_on_it(tmp_pat
     settings = compile_recipe(path, Options(look_at_data=False)).settings
 
     assert settings is not None
-    assert settings["output_dir"] == "runs/quickstart"
+    assert (settings["name"], settings["description"], settings["output_dir"]) == ("main", "", "runs/main")
     assert settings["data.store_dir"] == "store"
     assert settings["data.datasets.0.instance_data_dir"] == "data/sample-clips"
     assert settings["model.pretrained_model_name_or_path"] == "models/tiny-sana-video"

@@ -1,7 +1,7 @@
-"""Paths of a shipped recipe, when another recipe builds on it.
+"""Names and places of a shipped recipe, when another recipe builds on it.
 
-A shipped recipe stands one folder below its home: it says ``../runs/quickstart``. For a recipe that builds on it, home
-is that recipe's own folder, so the ``../`` goes.
+A shipped recipe stands one folder below its home: it says ``../data/sample-clips``. For a recipe that builds on it, home
+is that recipe's own folder, so the ``../`` goes. Its name, description and run directory are its own and stay behind.
 """
 
 from dataclasses import replace
@@ -14,13 +14,26 @@ from recipe_schema.recipe import A_PATH
 _UP = "../"
 
 
-def rehome(node: Node, path: Path = ()) -> Node:
-    """Return a tree whose paths start at the folder that it stood above."""
+_OWN = ("name", "description", "output_dir")
+
+
+def rehome(tree: MapNode) -> MapNode:
+    """Return what a recipe takes of the shipped one that it builds on."""
+    entries = {
+        name: replace(entry, node=_moved(entry.node, (name,)))
+        for name, entry in tree.entries.items()
+        if name not in _OWN
+    }
+    return replace(tree, entries=entries)
+
+
+def _moved(node: Node, path: Path) -> Node:
+    """Let the paths in a tree start at the folder that it stood below."""
     if isinstance(node, MapNode):
-        entries = {name: replace(entry, node=rehome(entry.node, (*path, name))) for name, entry in node.entries.items()}
+        entries = {name: replace(entry, node=_moved(entry.node, (*path, name))) for name, entry in node.entries.items()}
         return replace(node, entries=entries)
     if isinstance(node, ListNode):
-        return replace(node, items=tuple(rehome(item, (*path, index)) for index, item in enumerate(node.items)))
+        return replace(node, items=tuple(_moved(item, (*path, index)) for index, item in enumerate(node.items)))
     leaf = leaf_index().get(generic(dotted(path)))
     is_path = leaf is not None and leaf.spec.pattern == A_PATH
     if is_path and isinstance(node, ScalarNode) and isinstance(node.value, str):
