@@ -45,6 +45,12 @@ def make_project(root: Path) -> Path:
         make_clip(root / "broken" / f"{name}.mp4", caption="a bar")
     (root / "broken" / "cut.mp4").write_bytes((root / "broken" / "a.mp4").read_bytes()[:300])
     (root / "broken" / "empty.mp4").write_bytes(b"")
+    for name in ("a", "b", "c"):
+        make_clip(root / "repeated" / f"{name}.mp4", caption="a bar")
+    make_clip(root / "wordy" / "a.mp4", caption="a long bar, " * 120)
+    make_clip(root / "wordy" / "b.mp4", caption="a short bar")
+    for suffix in (".mp4", ".mov"):
+        make_clip(root / "twins" / f"a{suffix}", caption="a bar")
     recipe = root / "recipe.yaml"
     recipe.write_text(RECIPE, encoding="utf-8")
     return recipe

@@ -77,6 +77,7 @@ def test_below_a_misspelt_section_the_near_one_is_assumed():
         ("ema: {validation: emaonly}", "R103", "did you mean `ema_only`?"),
         ("train: {batch_size: 0}", "R104", ""),
         ("optimizer: {learning_rate: 0}", "R104", ""),
+        ("optimizer: {learning_rate: 4e07}", "R104", "did you mean `4e-07`?"),
         ("optimizer: {beta1: 1}", "R104", ""),
         ("validation: {resolution: 832*480}", "R106", ""),
         ("validation: {prompt_library: {a/b: x}}", "R106", "use letters, digits"),

@@ -1,5 +1,6 @@
 """Turns an error of the JSON Schema validator into a finding in our own words, at the right place."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from recipe_compiler.suggest import near
 from recipe_compiler.syntax.errors import NumberError
 from recipe_compiler.syntax.rewrite import new_literal, new_text
 from recipe_compiler.syntax.scalars import plain_value
-from recipe_compiler.syntax.tree import BadNode, MapNode, Path, Place, ScalarNode, dotted
+from recipe_compiler.syntax.tree import BadNode, MapNode, Node, Path, Place, ScalarNode, dotted
 from recipe_schema.definition import Leaf, generic, leaf_index, number_text
 
 
@@ -159,7 +160,17 @@ def _range(error: ValidationError, path: Path, places: Mapping[Path, Place]) -> 
     place, name = places[path], dotted(path)
     limit: Any = error.validator_value
     message = f"`{name}` has to {words[str(error.validator)]} {number_text(limit)}, not {_shown(place)}"
-    yield OUT_OF_RANGE.at(_span(place), message, pointer=name), path
+    advice = _lost_sign(place.node)
+    yield OUT_OF_RANGE.at(_span(place), message, pointer=name, help=advice), path
+
+
+_EXPONENT = re.compile(r"([0-9.]+)[eE]\+?([0-9]+)\Z")
+
+
+def _lost_sign(node: Node) -> str:
+    """Suggest the small number where a large one was written as a power of ten: ``4e07`` for ``4e-07``."""
+    match = _EXPONENT.match(node.raw) if isinstance(node, ScalarNode) else None
+    return f"did you mean `{match[1]}e-{match[2]}`?" if match is not None else ""
 
 
 def _required(error: ValidationError, path: Path, places: Mapping[Path, Place]) -> Explained:

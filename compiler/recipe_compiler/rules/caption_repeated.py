@@ -1,0 +1,55 @@
+"""Many clips of a data set have the same caption.
+
+What it does: counts captions that came from files or file names, and finds one that more than half of the clips share.
+
+Why it hurts: what differs between the clips then can't be asked for by a prompt. Often it is a slip of the script
+that wrote the captions. If one caption for all is meant, `caption_strategy: instanceprompt` says so.
+
+Example:
+    data:
+      datasets:
+        - id: clips
+          instance_data_dir: repeated
+          video:
+            num_frames: 9
+
+Use instead:
+    data:
+      datasets:
+        - id: clips
+          instance_data_dir: repeated
+          caption_strategy: instanceprompt
+          instance_prompt: a bar moves
+          video:
+            num_frames: 9
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from recipe_compiler.rules.rule import Facts, Finding, Rule
+from recipe_compiler.rules.wording import with_clips
+
+
+FEWEST = 3  # of two clips with one caption nothing can be said
+
+
+def check(facts: Facts) -> Iterator[Finding]:
+    """Find a caption that most clips of a data set share."""
+    assert facts.survey is not None
+    for table in with_clips(facts):
+        name = facts.settings[f"{table}.id"]
+        captions = Counter(row.caption for row in facts.survey.of(name) if row.fate == "trained")
+        caption, count = captions.most_common(1)[0]
+        total = captions.total()
+        if facts.settings[f"{table}.caption_strategy"] != "instanceprompt" and total >= FEWEST and count > total / 2:
+            yield Finding(
+                at=f"{table}.caption_strategy" if facts.settings.given(f"{table}.caption_strategy") else table,
+                message=f"{count} of {total} clips of data set `{name}` have the same caption: `{caption[:60]}`",
+                help="give each clip its own caption, or say `caption_strategy: instanceprompt`",
+            )
+
+
+RULE = Rule(
+    code="R313", name="caption-repeated", severity="warning", reads=(), check=check, page=__doc__, needs_survey=True
+)

@@ -1,0 +1,56 @@
+"""Validation takes a large part of the run.
+
+What it does: counts forward passes: a clip takes `num_inference_steps`, twice that with guidance, and an optimizer
+step three for each sample, or four with gradient checkpointing. It warns where clips take more than a quarter of the
+whole.
+
+Why it hurts: hours on a GPU go into clips that nobody looks at.
+
+Example:
+    validation:
+      prompt: a bar moves
+      step_interval: 5
+
+Use instead:
+    validation:
+      prompt: a bar moves
+      num_inference_steps: 10
+      step_interval: 1000
+"""
+
+from collections.abc import Iterator
+
+from recipe_compiler.rules.rule import Facts, Finding, Rule
+
+
+INTERVAL, STEPS, GUIDANCE = "validation.step_interval", "validation.num_inference_steps", "validation.guidance"
+PROMPT, LIBRARY = "validation.prompt", "validation.prompt_library"
+BATCH, ACCUMULATION, CHECKPOINTING = (
+    "train.batch_size",
+    "train.gradient_accumulation_steps",
+    "memory.gradient_checkpointing",
+)
+READS = (INTERVAL, STEPS, GUIDANCE, PROMPT, LIBRARY, BATCH, ACCUMULATION, CHECKPOINTING)
+MOST = 0.25
+
+
+def check(facts: Facts) -> Iterator[Finding]:
+    """Compare the forward passes of clips with those of training between them."""
+    settings = facts.settings
+    interval, prompts = settings[INTERVAL], len(settings[LIBRARY]) + bool(settings[PROMPT])
+    if interval is None or not prompts:
+        return
+    drawing = prompts * settings[STEPS] * (2 if settings[GUIDANCE] > 1 else 1)
+    passes = 4 if settings[CHECKPOINTING] else 3
+    training = interval * settings[BATCH] * settings[ACCUMULATION] * passes
+    share = drawing / (drawing + training)
+    if share > MOST:
+        enough = -(-drawing * (1 - MOST) // (MOST * settings[BATCH] * settings[ACCUMULATION] * passes))
+        yield Finding(
+            at=INTERVAL,
+            message=f"validation takes about {share:.0%} of the run: {prompts} prompts every {interval} steps",
+            help=f"draw every {enough:.0f} steps or more, with fewer prompts, or with fewer sampling steps",
+        )
+
+
+RULE = Rule(code="R604", name="validation-costly", severity="warning", reads=READS, check=check, page=__doc__)
