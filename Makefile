@@ -11,7 +11,7 @@ ARGS ?=
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # The groups "test" and "lint" of pyproject.toml, named here because pip before 25.1 can't read groups.
-TEST_TOOLS := hypothesis pytest pytest-timeout
+TEST_TOOLS := coverage hypothesis pytest pytest-timeout
 LINT_TOOLS := import-linter mypy ruff types-jsonschema types-pyyaml
 
 .PHONY: help
@@ -26,6 +26,11 @@ demo: .venv/train.stamp ## fetch a few clips, then train a tiny model on them an
 .PHONY: test
 test: .venv/test.stamp ## run the tests
 	$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: coverage
+coverage: .venv/test.stamp ## run the tests of schema and compiler, and fail if they leave a line or branch out
+	$(BIN)/python -m coverage run -m pytest tests/schema tests/compiler $(ARGS)
+	$(BIN)/python -m coverage report
 
 .PHONY: lint
 lint: .venv/lint.stamp ## check style, types, import contracts and generated files
@@ -53,7 +58,7 @@ docs: .venv/train.stamp ## write the reference pages of the language and of find
 
 .PHONY: clean
 clean: ## remove .venv and caches; data, models, store and runs stay
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
 	find schema compiler runtime tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

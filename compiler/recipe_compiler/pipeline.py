@@ -7,8 +7,8 @@ function of values; files are read by `compose` and `survey` alone.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from recipe_compiler.diagnostics.codes import MISSING_KEY
@@ -25,6 +25,7 @@ from recipe_compiler.passes.variants import Matrix, Variant, choose, one_folder_
 from recipe_compiler.rules.rule import Facts
 from recipe_compiler.settings import Resolved
 from recipe_compiler.source import Source
+from recipe_schema.record import record, replace
 
 
 if TYPE_CHECKING:  # plan and ledger cost more to load than a lint without data takes
@@ -40,7 +41,7 @@ def silent(done: int, total: int) -> None:
     del done, total
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Options:
     """How a recipe is looked at.
 
@@ -58,14 +59,14 @@ class Options:
     overlays: Sequence[Path] = ()
     overrides: Sequence[str] = ()
     variant: str | None = None
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = MappingProxyType({})
     look_at_data: bool = True
     must_run: bool = False
     index_file: Path | None = None
     report: Callable[[int, int], None] = silent
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Compiled:
     """A recipe after all checks.
 
@@ -124,22 +125,22 @@ def compile_source(main: Source, path: Path, options: Options) -> Compiled:
         return Compiled(path=path, sources=composed.sources, settings=None, survey=None, found=composed.found)
     matrix = read_matrix(composed.tree)
     chosen = choose(matrix.variants, options.variant)
-    checker = _Checker(main=main, path=path, composed=composed, matrix=matrix, options=options)
+    checker = _Checker(main, path, composed, matrix, options)
     if len(chosen) > 1:
         return _together([checker.check(variant) for variant in chosen])
     return _suppressed(*checker.check(next(iter(chosen), None)), whole_matrix=len(matrix.variants) <= 1)
 
 
-@dataclass(slots=True, kw_only=True)
 class _Checker:
     """Checks one variant after the other, and looks only once at data that they share."""
 
-    main: Source
-    path: Path
-    composed: Composed
-    matrix: Matrix
-    options: Options
-    surveys: dict[str, "Survey | None"] = field(default_factory=dict)
+    def __init__(self, main: Source, path: Path, composed: Composed, matrix: Matrix, options: Options) -> None:
+        self.main = main
+        self.path = path
+        self.composed = composed
+        self.matrix = matrix
+        self.options = options
+        self.surveys: dict[str, Survey | None] = {}
 
     def check(self, variant: Variant | None) -> tuple[Compiled, set[str]]:
         """Return a recipe with all findings, and the codes of the rules that had a chance to find something."""

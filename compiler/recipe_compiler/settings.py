@@ -1,19 +1,20 @@
 """Resolved settings: each value with where it came from and what it replaced."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from recipe_compiler.source import Span
 from recipe_compiler.syntax.tree import Path
 from recipe_schema.definition import Leaf
 from recipe_schema.family import FamilyFacts
+from recipe_schema.record import record
 
 
 OriginKind = Literal["recipe", "fragment", "override", "template", "default", "family", "derived"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Origin:
     """Where a value came from.
 
@@ -38,7 +39,7 @@ class Origin:
         return record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Setting:
     """One resolved setting.
 
@@ -64,7 +65,7 @@ class Setting:
         return self.origin.span is not None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Resolved:
     """All settings of a recipe.
 
@@ -81,13 +82,12 @@ class Resolved:
     bad: frozenset[str]
     family: FamilyFacts
     start: Span
-    _tainted: frozenset[str] = field(init=False, repr=False)  # whatever holds something bad
 
-    def __post_init__(self) -> None:
-        """Find what holds something bad, once."""
+    @cached_property
+    def _tainted(self) -> frozenset[str]:
+        """Whatever holds something bad."""
         parts = [path.split(".") for path in self.bad]
-        tainted = frozenset(".".join(path[:end]) for path in parts for end in range(1, len(path) + 1))
-        object.__setattr__(self, "_tainted", tainted)
+        return frozenset(".".join(path[:end]) for path in parts for end in range(1, len(path) + 1))
 
     def __getitem__(self, path: str) -> Any:
         """Return the value of a setting."""

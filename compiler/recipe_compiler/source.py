@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
 _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
@@ -35,8 +36,7 @@ class Source:
         return (0, *(match.end() for match in _BREAK.finditer(self.text)))
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """A stretch of a source. Lines and columns count from 1; the end column is the first one after it."""
 
     source: Source

@@ -1,17 +1,17 @@
-"""The recipe language as a tree, read from the dataclasses of `recipe_schema.recipe`.
+"""The recipe language as a tree, read from the classes of `recipe_schema.recipe`.
 
 `definition()` returns the root `Section`. Everything that is derived from the language (JSON Schema, reference
-page, defaults, decoding) walks this tree and never the dataclasses themselves.
+page, defaults, decoding) walks this tree and never the classes themselves.
 """
 
 import functools
 import types
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from recipe_schema.marks import Ge, Gt, Key, Le, Lt, Pattern
 from recipe_schema.recipe import Settings
+from recipe_schema.record import record, replace
 from recipe_schema.section import is_section, keys_of
 
 
@@ -21,7 +21,7 @@ Kind = Literal["boolean", "integer", "number", "string"]
 _KINDS: Mapping[type, Kind] = {bool: "boolean", int: "integer", float: "number", str: "string"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Spec:
     """The type of a leaf: a scalar, or a list or map of scalars, with its limits."""
 
@@ -53,7 +53,7 @@ class Spec:
         return text + (", or null" if self.nullable else "")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Leaf:
     """A key with a value. ``path`` is dotted; an element of a table is written ``*``."""
 
@@ -62,7 +62,7 @@ class Leaf:
     spec: Spec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Section:
     """A mapping of keys."""
 
@@ -71,7 +71,7 @@ class Section:
     children: Mapping[str, "Leaf | Section | Table"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Table:
     """A list of sections, such as ``data.datasets``."""
 
@@ -148,14 +148,14 @@ def definition() -> Section:
 
 def leaves(node: "Leaf | Section | Table | None" = None) -> Iterator[Leaf]:
     """Yield every leaf below ``node`` (default: of the whole language), in the order of the definition."""
-    match node if node is not None else definition():
-        case Leaf() as leaf:
-            yield leaf
-        case Table(item=item):
-            yield from leaves(item)
-        case Section(children=children):
-            for child in children.values():
-                yield from leaves(child)
+    node = node if node is not None else definition()
+    if isinstance(node, Leaf):
+        yield node
+    elif isinstance(node, Table):
+        yield from leaves(node.item)
+    else:
+        for child in node.children.values():
+            yield from leaves(child)
 
 
 def generic(path: str) -> str:

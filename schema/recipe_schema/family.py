@@ -3,15 +3,16 @@
 import functools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from recipe_schema.record import record
 
 
 _FOLDER = Path(__file__).parent / "families"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FamilyFacts:
     """The facts of one family, as its data file states them.
 

@@ -156,10 +156,9 @@ def _container(spec: Spec) -> dict[str, Any]:
     if spec.container == "list":
         return {"type": "array", "minItems": 1, "items": item}
     if spec.container == "map":
-        schema = {"type": "object", "additionalProperties": item}
-        if spec.key_pattern is not None:
-            schema["propertyNames"] = {"pattern": spec.key_pattern.regex}
-        return schema
+        assert spec.key_pattern is not None, "the names of every map have a form"
+        names = {"pattern": spec.key_pattern.regex}
+        return {"type": "object", "additionalProperties": item, "propertyNames": names}
     return item
 
 

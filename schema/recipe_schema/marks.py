@@ -1,8 +1,10 @@
 """Marks that a key of the recipe language carries, inside ``Annotated`` or in its field."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
+
+from recipe_schema.record import record
 
 
 Impact = Literal["result", "runtime", "cosmetic"]
@@ -64,7 +66,7 @@ REQUIRED = Required()
 """The one instance of `Required`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Key:
     """All that is known of one key besides its type and range.
 
@@ -84,7 +86,7 @@ class Key:
     impact: Impact = "result"
     reads: tuple[Stage, ...] = ()
     aka: str | None = None
-    refused: Mapping[str, str] = field(default_factory=dict)
+    refused: Mapping[str, str] = MappingProxyType({})
 
 
 def key(default: Any, doc: str, **marks: Any) -> Any:

@@ -92,21 +92,40 @@ def test_json_has_the_stable_fields(project, capsys):
     assert (finding["code"], finding["file"], finding["column"]) == ("R104", "--set 1", 18)
 
 
-def test_lint_loads_neither_torch_nor_video_nor_terminal_libraries(project):
+NOT_FOR_A_LINT = [
+    *("torch", "rich", "asyncio", "importlib.metadata", "jinja2", "av", "pyarrow", "numpy", "sqlite3"),
+    *("concurrent.futures", "recipe_schema.plan", "recipe_schema.ledger"),
+    *("recipe_compiler.data.survey", "recipe_compiler.data.index", "recipe_compiler.diagnostics.selection"),
+    *("recipe_compiler.passes.override", "recipe_compiler.syntax.expressions", "recipe_compiler.syntax.suppressions"),
+]
+
+
+def after_lint(script, *arguments):
+    """Lint without data in a process of its own, and return what a script then prints."""
     code = (
-        "import sys; from recipe_compiler.cli.main import main; main(['lint', sys.argv[1], '--no-data']); "
-        "banned = {'torch', 'rich', 'asyncio', 'importlib.metadata', 'jinja2', 'av', 'pyarrow', 'numpy'}; "
-        "print(sorted(banned & set(sys.modules)))"
+        f"import sys; from recipe_compiler.cli.main import main; main(['lint', '--no-data', *sys.argv[1:]]); {script}"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code, str(project)],
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
         check=True,
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
+    ).stdout.splitlines()[-1]
 
-    assert result.stdout.splitlines()[-1] == "[]"
+
+def test_lint_loads_neither_torch_nor_video_nor_terminal_libraries(project):
+    loaded = f"print(*(name for name in {NOT_FOR_A_LINT} if name in sys.modules))"
+
+    assert after_lint(loaded, project) == ""
+    assert after_lint(loaded, project, "--set", "train.max_steps=3") == "recipe_compiler.passes.override"
+
+
+def test_what_lint_loads_declares_no_dataclasses_as_they_cost_half_a_millisecond_each(project):
+    classes = "(c for n, m in [*sys.modules.items()] if n.startswith('recipe_') for c in vars(m).values())"
+    script = f"print(*sorted({{c.__name__ for c in {classes} if hasattr(c, '__dataclass_fields__')}}))"
+
+    assert after_lint(script, project) == "Source"
 
 
 @pytest.mark.parametrize("command", ["lint", "explain", "diff", "plan", "run", "fetch", "schema"])
@@ -234,3 +253,24 @@ def test_any_bytes_give_findings_and_no_traceback(content, tmp_path, capsys):
 
     assert main(["lint", str(path)]) == 1
     assert "error[R0" in capsys.readouterr().out
+
+
+def test_a_file_that_can_not_be_read_does_not_keep_others_from_being_checked(project, capsys):
+    assert main(["lint", str(project), "nowhere.yaml", str(project), "--format", "json"]) == 2
+    out, err = capsys.readouterr()
+    assert json.loads(out)["summary"] == {"errors": 0, "warnings": 0}
+    assert err == "error: `nowhere.yaml`: No such file or directory\n"
+
+
+def test_options_may_stand_between_other_arguments(project, capsys):
+    assert main(["explain", str(project), "--set", "train.max_steps=5", "train.max_steps"]) == 0
+    assert capsys.readouterr().out.startswith("train.max_steps = 5 steps")
+
+
+def test_a_plan_may_be_named_by_its_file(project, tmp_path, capsys):
+    folder = tmp_path / "x.plan"
+    assert main(["plan", str(project), "-o", str(folder)]) == 0
+    (folder / "ledger.parquet").unlink()
+
+    assert main(["run", str(folder / "plan.json")]) == 3
+    assert "plan" in capsys.readouterr().err

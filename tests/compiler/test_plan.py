@@ -171,3 +171,9 @@ def test_the_guide_recipe_plans_against_real_clips_without_weights(project, tmp_
     assert plan.settings["data.framerate"] == 16.0
     assert plan.body.stages[0].id == "encode-text"
     assert not os.listdir(tmp_path)
+
+
+def test_without_a_main_prompt_those_of_the_library_are_drawn(project):
+    plan = plan_of(project, "validation.prompt=null", "validation.prompt_library={night: a bar at night}")
+
+    assert [(p.nickname, p.text) for p in plan.execution.prompts] == [("night", "a bar at night motion score: 30.")]

@@ -92,3 +92,27 @@ def test_a_rule_whose_setting_is_wrong_already_stays_silent(project):
     compiled = compile_recipe(project, Options(overrides=["train.max_steps=ten", "lr_schedule.warmup_steps=400"]))
 
     assert [d.code for d in compiled.found] == ["R102"]
+
+
+@pytest.mark.parametrize(
+    ("datasets", "message", "advice"),
+    [
+        ("{id: x, instance_data_dir: clips, disabled: true}", "every data set is disabled", "take `disabled` out"),
+        ("{id: x, instance_data_dir: empty}", "data set `x` holds no video file", "clips end in .mp4"),
+        (
+            "{id: x, instance_data_dir: uncaptioned, video: {num_frames: 9, min_frames: 100, max_frames: 101}}",
+            "`min_frames` is 100 and `num_frames` is 9",
+            "leave min_frames out",
+        ),
+        (
+            "{id: x, instance_data_dir: clips, video: {num_frames: 9, max_frames: 8}}",
+            "`max_frames` is 8, and clips need at least 9 frames",
+            "leave max_frames out",
+        ),
+    ],
+)
+def test_data_sets_of_which_nothing_can_be_left_are_told_apart(datasets, message, advice, project):
+    (project.parent / "empty").mkdir(exist_ok=True)
+    found = compile_recipe(project, Options(overrides=[f"data.datasets=[{datasets}]"])).found
+
+    assert [(d.message, advice in d.help) for d in found if d.code in ("R302", "R310")] == [(message, True)]

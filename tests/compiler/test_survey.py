@@ -189,3 +189,47 @@ def test_what_comes_before_the_first_frame_that_decodes_does_not_count(tmp_path)
     facts = probe(cut)
 
     assert (facts.problem, facts.frames, facts.seconds) == ("", 40, pytest.approx(2.5))
+
+
+def test_a_caption_may_be_the_name_of_the_file(project):
+    override = "data.datasets=[{id: x, instance_data_dir: clips, caption_strategy: filename, video: {num_frames: 9}}]"
+    (project.parent / "clips" / "a_red-bar  moves.mp4").symlink_to("c0.mp4")
+
+    compiled = compile_recipe(project, Options(overrides=[override]))
+
+    (project.parent / "clips" / "a_red-bar  moves.mp4").unlink()
+    assert [row.caption for row in compiled.survey.rows] == ["a red bar moves", "c0", "c1", "c2", "c3"]
+
+
+def test_a_caption_that_is_no_text_is_missing_and_says_why(project):
+    make_clip(project.parent / "said" / "a.mp4").with_suffix(".txt").write_bytes(b"caf\xe9")
+
+    row = rows(project, "said")["a.mp4"]
+
+    assert row.fate == "missing-caption"
+    assert row.reason.startswith("`a.txt` can't be read: 'utf-8' codec can't decode")
+
+
+def test_nobody_misses_the_folder_of_a_disabled_data_set(project):
+    override = (
+        "data.datasets=[{id: x, instance_data_dir: nowhere, disabled: true}, "
+        "{id: y, instance_data_dir: clips, video: {num_frames: 9}}]"
+    )
+
+    compiled = compile_recipe(project, Options(overrides=[override]))
+
+    assert compiled.found == ()
+    assert (compiled.survey.missing, len(compiled.survey.rows)) == ({}, 4)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [("{id: x, instance_data_dir: mixed, repeats: many}", "R102"), ("{{ vars.mixed }}", "R004")],
+)
+def test_a_data_set_with_a_mistake_is_not_looked_at_and_the_others_are(wrong, code, project):
+    override = f"data.datasets=[{wrong}, {{id: y, instance_data_dir: clips, video: {{num_frames: 9}}}}]"
+
+    compiled = compile_recipe(project, Options(overrides=[override]))
+
+    assert [d.code for d in compiled.found] == [code]
+    assert compiled.survey.looked == ("data.datasets.1",)

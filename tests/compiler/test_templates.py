@@ -53,6 +53,10 @@ def test_expressions_give_values_of_their_own_type(text, value):
         "{{ 10000000 * 10000000 * 10000000 }}",
         "{{ }}",
         "{{ 'a' | replace('a', 'b') }}",
+        "{{ " + "(" * 450 + "1" + ")" * 450 + " }}",
+        "{{ 1.5 | round(16) }}",
+        "{{ 1.5 | round(0.5) }}",
+        "{{ '1.5' | round }}",
     ],
 )
 def test_whatever_is_wrong_or_not_allowed_is_an_error_of_the_template(text):
@@ -157,7 +161,8 @@ def test_an_error_says_what_there_is(text, message, advice):
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("{{ '12' | int }}", 12), ("{{ '1e-4' | float }}", 1e-4), ("{{ 2.7 | int }}", 2)]
+    ("text", "value"),
+    [("{{ '12' | int }}", 12), ("{{ '1e-4' | float }}", 1e-4), ("{{ 2.7 | int }}", 2), ("{{ 2.675 | round(1) }}", 2.7)],
 )
 def test_texts_become_numbers(text, value):
     assert render(text, NAMES) == value

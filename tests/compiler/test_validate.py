@@ -70,6 +70,7 @@ def test_below_a_misspelt_section_the_near_one_is_assumed():
         ("train: {batch_size: [1]}", "R102", ""),
         ("train: 3", "R102", "write its keys below it, indented"),
         ("train:", "R102", "write its keys below it, indented"),
+        ("optimizer: adamw", "R102", "write `optimizer: {name: adamw}`"),
         ("ema: {enabled: yes}", "R102", "write `true`"),
         ("ema: {enabled: 'false'}", "R102", "write `false`"),
         ("train: {mixed_precision: fp16}", "R103", "activations of Sana overflow"),
@@ -125,6 +126,8 @@ def test_where_a_text_is_meant_an_unquoted_number_is_taken_as_written():
     ("text", "advice"),
     [
         ("data_backend_config: x.json", "data sets stand in the recipe"),
+        ("datasets: [{id: a}]", "`datasets` is `data.datasets` here"),
+        ("tracking: {project: x}", "there is no section `tracking` yet"),
         ("--report_to: wandb", "SimpleTuner's `report_to` is not taken here: there are no trackers"),
         ("resolution: 480", "`data.buckets` lists the sizes"),
         ("train: {resolution: 480}", "`data.buckets` lists the sizes"),

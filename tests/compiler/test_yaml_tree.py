@@ -92,10 +92,18 @@ def test_a_template_without_quotes_is_named_and_cured():
         ("a: &a [*a]\n", ("R003", 1, 8)),
         ("a: *nowhere\n", ("R003", 1, 4)),
         ("a: 1\n---\nb: 2\n", ("R003", 2, 1)),
+        ("a: &x b\n*x : 1\n", ("R003", 2, 1)),
     ],
 )
 def test_what_recipes_cannot_hold_is_found_at_its_place(text, place):
     assert codes(text) == [place]
+
+
+def test_levels_of_nesting_are_counted_with_aliases_written_out():
+    half = MAX_DEPTH // 2
+    text = "a: &x " + "[" * half + "]" * half + "\nb: " + "[" * half + "*x" + "]" * half
+
+    assert codes(text) == [("R003", 2, 4 + half)]
 
 
 def test_aliases_stand_for_their_values():

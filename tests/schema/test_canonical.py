@@ -50,6 +50,11 @@ def test_what_json_readers_disagree_about_is_refused(value):
         canonical_json({"a": value})
 
 
+def test_what_json_has_no_word_for_is_refused_by_name():
+    with pytest.raises(TypeError, match="not JSON: set"):
+        canonical_json({"a": {1}})
+
+
 def test_a_digest_ignores_the_order_of_keys_and_notices_a_change():
     assert digest({"a": 1, "b": [1.0]}) == digest({"b": [1], "a": 1})
     assert digest({"a": 1}) != digest({"a": 2})

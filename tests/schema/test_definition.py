@@ -1,10 +1,11 @@
 import json
 import pathlib
+from typing import Annotated
 
 import pytest
 
 from recipe_schema.decode import DecodeError, decode_settings
-from recipe_schema.definition import Spec, definition, leaves
+from recipe_schema.definition import Spec, _spec as spec_of, definition, leaves
 from recipe_schema.family import load_family
 from recipe_schema.jsonschema import recipe_schema
 from recipe_schema.marks import Family
@@ -63,6 +64,15 @@ def test_settings_that_miss_a_key_or_hold_one_too_many_are_refused():
         decode_settings({})
     with pytest.raises(DecodeError, match="missing setting"):
         decode_settings({"name": "x", "description": "", "output_dir": "runs/x"})
+    complete = {leaf.path.replace("*", "0"): None for leaf in leaves()}
+    assert decode_settings(complete).data.datasets[0].id is None
+    with pytest.raises(DecodeError, match="unknown setting `zebra`"):
+        decode_settings({**complete, "zebra": 1})
+
+
+def test_a_mark_that_the_definition_does_not_know_is_refused():
+    with pytest.raises(TypeError, match="unknown mark 'even'"):
+        spec_of(Annotated[int, "even"])
 
 
 def test_types_are_said_in_words():

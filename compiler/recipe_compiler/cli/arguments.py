@@ -1,7 +1,8 @@
 """Every command and every argument, with help and examples."""
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from recipe_compiler import __version__
 
@@ -89,13 +90,33 @@ examples:
 """
 
 
-def build_parser(first: str | None = None) -> argparse.ArgumentParser:
-    """Return the parser of the command line.
+def parse(given: Sequence[str]) -> argparse.Namespace | None:
+    """Read the arguments of the process; None if they name no command.
 
-    Args:
-        first: The first argument. If it is a command, the others are left out: they would cost more than some
-            commands take.
+    Only the parser of the command that is named is made: the others would cost more than some commands take. It
+    takes options between other arguments, which argparse does not do below a command.
     """
+    if given and given[0] in COMMANDS:
+        purpose, examples, fill = COMMANDS[given[0]]
+        command = argparse.ArgumentParser(prog=f"recipe {given[0]}", **_texts(purpose, examples))
+        fill(command)
+        options = command.parse_intermixed_args(given[1:])
+        options.command = given[0]
+        return options
+    options = build_parser().parse_args(given)
+    return options if options.command is not None else None
+
+
+def _texts(purpose: str, examples: str) -> dict[str, Any]:
+    return {
+        "description": purpose[0].upper() + purpose[1:] + ".",
+        "epilog": examples,
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+    }
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
     parser = argparse.ArgumentParser(
         prog="recipe",
         description="Fine-tune Sana Video from one YAML recipe: checked before a GPU is used, exact when resumed.",
@@ -104,17 +125,8 @@ def build_parser(first: str | None = None) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for name in [first] if first is not None and first in COMMANDS else COMMANDS:
-        purpose, examples, fill = COMMANDS[name]
-        fill(
-            commands.add_parser(
-                name,
-                help=purpose,
-                description=purpose[0].upper() + purpose[1:] + ".",
-                epilog=examples,
-                formatter_class=argparse.RawDescriptionHelpFormatter,
-            )
-        )
+    for name, (purpose, examples, fill) in COMMANDS.items():
+        fill(commands.add_parser(name, help=purpose, **_texts(purpose, examples)))
     return parser
 
 

@@ -18,7 +18,3 @@ def entry() -> None:
         if isinstance(stream, TextIOWrapper):  # a closed stream is None
             stream.reconfigure(errors="backslashreplace")  # a terminal without `→` shows its number
     sys.exit(main())
-
-
-if __name__ == "__main__":
-    entry()

@@ -5,7 +5,6 @@ import codecs
 import difflib
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from recipe_compiler.cli.findings import compile_from
@@ -15,6 +14,7 @@ from recipe_compiler.fixes.fix import Fixed, fix
 from recipe_compiler.passes.compose import read_source
 from recipe_compiler.source import Source
 from recipe_schema.files import write_atomically
+from recipe_schema.record import replace
 
 
 def fix_file(options: argparse.Namespace, file: str, selection: Selection | None) -> Sequence[Diagnostic]:

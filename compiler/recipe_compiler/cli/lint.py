@@ -3,7 +3,6 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from recipe_compiler.cli.errors import UsageError
@@ -13,6 +12,7 @@ from recipe_compiler.diagnostics.render_json import to_json
 from recipe_compiler.diagnostics.render_text import summary
 from recipe_compiler.pipeline import Compiled
 from recipe_schema.exits import Exit
+from recipe_schema.record import replace
 
 
 if TYPE_CHECKING:  # only a lint that selects needs it
@@ -35,8 +35,14 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("--unsafe-fixes goes with --fix or --diff")
     found = []
     hidden: list[Diagnostic] = []
+    unread = False
     for file in options.files:
-        compiled = compile_from(options, file, must_run=False, look=not options.no_data, all_variants=True)
+        try:
+            compiled = compile_from(options, file, must_run=False, look=not options.no_data, all_variants=True)
+        except OSError as error:  # the other files are checked all the same
+            print(f"error: `{error.filename}`: {error.strerror}", file=sys.stderr)
+            unread = True
+            continue
         shown = [d for d in compiled.found if selection is None or selection.shows(d)]
         hidden += [d for d in compiled.found if d not in shown]
         found += shown
@@ -48,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
         print_for_machines(found, options.format)
     if hidden:
         print(f"not shown, because of --select or --ignore: {summary(hidden)}", file=sys.stderr)
-    return _status(found, options)
+    return Exit.USAGE if unread else _status(found, options)
 
 
 def _print(compiled: Compiled, file: str) -> None:

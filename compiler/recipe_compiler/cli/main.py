@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from recipe_compiler.cli.arguments import build_parser
+from recipe_compiler.cli.arguments import build_parser, parse
 from recipe_compiler.cli.errors import UsageError
 from recipe_schema.exits import Exit
 
@@ -21,10 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         An exit code, see `recipe_schema.exits.Exit`.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
-    parser = build_parser(given[0] if given else None)
-    options = parser.parse_args(given)
-    if options.command is None:
-        parser.print_help()
+    options = parse(given)
+    if options is None:
+        build_parser().print_help()
         return Exit.USAGE
     try:
         status = _run(options)

@@ -26,6 +26,8 @@ SHOWN = 8
 
 def run(options: argparse.Namespace) -> int:
     """Execute a recipe or a plan."""
+    if Path(options.subject).name == PLAN_FILE:
+        options.subject = str(Path(options.subject).parent)  # the file was named, and the plan is its folder
     try:
         if Path(options.subject).is_dir():
             plan, plan_dir = _frozen(options), Path(options.subject)

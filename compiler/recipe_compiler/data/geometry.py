@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from recipe_schema.family import FamilyFacts
+from recipe_schema.record import record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Fit:
     """How a frame becomes one of its bucket's size. All in pixels."""
 

@@ -16,6 +16,9 @@ from recipe_compiler.data.probe import Probe, probe
 VERSION = 2
 """Raised when `recipe_compiler.data.probe` learns to see more."""
 
+_Stamp = tuple[int, int]
+"""Size in bytes, and time of modification in ns: the same file as before has the same."""
+
 _WORKERS = min(8, os.cpu_count() or 1)
 
 
@@ -62,7 +65,9 @@ class ProbeIndex:
             report: Called with the number of files done and their total.
         """
         files = list(files)
-        known = self._recall(files)
+        # Before probing, as a file may change meanwhile.
+        stamps = {file: stamp for file in files if (stamp := _stamp(file)) is not None}
+        known = self._recall(stamps)
         fresh = [file for file in files if file not in known]
         report(len(known), len(files))
         batch: dict[Path, Probe] = {}
@@ -71,38 +76,35 @@ class ProbeIndex:
                 known[file] = batch[file] = facts
                 report(len(known), len(files))
                 if len(batch) >= _BATCH:
-                    self._remember(batch)
+                    self._remember(batch, stamps)
                     batch.clear()
-        self._remember(batch)
+        self._remember(batch, stamps)
         return known
 
-    def _recall(self, files: list[Path]) -> dict[Path, Probe]:
+    def _recall(self, stamps: Mapping[Path, _Stamp]) -> dict[Path, Probe]:
         known: dict[Path, Probe] = {}
         if self._database is None:
             return known
         question = f"SELECT facts FROM probes_{VERSION} WHERE path = ? AND size = ? AND mtime = ?"  # noqa: S608 - a number
         try:
-            for file in files:
-                stat = file.stat()
-                row = self._database.execute(question, (str(file), stat.st_size, stat.st_mtime_ns)).fetchone()
+            for file, stamp in stamps.items():
+                row = self._database.execute(question, (str(file), *stamp)).fetchone()
                 if row is not None:
                     known[file] = Probe(**json.loads(row[0]))
-        except (OSError, sqlite3.Error, ValueError, TypeError):
+        except (sqlite3.Error, ValueError, TypeError):
             self._forget()
         return known
 
-    def _remember(self, batch: Mapping[Path, Probe]) -> None:
+    def _remember(self, batch: Mapping[Path, Probe], stamps: Mapping[Path, _Stamp]) -> None:
         if self._database is None:
             return
         try:
-            for file, facts in batch.items():
-                stat = file.stat()
-                self._database.execute(
-                    f"INSERT OR REPLACE INTO probes_{VERSION} VALUES (?, ?, ?, ?)",  # noqa: S608 - a number
-                    (str(file), stat.st_size, stat.st_mtime_ns, json.dumps(asdict(facts))),
-                )
+            seen = (file for file in batch if file in stamps)
+            rows = [(str(file), *stamps[file], json.dumps(asdict(batch[file]))) for file in seen]
+            insert = f"INSERT OR REPLACE INTO probes_{VERSION} VALUES (?, ?, ?, ?)"  # noqa: S608 - a number
+            self._database.executemany(insert, rows)
             self._database.commit()
-        except (OSError, sqlite3.Error):
+        except sqlite3.Error:
             self._forget()
 
     def _forget(self) -> None:
@@ -110,6 +112,15 @@ class ProbeIndex:
         if self._database is not None:
             self._database.close()
         self._database = None
+
+
+def _stamp(file: Path) -> _Stamp | None:
+    """Return size and time of modification; None for what can't be looked at, such as a link that leads nowhere."""
+    try:
+        stat = file.stat()
+    except OSError:
+        return None
+    return stat.st_size, stat.st_mtime_ns
 
 
 def default_index_file() -> Path | None:

@@ -78,8 +78,8 @@ def _video(container: InputContainer, sha256: str) -> Probe:
     frame = next(iter(container.decode(stream)), None)
     if frame is None:
         return Probe(problem="has no frame that decodes", sha256=sha256)
-    if frame.pts is not None:  # a cut may begin with frames that need others which are gone
-        times = [(time, duration) for time, duration in times if time >= frame.pts] or times
+    start = times[0][0] if frame.pts is None else frame.pts  # a cut may begin with frames that need others, now gone
+    times = [(time, duration) for time, duration in times if time >= start] or times
     seconds = _seconds(times, stream)
     width, height = frame.width, frame.height
     if stream.sample_aspect_ratio:  # pixels that are not square

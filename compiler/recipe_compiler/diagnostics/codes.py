@@ -4,15 +4,13 @@ Rules have their own files in `recipe_compiler.rules`. Codes are never used for 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from recipe_compiler.diagnostics.diagnostic import Diagnostic, Severity
 from recipe_compiler.source import Span
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
+class Code(NamedTuple):
     """A kind of finding."""
 
     code: str

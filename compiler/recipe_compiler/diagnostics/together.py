@@ -1,10 +1,10 @@
 """Findings of several variants as one list: what they share is said once."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from recipe_compiler.diagnostics.diagnostic import Diagnostic, in_order
 from recipe_compiler.source import Source
+from recipe_schema.record import replace
 
 
 _NAMED = 3

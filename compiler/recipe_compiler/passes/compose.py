@@ -4,7 +4,6 @@ A file counts once, at the lowest place where something builds on it, however ma
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from recipe_compiler.diagnostics.codes import EXTENDS, SYNTAX, WRONG_TYPE
@@ -14,20 +13,20 @@ from recipe_compiler.passes.extends import BUILTIN, NoFile, locate
 from recipe_compiler.passes.header import right_header
 from recipe_compiler.passes.merge import APPEND, merge, settle
 from recipe_compiler.passes.names import Renamer
-from recipe_compiler.passes.override import override
 from recipe_compiler.passes.rehome import rehome
 from recipe_compiler.source import Source, Span, start_of
 from recipe_compiler.syntax.rewrite import new_text
 from recipe_compiler.syntax.tree import BadNode, ListNode, MapNode, Path as TreePath, ScalarNode
 from recipe_compiler.syntax.yaml_tree import parse_yaml
 from recipe_schema.definition import definition
+from recipe_schema.record import record, replace
 
 
 MAX_EXTENDS = 16
 """How deep recipes may build on each other."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Composed:
     """One tree, and every source that went into it.
 
@@ -65,10 +64,14 @@ def compose(main: Source, path: Path, overlays: Sequence[Path], overrides: Seque
     for overlay in overlays:
         tree = composer.merged(tree, composer.file(overlay, start_of(main), ()))
     tree = composer.settled(tree)
-    for number, text in enumerate(overrides, 1):
-        source = Source(f"--set {number}", text)
-        composer.sources.append(source)
-        tree = composer.settled(override(tree, source, composer.found))
+    if overrides:
+        # Only a command with `--set` needs what reads its arguments.
+        from recipe_compiler.passes.override import override  # noqa: PLC0415
+
+        for number, text in enumerate(overrides, 1):
+            source = Source(f"--set {number}", text)
+            composer.sources.append(source)
+            tree = composer.settled(override(tree, source, composer.found))
     return Composed(
         tree=tree, sources=tuple(composer.sources), found=tuple(composer.found), bad=frozenset(composer.bad)
     )

@@ -1,13 +1,13 @@
 """Variables of the environment. A recipe sees those that it declares, and only as texts in its templates."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from recipe_compiler.diagnostics.codes import NOT_SET, TEMPLATE
 from recipe_compiler.diagnostics.diagnostic import Diagnostic
 from recipe_compiler.syntax.errors import BROKEN
 from recipe_compiler.syntax.tree import Entry, ListNode, MapNode, Node, ScalarNode
+from recipe_schema.record import replace
 
 
 def declarations(node: Node) -> Node:

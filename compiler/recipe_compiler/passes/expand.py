@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -11,6 +10,7 @@ from recipe_compiler.diagnostics.diagnostic import Diagnostic
 from recipe_compiler.source import Span
 from recipe_compiler.syntax.errors import BROKEN, BrokenNameError, TemplateError
 from recipe_compiler.syntax.tree import BadNode, Entry, ListNode, MapNode, Node, Scalar, ScalarNode
+from recipe_schema.record import replace
 
 
 _TEMPLATE = re.compile(r"\$?\{\{(.*?)\}\}", re.DOTALL)
@@ -62,10 +62,10 @@ def _has_templates(node: Node) -> bool:
     return isinstance(node, ScalarNode) and isinstance(node.value, str) and "{{" in node.value
 
 
-@dataclass(slots=True)
 class _Expander:
-    names: dict[str, dict[str, Any]]
-    found: list[Diagnostic] = field(default_factory=list)
+    def __init__(self, names: dict[str, dict[str, Any]]) -> None:
+        self.names = names
+        self.found: list[Diagnostic] = []
 
     def variables(self, node: MapNode) -> MapNode:
         """Expand ``vars``, each seeing those above it."""
@@ -104,7 +104,7 @@ def _place(node: ScalarNode, offset: int) -> Span:
     if span.line != span.end_line or "\n" in node.raw:
         return span
     column = span.column + (0 if node.plain else 1) + offset
-    return replace(span, column=min(column, span.end_column - 1))
+    return span._replace(column=min(column, span.end_column - 1))
 
 
 def render(text: str, names: Mapping[str, Mapping[str, Any]]) -> Scalar:

@@ -70,16 +70,6 @@ def _type(error: ValidationError, path: Path, places: Mapping[Path, Place]) -> E
     leaf, place, name = _leaf(path), places[path], dotted(path)
     wanted_value: Any = error.validator_value
     kinds: list[str] = wanted_value if isinstance(wanted_value, list) else [wanted_value]
-    if leaf is not None and leaf.key.refused:
-        value = _refused_word(place)
-        if value in leaf.key.refused:
-            yield (
-                NOT_A_CHOICE.at(
-                    _span(place), f"`{name}` can't be `{value}`", pointer=name, help=leaf.key.refused[value]
-                ),
-                path,
-            )
-            return
     wanted = leaf.spec.words() if leaf is not None and len(kinds) <= 2 and "object" not in kinds else _kinds(kinds)  # noqa: PLR2004
     advice, fix = "", None
     if "boolean" in kinds and isinstance(place.node, ScalarNode):
@@ -103,10 +93,6 @@ def _replaced(place: Place, text: str | None, rewrite: Callable[[Span, str], str
     if text is None or not isinstance(node, ScalarNode) or node.template is not None or _span(place) != node.span:
         return None
     return rewrite(node.span, text)
-
-
-def _refused_word(place: Place) -> str:
-    return str(place.node.value) if isinstance(place.node, ScalarNode) else ""
 
 
 def _kinds(kinds: list[str]) -> str:

@@ -1,10 +1,10 @@
 """What ``extends`` names: finds the file, or says why there is none and which one may be meant."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from recipe_compiler.suggest import near
+from recipe_schema.record import record
 
 
 BUILTIN = "builtin:"
@@ -22,7 +22,7 @@ _NOT_PATHS = {
 """What people take for a path, as it begins, and what to do instead."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class NoFile:
     """Why there is nothing to build on.
 

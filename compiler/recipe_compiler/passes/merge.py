@@ -4,12 +4,11 @@ Maps merge deeply, lists and scalars replace, and ``key+`` appends its list to t
 replaced stays behind as a shadow, for ``recipe explain``.
 """
 
-from dataclasses import replace
-
 from recipe_compiler.diagnostics.codes import DUPLICATE_KEY, NOTHING_TO_APPEND, WRONG_TYPE
 from recipe_compiler.diagnostics.diagnostic import Diagnostic, Note
 from recipe_compiler.suggest import near
 from recipe_compiler.syntax.tree import BadNode, Entry, ListNode, MapNode, Node, Path, dotted
+from recipe_schema.record import replace
 
 
 APPEND = "+"

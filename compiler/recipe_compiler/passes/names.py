@@ -3,8 +3,6 @@
 This is done for each file by itself, before it is laid over others: there, the key that was meant is still free.
 """
 
-from dataclasses import dataclass, replace
-
 from recipe_compiler.diagnostics.codes import UNKNOWN_KEY, WRONG_TYPE
 from recipe_compiler.diagnostics.diagnostic import Diagnostic
 from recipe_compiler.passes.foreign import renamed, why_not
@@ -14,9 +12,9 @@ from recipe_compiler.suggest import clear, near
 from recipe_compiler.syntax.rewrite import new_key
 from recipe_compiler.syntax.tree import Entry, ListNode, MapNode, Node, Path, ScalarNode, dotted
 from recipe_schema.definition import Section, Table, definition, generic, leaf_index, leaves
+from recipe_schema.record import record, replace
 
 
-@dataclass(slots=True)
 class Renamer:
     """Puts misspelt keys right, section by section.
 
@@ -26,9 +24,10 @@ class Renamer:
         keeps_unknown: Leave keys that stand for nothing where they are, for a later look, and say nothing yet.
     """
 
-    found: list[Diagnostic]
-    bad: set[Path]
-    keeps_unknown: bool = False
+    def __init__(self, found: list[Diagnostic], bad: set[Path], *, keeps_unknown: bool = False) -> None:
+        self.found = found
+        self.bad = bad
+        self.keeps_unknown = keeps_unknown
 
     def section(self, section: Section, node: Node, path: Path) -> Node:
         """Return what ``node`` is with the right names; ``section`` says which there are below ``path``."""
@@ -86,7 +85,7 @@ class Renamer:
         return cure.meant
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class _Cure:
     """What an unknown key stands for.
 

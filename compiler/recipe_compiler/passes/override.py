@@ -1,6 +1,6 @@
 """Arguments of ``--set``: ``section.key=value``, the value in YAML, laid over a tree that has been read."""
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from recipe_compiler.diagnostics.codes import OVERRIDE, UNKNOWN_KEY
 from recipe_compiler.diagnostics.diagnostic import Diagnostic
@@ -12,13 +12,13 @@ from recipe_compiler.suggest import near
 from recipe_compiler.syntax.tree import Entry, ListNode, MapNode, Node, ScalarNode
 from recipe_compiler.syntax.yaml_tree import MAX_DEPTH, parse_yaml
 from recipe_schema.definition import Leaf, Section, Table, definition, leaf_index
+from recipe_schema.record import replace
 
 
 _LONGEST = 60
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(NamedTuple):
     """One name of a dotted key, and where it stands in the argument."""
 
     name: str
@@ -118,7 +118,7 @@ def _refused(parts: tuple[_Part, ...], tree: MapNode) -> Diagnostic | None:
 def _value(before: str, text: str, source: Source, found: list[Diagnostic]) -> Node:
     """Read the value, at its own column so that findings point into the argument."""
     node, problems = parse_yaml(Source(source.name, " " * len(before) + text))
-    found += [replace(d, span=replace(d.span, source=source)) for d in problems]
+    found += [replace(d, span=d.span._replace(source=source)) for d in problems]
     if node is not None:
         return _in_source(node, source)
     end = len(source.text) + 1
@@ -127,10 +127,10 @@ def _value(before: str, text: str, source: Source, found: list[Diagnostic]) -> N
 
 def _in_source(node: Node, source: Source) -> Node:
     """Return the tree with its places in ``source``."""
-    span = replace(node.span, source=source)
+    span = node.span._replace(source=source)
     if isinstance(node, MapNode):
         entries = {
-            k: Entry(key_span=replace(e.key_span, source=source), node=_in_source(e.node, source))
+            k: Entry(key_span=e.key_span._replace(source=source), node=_in_source(e.node, source))
             for k, e in node.entries.items()
         }
         return replace(node, entries=entries, span=span)
@@ -139,8 +139,7 @@ def _in_source(node: Node, source: Source) -> Node:
     return replace(node, span=span)
 
 
-@dataclass(frozen=True, slots=True)
-class _Setter:
+class _Setter(NamedTuple):
     parts: tuple[_Part, ...]
     value: Node
     found: list[Diagnostic]

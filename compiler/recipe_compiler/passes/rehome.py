@@ -4,11 +4,10 @@ A shipped recipe stands one folder below its home: it says ``../data/sample-clip
 is that recipe's own folder, so the ``../`` goes. Its name, description and run directory are its own and stay behind.
 """
 
-from dataclasses import replace
-
 from recipe_compiler.syntax.tree import ListNode, MapNode, Node, Path, ScalarNode, dotted
 from recipe_schema.definition import generic, leaf_index
 from recipe_schema.recipe import A_PATH
+from recipe_schema.record import replace
 
 
 _UP = "../"

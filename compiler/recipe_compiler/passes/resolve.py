@@ -1,7 +1,6 @@
 """Resolve: every key of the language gets a value, and every value its origin."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from recipe_compiler.settings import Origin, OriginKind, Resolved, Setting, text_paths
@@ -50,14 +49,14 @@ def _place(node: Node, key_span: Span | None) -> Span:
     return node.span if key_span is None or (one_line and isinstance(node, ScalarNode)) else key_span
 
 
-@dataclass(slots=True)
 class _Resolver:
-    family: FamilyFacts
-    main: Source
-    bad: set[str]
-    variant: str
-    settings: dict[str, Setting] = field(default_factory=dict)
-    _derived: list[Setting] = field(default_factory=list)
+    def __init__(self, family: FamilyFacts, main: Source, bad: set[str], variant: str) -> None:
+        self.family = family
+        self.main = main
+        self.bad = bad
+        self.variant = variant
+        self.settings: dict[str, Setting] = {}
+        self._derived: list[Setting] = []
 
     def section(self, section: Section, node: Node | None, path: str) -> None:
         entries = node.entries if isinstance(node, MapNode) else {}

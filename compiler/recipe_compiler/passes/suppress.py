@@ -1,13 +1,17 @@
 """Suppress: warnings that the recipe says it means, by a comment with a reason."""
 
 from collections.abc import Collection, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from recipe_compiler.diagnostics.codes import BAD_SUPPRESSION, CODES, UNUSED_SUPPRESSION
 from recipe_compiler.diagnostics.diagnostic import Diagnostic, in_order
 from recipe_compiler.rules import RULES
 from recipe_compiler.source import Source, Span
 from recipe_compiler.suggest import near
-from recipe_compiler.syntax.suppressions import Suppression, suppressions
+
+
+if TYPE_CHECKING:  # only a recipe with such a comment needs it
+    from recipe_compiler.syntax.suppressions import Suppression
 
 
 FORM = "# recipe: ignore[CODE] reason"
@@ -23,9 +27,13 @@ def suppress(
         sources: Everything that was read.
         asked: The codes of the rules that had a chance to find something.
     """
-    comments = [comment for source in sources for comment in suppressions(source)]
-    if not comments:
+    asking = [source for source in sources if _may_ask(source)]
+    if not asking:
         return found
+    # Few recipes silence anything, and what finds comments reads their text once more.
+    from recipe_compiler.syntax.suppressions import suppressions  # noqa: PLC0415
+
+    comments = [comment for source in asking for comment in suppressions(source)]
     silenced: set[int] = set()
     about: list[Diagnostic] = []
     for comment in comments:
@@ -33,8 +41,14 @@ def suppress(
     return in_order((*(d for d in found if id(d) not in silenced), *about), sources)
 
 
+def _may_ask(source: Source) -> bool:
+    """Say whether a comment may ask for something, by a look at the lines alone."""
+    asking = (line for line in source.lines if "#" in line and "recipe:" in line)
+    return any("[" in line or "ignore" in line for line in asking)
+
+
 def _apply(
-    comment: Suppression, found: Sequence[Diagnostic], silenced: set[int], asked: Collection[str]
+    comment: "Suppression", found: Sequence[Diagnostic], silenced: set[int], asked: Collection[str]
 ) -> Iterator[Diagnostic]:
     """Silence what one comment names; yield what is wrong with it."""
     if comment.word != "ignore" or not comment.codes:
@@ -66,7 +80,7 @@ def _one(
         yield UNUSED_SUPPRESSION.at(place, f"there is no {code} to silence at this line", help="remove the comment")
 
 
-def _is_about(comment: Suppression, finding: Diagnostic) -> bool:
+def _is_about(comment: "Suppression", finding: Diagnostic) -> bool:
     """Say whether a finding begins or ends at the line of a comment, or at the one below it."""
     if finding.span.source is not comment.span.source:
         return False

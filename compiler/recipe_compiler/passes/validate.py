@@ -4,8 +4,8 @@ All mistakes are found in one go. A misspelt key is reported and then read as th
 stands below it is checked as well.
 """
 
+import functools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 import jsonschema
@@ -26,9 +26,10 @@ from recipe_compiler.syntax.tree import (
 )
 from recipe_schema.definition import Leaf, Section, Table, definition
 from recipe_schema.jsonschema import recipe_schema
+from recipe_schema.record import record, replace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Validated:
     """A tree of known keys.
 
@@ -80,14 +81,19 @@ def _as_texts(node: Leaf | Section | Table | None, tree: Node) -> Node:
 def _schema_findings(tree: MapNode, said: set[Path]) -> Iterator[Diagnostic]:
     """Yield what the schema finds, once for each value, and add those values to what was said already."""
     places: Mapping[Path, Place] = dict(walk(tree))
-    validator = jsonschema.Draft202012Validator(recipe_schema())
-    errors = sorted(validator.iter_errors(to_plain(tree)), key=lambda e: [str(part) for part in e.absolute_path])
+    errors = sorted(_validator().iter_errors(to_plain(tree)), key=lambda e: [str(part) for part in e.absolute_path])
     for error in errors:
         path = _original(tuple(error.absolute_path), tree)
         for diagnostic, at in explain_error(error, path, places):
             if at not in said:
                 said.add(at)
                 yield diagnostic
+
+
+@functools.cache
+def _validator() -> jsonschema.Draft202012Validator:
+    """Return the validator of the language; every variant of a recipe needs it."""
+    return jsonschema.Draft202012Validator(recipe_schema())
 
 
 def _original(path: tuple[Any, ...], tree: Node) -> Path:

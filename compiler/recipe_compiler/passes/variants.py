@@ -4,7 +4,7 @@ import itertools
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from recipe_compiler.diagnostics.codes import MATRIX, TEMPLATE
@@ -16,6 +16,7 @@ from recipe_compiler.suggest import near
 from recipe_compiler.syntax.errors import BROKEN
 from recipe_compiler.syntax.tree import ListNode, MapNode, Node, Scalar, ScalarNode, walk
 from recipe_schema.jsonschema import MATRIX_RULES
+from recipe_schema.record import record
 
 
 MAX_VARIANTS = 256
@@ -24,7 +25,7 @@ Cell = dict[str, ScalarNode]
 """The value of each axis in one variant."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Variant:
     """One recipe out of a matrix.
 
@@ -37,7 +38,7 @@ class Variant:
     values: Mapping[str, Scalar]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Matrix:
     """What a ``matrix`` comes to.
 
@@ -48,7 +49,7 @@ class Matrix:
     """
 
     variants: tuple[Variant, ...] = ()
-    broken: Mapping[str, Any] = field(default_factory=dict)
+    broken: Mapping[str, Any] = MappingProxyType({})
     found: tuple[Diagnostic, ...] = ()
 
 
@@ -112,13 +113,13 @@ def read_matrix(tree: MapNode) -> Matrix:
     )
 
 
-@dataclass(slots=True)
 class _Reader:
-    matrix: MapNode
-    found: list[Diagnostic] = field(default_factory=list)
-    broken: set[str] = field(default_factory=set)
-    axes: dict[str, list[ScalarNode]] = field(default_factory=dict)
-    spans: dict[str, Span] = field(default_factory=dict)
+    def __init__(self, matrix: MapNode) -> None:
+        self.matrix = matrix
+        self.found: list[Diagnostic] = []
+        self.broken: set[str] = set()
+        self.axes: dict[str, list[ScalarNode]] = {}
+        self.spans: dict[str, Span] = {}
 
     def cells(self) -> Sequence[Cell]:
         """Return the values of every variant."""

@@ -1,18 +1,18 @@
 """What a rule is: a pure function from settings and facts to findings, with a page of its own."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recipe_compiler.diagnostics.diagnostic import Severity
 from recipe_compiler.settings import Resolved
+from recipe_schema.record import record
 
 
 if TYPE_CHECKING:  # plan and ledger cost more to load than a lint without data takes
     from recipe_compiler.data.facts import Survey
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Facts:
     """What rules may know.
 
@@ -27,7 +27,7 @@ class Facts:
     must_run: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Finding:
     """What a rule found.
 
@@ -48,7 +48,7 @@ class Finding:
     also: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Rule:
     """A rule.
 

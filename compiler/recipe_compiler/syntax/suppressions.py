@@ -6,18 +6,17 @@ Comments are no part of the tree, so they are looked for in the text: a ``#`` ou
 import re
 from bisect import bisect
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from recipe_compiler.source import Source, Span
 from recipe_compiler.syntax.yaml_tree import scalar_spans
+from recipe_schema.record import record
 
 
 _DIRECTIVE = re.compile(r"recipe:\s*(?:(?P<word>[\w-]+)\s*(?P<codes>\[[^\]]*\]?)(?P<reason>.*)|ignore\s*(?:R\d.*)?$)")
-_MAYBE = re.compile(r"recipe:[ \t]*(?:[\w-]+[ \t]*\[|ignore[ \t]*(?:R\d|$))", re.MULTILINE)
 _HEADER = re.compile(r"[|>][-+0-9]*(?=\s|$)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Suppression:
     """One such comment, as it is written; whether it is right is not looked at here.
 
@@ -38,7 +37,7 @@ class Suppression:
 
 def suppressions(source: Source) -> Iterator[Suppression]:
     """Find the comments of a source that ask for something."""
-    if not source.is_file or _MAYBE.search(source.text) is None:
+    if not source.is_file:
         return
     scalars = scalar_spans(source)
     for line, column in _comments(source, scalars) if scalars is not None else ():

@@ -1,16 +1,16 @@
 """The tree of a recipe: YAML values that remember where they stand and what they replaced."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from recipe_compiler.source import Span
+from recipe_schema.record import record
 
 
 Scalar = None | bool | int | float | str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ScalarNode:
     """A single value.
 
@@ -31,7 +31,7 @@ class ScalarNode:
     shadows: "tuple[Node, ...]" = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ListNode:
     """A sequence.
 
@@ -48,7 +48,7 @@ class ListNode:
     shadows: "tuple[Node, ...]" = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Entry:
     """A key of a mapping, with its value."""
 
@@ -56,7 +56,7 @@ class Entry:
     node: "Node"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class MapNode:
     """A mapping."""
 
@@ -65,7 +65,7 @@ class MapNode:
     shadows: "tuple[Node, ...]" = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class BadNode:
     """A value about which something was said already; the passes after that leave it alone."""
 
@@ -79,8 +79,7 @@ Path = tuple[str | int, ...]
 """Where a node stands in the tree, as in ``("data", "datasets", 0, "id")``."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Place:
+class Place(NamedTuple):
     """Where a value of the plain form stands: the node, and its key if it has one."""
 
     node: Node

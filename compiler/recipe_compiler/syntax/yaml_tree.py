@@ -3,8 +3,6 @@
 It folds libyaml's *events* and never recurses, so that deep nesting, alias bombs and huge files end in a finding.
 """
 
-from dataclasses import dataclass, field, replace
-
 import yaml
 from yaml.error import Mark
 
@@ -21,6 +19,7 @@ from recipe_compiler.syntax.errors import NumberError
 from recipe_compiler.syntax.rewrite import quoted
 from recipe_compiler.syntax.scalars import plain_value
 from recipe_compiler.syntax.tree import BadNode, Entry, ListNode, MapNode, Node, ScalarNode
+from recipe_schema.record import replace
 
 
 MAX_NODES = 100_000
@@ -33,23 +32,23 @@ class _Stop(Exception):  # noqa: N818 - it ends the reading, it is no error of o
     """Reading can't go on."""
 
 
-@dataclass(slots=True)
 class _Frame:
     """A collection that is being read."""
 
-    span: Span
-    is_map: bool
-    flow: bool
-    anchor: str | None
-    entries: dict[str, Entry] = field(default_factory=dict)
-    items: list[Node] = field(default_factory=list)
-    key: tuple[str, Span] | None = None
-    skip: bool = False  # the value under a key that was refused
-    is_key: bool = False  # a collection in the place of a key
-    spoilt: bool = False  # a template without quotes
-    last: Span | None = None
-    nodes_before: int = 0
-    height: int = 1  # levels of collections in it, itself included
+    def __init__(self, span: Span, anchor: str | None, *, is_map: bool, flow: bool) -> None:
+        self.span = span
+        self.anchor = anchor
+        self.is_map = is_map
+        self.flow = flow
+        self.entries: dict[str, Entry] = {}
+        self.items: list[Node] = []
+        self.key: tuple[str, Span] | None = None
+        self.skip = False  # the value under a key that was refused
+        self.is_key = False  # a collection in the place of a key
+        self.spoilt = False  # a template without quotes
+        self.last: Span | None = None
+        self.nodes_before = 0
+        self.height = 1  # levels of collections in it, itself included
 
 
 def parse_yaml(source: Source) -> tuple[Node | None, list[Diagnostic]]:
@@ -160,7 +159,7 @@ class _Reader:
         self._count(event, 1)
         self._check_tag(event)
         is_map = isinstance(event, yaml.MappingStartEvent)
-        frame = _Frame(span=self._span(event), is_map=is_map, flow=bool(event.flow_style), anchor=event.anchor)
+        frame = _Frame(self._span(event), event.anchor, is_map=is_map, flow=bool(event.flow_style))
         frame.nodes_before = self._nodes - 1
         if event.anchor is not None:
             self._anchors[event.anchor] = None

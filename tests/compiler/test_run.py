@@ -1,0 +1,102 @@
+import importlib.util
+import os
+import sys
+
+import pytest
+
+from fakes_clips import make_project
+from recipe_compiler.cli.main import main
+from recipe_schema.planfile import read_plan
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    return make_project(tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture(autouse=True)
+def runtime(tmp_path, monkeypatch):
+    """Keep what the process would be replaced by."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
+    became = []
+
+    def execv(program, arguments):
+        became.append((program, arguments))
+        raise SystemExit
+
+    monkeypatch.setattr(os, "execv", execv)
+    return became
+
+
+def start(*arguments):
+    """Run a recipe or a plan, to the point at which the runtime takes over."""
+    with pytest.raises(SystemExit):
+        main(["run", *map(str, arguments)])
+
+
+def test_a_recipe_is_frozen_into_its_run_directory_and_handed_to_the_runtime(project, runtime, tmp_path, capsys):
+    run = tmp_path / "run"
+
+    start(project, "--set", f"output_dir={run}")
+
+    arguments = [sys.executable, "-m", "recipe_runtime", str(run / "plan"), "--run-dir", str(run)]
+    assert runtime == [(sys.executable, arguments)]
+    assert read_plan(run / "plan").execution.settings["output_dir"] == str(run)
+    assert f"  run        {run}\n" in capsys.readouterr().err
+
+
+def test_a_quiet_run_says_nothing_and_asks_the_runtime_for_the_same(project, runtime, tmp_path, capsys):
+    start(project, "--quiet", "--set", f"output_dir={tmp_path / 'run'}")
+
+    assert runtime[0][1][-1] == "--quiet"
+    assert capsys.readouterr().err == ""
+
+
+def test_a_plan_is_run_from_where_it_is(project, runtime, tmp_path):
+    plan, run = tmp_path / "x.plan", tmp_path / "run"
+    assert main(["plan", str(project), "-o", str(plan), "--set", f"output_dir={run}"]) == 0
+
+    start(plan)
+
+    assert runtime[0][1][3:] == [str(plan), "--run-dir", str(run)]
+
+
+def test_a_recipe_with_errors_is_not_run(project, runtime, tmp_path, capsys):
+    run = tmp_path / "run"
+
+    assert main(["run", str(project), "--set", f"output_dir={run}", "--set", "train.batch_size=64"]) == 1
+    assert "R303" in capsys.readouterr().err
+    assert (runtime, run.exists()) == ([], False)
+
+
+def test_a_run_of_the_same_plan_goes_on(project, runtime, tmp_path):
+    arguments = [project, "--set", f"output_dir={tmp_path / 'run'}"]
+    start(*arguments)
+    (tmp_path / "run" / "checkpoints" / "step-00000001").mkdir(parents=True)
+
+    start(*arguments)
+
+    assert runtime == runtime[:1] * 2
+
+
+def test_a_run_that_trained_nothing_yet_may_take_another_plan(project, runtime, tmp_path):
+    run = tmp_path / "run"
+    start(project, "--set", f"output_dir={run}")
+    before = read_plan(run / "plan")
+
+    start(project, "--set", f"output_dir={run}", "--set", "train.seed=7")
+
+    assert len(runtime) == 2
+    assert read_plan(run / "plan").plan_id != before.plan_id
+
+
+@pytest.mark.parametrize("missing", ["torch", "diffusers"])
+def test_without_the_libraries_of_training_the_command_that_gets_them_is_named(
+    project, runtime, tmp_path, missing, monkeypatch, capsys
+):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == missing else object())
+
+    assert main(["run", str(project), "--set", f"output_dir={tmp_path / 'run'}"]) == 4
+    assert "pip install 'sana-recipes[train]'" in capsys.readouterr().err
+    assert runtime == []
