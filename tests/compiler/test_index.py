@@ -9,8 +9,8 @@ from recipe_compiler.cli.main import main
 from recipe_compiler.data.index import VERSION, ProbeIndex, default_index_file
 
 
-def silent(done, total):
-    pass
+def silent(*_):
+    """Report nothing."""
 
 
 def look(file, clips, report=silent):
@@ -46,7 +46,7 @@ def stubs(folder, count):
 def test_an_interrupted_look_remembers_the_batches_that_were_done(opened, table, tmp_path):
     clips = stubs(tmp_path / "clips", 150)
 
-    def interrupt(done, total):
+    def interrupt(done, _):
         if done == 120:
             raise KeyboardInterrupt
 
@@ -69,7 +69,7 @@ def test_a_link_that_leads_nowhere_does_not_make_the_others_forgotten(opened, ta
     assert opened == [clips[1]]
 
 
-def test_a_file_that_changes_while_it_is_looked_at_is_looked_at_again(opened, table, tmp_path):
+def test_a_file_that_changes_while_it_is_looked_at_is_looked_at_again(table, tmp_path):
     clip = make_clip(tmp_path / "a.mp4", frames=20)
 
     def change(done, total):
@@ -96,7 +96,7 @@ def test_facts_that_can_not_be_read_are_gathered_anew(facts, opened, table, tmp_
 def test_a_table_that_goes_away_meanwhile_costs_speed_and_nothing_else(opened, table, tmp_path):
     clips = stubs(tmp_path / "clips", 2)
 
-    def drop(done, total):
+    def drop(done, _):
         if done == 0:
             with sqlite3.connect(table) as database:
                 database.execute(f"DROP TABLE probes_{VERSION}")

@@ -32,7 +32,8 @@ def test_the_process_takes_its_arguments_and_ends_with_the_exit_code(gc_calls, m
     assert gc_calls == ["disable", "disable"]
 
 
-def test_a_character_that_the_terminal_lacks_is_shown_as_its_number(gc_calls, monkeypatch, tmp_path):
+@pytest.mark.usefixtures("gc_calls")
+def test_a_character_that_the_terminal_lacks_is_shown_as_its_number(monkeypatch, tmp_path):
     with (tmp_path / "out").open("w", encoding="ascii") as stream:
         monkeypatch.setattr(sys, "stderr", stream)
         assert run_module(monkeypatch, "lint", "→.yaml") == 2
@@ -40,7 +41,8 @@ def test_a_character_that_the_terminal_lacks_is_shown_as_its_number(gc_calls, mo
     assert "`\\u2192.yaml`" in (tmp_path / "out").read_text(encoding="ascii")
 
 
-def test_a_process_whose_streams_are_closed_does_its_work(gc_calls, monkeypatch):
+@pytest.mark.usefixtures("gc_calls")
+def test_a_process_whose_streams_are_closed_does_its_work(monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(sys, "stderr", None)
 
@@ -52,22 +54,24 @@ def test_without_a_command_the_commands_are_listed(capsys):
     assert "lint" in capsys.readouterr().out
 
 
-def test_a_reader_that_goes_away_is_no_failure(monkeypatch, capsys):
+@pytest.mark.parametrize("arguments", [["schema"], ["explain", "r303"]], ids=["long", "short"])
+def test_a_reader_that_goes_away_is_no_failure(arguments, monkeypatch, capsys):
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w", encoding="utf-8") as stream:
         monkeypatch.setattr(sys, "stdout", stream)
-        assert main(["schema"]) == 0
+        assert main(arguments) == 0
         monkeypatch.undo()
 
     assert capsys.readouterr().err == ""
 
 
-def test_output_that_can_not_be_written_is_told(monkeypatch, tmp_path, capsys):
+@pytest.mark.parametrize("arguments", [["schema"], ["explain", "r303"]], ids=["long", "short"])
+def test_output_that_can_not_be_written_is_told(arguments, monkeypatch, tmp_path, capsys):
     (tmp_path / "out").touch()
     with os.fdopen(os.open(tmp_path / "out", os.O_RDONLY), "w", encoding="utf-8") as stream:
         monkeypatch.setattr(sys, "stdout", stream)
-        assert main(["schema"]) == 2
+        assert main(arguments) == 2
         monkeypatch.undo()
 
     assert capsys.readouterr().err == "error: the output can't be written: Bad file descriptor\n"

@@ -116,3 +116,9 @@ def test_data_sets_of_which_nothing_can_be_left_are_told_apart(datasets, message
     found = compile_recipe(project, Options(overrides=[f"data.datasets=[{datasets}]"])).found
 
     assert [(d.message, advice in d.help) for d in found if d.code in ("R302", "R310")] == [(message, True)]
+
+
+def test_a_data_set_that_can_not_be_read_does_not_count_as_disabled(project):
+    override = "data.datasets=[{{ vars.x }}, {id: x, instance_data_dir: clips, disabled: true}]"
+
+    assert [d.code for d in compile_recipe(project, Options(overrides=[override])).found] == ["R004"]

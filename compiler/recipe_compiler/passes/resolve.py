@@ -68,8 +68,7 @@ class _Resolver:
             elif isinstance(child, Table):
                 items = below.items if isinstance(below, ListNode) else ()
                 for index, item in enumerate(items):
-                    if not isinstance(item, BadNode):
-                        self.section(child.item, item, f"{where}.{index}")
+                    self.section(child.item, item, f"{where}.{index}")
             else:
                 self._leaf(child, below, where)
 
