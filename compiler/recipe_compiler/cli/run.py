@@ -65,7 +65,7 @@ def _frozen(options: argparse.Namespace) -> Plan:
 
 def run_directory(plan: Plan) -> Path:
     """Return the folder that a plan's run writes to."""
-    return Path(plan.execution.root) / str(plan.execution.settings["output_dir"])
+    return Path(os.path.normpath(Path(plan.execution.root) / str(plan.execution.settings["output_dir"])))
 
 
 def check_run_directory(plan: Plan) -> None:
