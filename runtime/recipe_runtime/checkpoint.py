@@ -97,6 +97,8 @@ def save(run_dir: Path, parts: Parts, *, step: int, plan_id: str) -> Path:
         versions = {name: importlib.metadata.version(name) for name in ("torch", "diffusers", "safetensors")}
         state = {"version": CHECKPOINT_VERSION, "step": step, "plan_id": plan_id, "versions": versions, "sha256": sums}
         write_atomically(temporary / _STATE, json.dumps(state, indent=1).encode())
+        for file in files:  # safetensors keeps files to their owner, whatever the user's umask says
+            shutil.copymode(temporary / _STATE, file)
         _put_in_place(temporary, final)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)

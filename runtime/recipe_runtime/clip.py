@@ -25,7 +25,7 @@ _SAME_TIME = 1e-3
 # FFmpeg follows file lists and web addresses that it finds inside of files, unless it is told what to open.
 _OPEN_OPTIONS = {
     "protocol_whitelist": "file",
-    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegvideo,mpegts",
+    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegvideo,mpegts,asf,flv,ogg",
 }
 
 

@@ -91,6 +91,8 @@ def _build(ctx: Context, target: Path, weights: Path, marker: dict[str, Any]) ->
     shutil.copytree(vae_dir(ctx), temporary / "vae")
     build_transformer(component_dir(home, "transformer"), [weights]).save_pretrained(temporary / "transformer")
     write_atomically(temporary / MARKER, json.dumps(marker, indent=1).encode() + b"\n")
+    for file in temporary.glob("*/*.safetensors"):  # safetensors ignores the user's umask
+        shutil.copymode(temporary / MARKER, file)
     if target.exists():
         old = target.with_name(f"{_TEMPORARY}-old")
         shutil.rmtree(old, ignore_errors=True)

@@ -151,3 +151,9 @@ def test_verify_tells_of_the_first_few_and_counts_the_rest(project, capsys):
     assert "and 4 more" in error
     assert main(["plan", "--verify", str(plan), "--format", "json"]) == 3
     assert json.loads(capsys.readouterr().out)["summary"] == {"errors": 12, "warnings": 0}
+
+
+@pytest.mark.parametrize("option", [("--set", "train.seed=2"), ("-f", "other.yaml"), ("--variant", "a")])
+def test_a_frozen_plan_takes_no_changes(plan, capsys, option):
+    assert main(["plan", "--verify", str(plan), *option]) == 2
+    assert "a plan is frozen" in capsys.readouterr().err

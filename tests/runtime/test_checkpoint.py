@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import shutil
 
@@ -55,6 +56,16 @@ def test_the_state_file_says_what_it_belongs_to(tmp_path):
     assert (state["version"], state["step"], state["plan_id"]) == (1, 40, "sha256:a")
     assert set(state["sha256"]) == {"model.safetensors", "optimizer.safetensors"}
     assert state["versions"]["torch"] == torch.__version__
+
+
+def test_all_files_follow_the_umask(tmp_path):
+    before = os.umask(0o027)
+    try:
+        save(tmp_path, 40)
+    finally:
+        os.umask(before)
+
+    assert {path.stat().st_mode & 0o777 for path in folder(tmp_path, 40).iterdir()} == {0o640}
 
 
 @pytest.mark.parametrize(

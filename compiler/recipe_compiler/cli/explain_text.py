@@ -58,7 +58,8 @@ def one_key(stated: Stated) -> str:
         doc = key.doc
         rows.insert(0, ("type", stated.leaf.spec.words()))
         rows.append(("read by", ", ".join(key.reads) or "nothing"))
-    rows.append(("impact", IMPACTS[stated.impact]))
+    if stated.leaf is None or stated.leaf.key.reads:
+        rows.append(("impact", IMPACTS[stated.impact]))
     if stated.leaf is not None and stated.leaf.key.aka is not None:
         rows.append(("SimpleTuner", stated.leaf.key.aka))
     table = "\n".join(f"  {name:<12}{text}" for name, text in rows)

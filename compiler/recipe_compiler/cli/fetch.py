@@ -1,6 +1,7 @@
 """``recipe fetch``: the data folders that a recipe names and that are not there yet."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def run(options: argparse.Namespace) -> int:
             print_findings(compiled, sys.stderr)
             return Exit.FINDINGS
         for table in settings.tables("data.datasets"):
-            folder = each.root / settings[f"{table}.instance_data_dir"]
+            folder = Path(os.path.normpath(each.root / settings[f"{table}.instance_data_dir"]))
             if folder not in done:
                 done.add(folder)
                 status = max(status, _fetch(settings, table, folder, survey.missing.get(table)))

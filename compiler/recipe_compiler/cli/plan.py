@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from recipe_compiler.cli.errors import UsageError
 from recipe_compiler.cli.findings import compile_from, print_findings, print_for_machines, print_json
 from recipe_compiler.cli.plan_text import plan_text
 from recipe_compiler.cli.verdict import verdict
@@ -89,6 +90,8 @@ def plan_name(compiled: Compiled) -> str:
 
 def _verify(options: argparse.Namespace) -> int:
     """Say whether a plan and its clips are what they were when it was made."""
+    if options.overlay or options.set or options.variant:
+        raise UsageError("a plan is frozen, so -f, --set and --variant don't go with --verify")
     verified = verify(Path(options.file))
     if options.format == "json":
         print_json(to_json(verified.found))

@@ -31,12 +31,14 @@ def check(facts: Facts) -> Iterator[Finding]:
     for table in with_clips(facts):
         name = facts.settings[f"{table}.id"]
         rows = [row for row in facts.survey.of(name) if row.fate == "missing-caption"]
+        skips = facts.settings["data.on_missing_caption"] == "skip"
         if rows:
             yield Finding(
                 at=f"{table}.caption_strategy" if facts.settings.given(f"{table}.caption_strategy") else table,
                 message=f"{len(rows)} of {len(facts.survey.of(name))} clips of data set `{name}` have no caption",
-                help=reasons(rows) + "; write captions, or set data.on_missing_caption: skip",
-                severity="warning" if facts.settings["data.on_missing_caption"] == "skip" else None,
+                help=reasons(rows)
+                + ("; write captions" if skips else "; write captions, or set data.on_missing_caption: skip"),
+                severity="warning" if skips else None,
             )
 
 

@@ -47,8 +47,8 @@ def model_dir(name: str, revision: str | None, root: Path) -> Path:
         reason = str(error).strip().splitlines()[0]
         raise ModelError(
             f"`{name}` is not a directory below {root} and could not be had from the Hugging Face hub: {reason}; "
-            "check the name and the network (HF_ENDPOINT names a mirror, HF_TOKEN opens gated models), or fetch it "
-            "beforehand with `recipe fetch RECIPE`"
+            "check the name and the network (HF_ENDPOINT names a mirror, HF_TOKEN opens gated models), or download it "
+            f"beforehand with `hf download {name}`"
         ) from error
 
 

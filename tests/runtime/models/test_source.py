@@ -23,7 +23,7 @@ def test_a_missing_directory_is_named(tmp_path):
 def test_a_hub_that_can_not_be_reached_is_told_with_the_cure(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 
-    with pytest.raises(ModelError, match=r"`nobody/nothing-at-all` .*HF_ENDPOINT.*recipe fetch"):
+    with pytest.raises(ModelError, match=r"`nobody/nothing-at-all` .*HF_ENDPOINT.*hf download"):
         model_dir("nobody/nothing-at-all", None, tmp_path)
 
 
