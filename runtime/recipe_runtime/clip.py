@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from recipe_runtime.errors import MediaError
 from recipe_schema.ledger import ClipRow
+from recipe_schema.video import OPEN_OPTIONS
 
 
 DECODE_VERSION = 1
@@ -21,12 +22,6 @@ DECODE_VERSION = 1
 
 _SAME_TIME = 1e-3
 """Seconds. WebM rounds timestamps to milliseconds, so a frame may come that much after its time."""
-
-# FFmpeg follows file lists and web addresses that it finds inside of files, unless it is told what to open.
-_OPEN_OPTIONS = {
-    "protocol_whitelist": "file",
-    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegvideo,mpegts,asf,flv,ogg",
-}
 
 
 def read_clip(path: Path, row: ClipRow) -> Tensor:
@@ -84,7 +79,7 @@ def _sampled(path: Path, row: ClipRow) -> Iterator[tuple[VideoFrame, int]]:
 
 def _shown(path: Path) -> Iterator[tuple[VideoFrame, float]]:
     """Yield every frame with the time until which it is on screen, in seconds after the first frame's beginning."""
-    with av.open(f"file:{path}", options=_OPEN_OPTIONS) as container:
+    with av.open(f"file:{path}", options=OPEN_OPTIONS) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         first = begin = 0.0

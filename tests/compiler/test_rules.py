@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes_clips import make_project
+from fakes_clips import make_clip, make_project
 from recipe_compiler.diagnostics.codes import CODES
 from recipe_compiler.pipeline import Options, compile_recipe
 from recipe_compiler.rules import RULES
@@ -66,6 +66,39 @@ def test_a_small_bucket_is_named_with_counts_and_the_smallest_repeats_that_fill_
     repeated = "data.datasets=[{id: clips, instance_data_dir: clips, repeats: %d, video: {num_frames: 9}}]"
     assert "R303" in [d.code for d in compile_recipe(project, Options(overrides=(*batch, repeated % 1))).found]
     assert compile_recipe(project, Options(overrides=(*batch, repeated % 2))).found == ()
+
+
+def shared_buckets(project: Path, *overrides: str, repeats: tuple[int, int] = (0, 0)):
+    """Compile with two data sets that share two buckets: 4 wide and 2 tall clips in `x`, 3 tall clips in `y`."""
+    for folder, size, count in (("x", (96, 64), 4), ("x", (64, 96), 2), ("y", (64, 96), 3)):
+        for index in range(count):
+            path = project.parent / folder / f"{size[0]}-{index}.mp4"
+            if not path.exists():
+                make_clip(path, frames=12, size=size, caption=f"bar {path.stem}")
+    tables = (
+        f"{{id: {name}, instance_data_dir: {name}, repeats: {count}, video: {{num_frames: 9}}}}"
+        for name, count in zip("xy", repeats, strict=True)
+    )
+    data = f"data.datasets=[{', '.join(tables)}]"
+    return compile_recipe(project, Options(overrides=("data.buckets=[96x64, 64x96]", data, *overrides), must_run=True))
+
+
+def test_the_repeats_for_several_buckets_are_no_more_than_needed(project):
+    batch = "train.batch_size=9"
+    (match,) = [d for d in shared_buckets(project, batch).found if d.code == "R303"]
+
+    assert match.help.startswith("set `repeats: 2` for data set `x`, ")  # its tall clips fill the other bucket too
+    assert "R303" in [d.code for d in shared_buckets(project, batch, repeats=(1, 0)).found]
+    assert "R303" not in [d.code for d in shared_buckets(project, batch, repeats=(2, 0)).found]
+
+
+def test_a_small_data_set_beside_a_large_one_does_not_hide_from_the_vae_batch(project):
+    batch = ("train.batch_size=4", "data.vae_batch_size=3")
+    (match,) = [d for d in shared_buckets(project, *batch).found if d.code == "R304"]
+
+    assert "data set `y` has 3 samples" in match.message
+    assert "`repeats: 1`" in match.help
+    assert "R304" not in [d.code for d in shared_buckets(project, *batch, repeats=(0, 1)).found]
 
 
 def test_a_data_set_not_larger_than_the_vae_batch_is_named_with_the_smallest_cure(project):

@@ -8,18 +8,14 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from recipe_schema.video import OPEN_OPTIONS
+
 
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".mov", ".m4v", ".3gp", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts"}
     | {".wmv", ".flv", ".ogv"}
 )
 """Files with these endings count as clips."""
-
-# FFmpeg would follow file lists and fetch addresses that a file of these endings may hold.
-OPTIONS = {
-    "protocol_whitelist": "file",
-    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegvideo,mpegts,asf,flv,ogg",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +52,7 @@ def probe(path: Path) -> Probe:
     if path.stat().st_size == 0:
         return Probe(problem="is empty", sha256=sha256)
     try:
-        with av.open(f"file:{path}", options=OPTIONS) as container:
+        with av.open(f"file:{path}", options=OPEN_OPTIONS) as container:
             return _video(container, sha256)
     except av.FFmpegError as error:
         return Probe(problem=f"is no readable video ({error.strerror})", sha256=sha256)

@@ -60,30 +60,43 @@ def _count(bucket: "Bucket") -> str:
 
 def _place(facts: Facts, small: Sequence["Bucket"]) -> str:
     """Point at what was written: repeats, else the batch, else the data set."""
-    table = _tables(facts, small[0])[0]
+    table = next(iter(_tables(facts, small[0])))
     given = [path for path in (f"{table}.repeats", BATCH, ACCUMULATION) if facts.settings.given(path)]
     return given[0] if given else table
 
 
-def _tables(facts: Facts, bucket: "Bucket") -> list[str]:
-    """Return the data sets that have clips in a bucket, that with most clips first."""
+def _tables(facts: Facts, bucket: "Bucket") -> dict[str, int]:
+    """Return the data sets that have clips in a bucket and how many, that with most clips first."""
     assert facts.survey is not None
     counts = Counter(row.dataset for row in facts.survey.trained() if row.bucket == bucket.name)
     tables = {facts.settings[f"{table}.id"]: table for table in facts.survey.looked}
-    return [tables[dataset] for dataset, _ in counts.most_common()]
+    return {tables[dataset]: clips for dataset, clips in counts.most_common()}
 
 
 def _repeats(facts: Facts, small: Sequence["Bucket"], needed: int) -> str:
-    """Say the fewest repeats that fill a step in every bucket: of the data set with most clips in each."""
-    assert facts.survey is not None
-    least: dict[str, int] = {}
-    for bucket in small:
-        table = _tables(facts, bucket)[0]
-        name, now = facts.settings[f"{table}.id"], facts.settings[f"{table}.repeats"]
-        clips = sum(row.bucket == bucket.name for row in facts.survey.trained() if row.dataset == name)
-        others = bucket.samples - clips * (now + 1)
-        least[name] = max(least.get(name, 0), -(-(needed - others) // clips) - 1)
-    return " and ".join(f"set `repeats: {repeats}` for data set `{name}`" for name, repeats in least.items())
+    """Say repeats that fill a step in every bucket, none of which could be lower.
+
+    Each bucket in turn raises those of the data set with most clips in it. What a later bucket raised may fill an
+    earlier one as well, so each is then lowered as far as the others allow.
+    """
+    buckets = [_tables(facts, bucket) for bucket in small]
+    now = {table: int(facts.settings[f"{table}.repeats"]) for clips in buckets for table in clips}
+    least = dict(now)
+
+    def required(table: str, clips: dict[str, int]) -> int:
+        others = sum(count * (least[other] + 1) for other, count in clips.items() if other != table)
+        return max(now[table], -(-(needed - others) // clips[table]) - 1)
+
+    for clips in buckets:
+        most = next(iter(clips))
+        least[most] = max(least[most], required(most, clips))
+    for table in least:
+        least[table] = max(required(table, clips) for clips in buckets if table in clips)
+    return " and ".join(
+        f"set `repeats: {least[table]}` for data set `{facts.settings[f'{table}.id']}`"
+        for table in least
+        if least[table] > now[table]
+    )
 
 
 RULE = Rule(

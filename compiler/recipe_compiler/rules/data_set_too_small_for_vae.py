@@ -33,9 +33,12 @@ def check(facts: Facts) -> Iterator[Finding]:
         name = settings[f"{table}.id"]
         trained = [row for row in facts.survey.of(name) if row.fate == "trained"]
         samples = len(trained) * (settings[f"{table}.repeats"] + 1)
-        if not trained or samples > size or samples < step or lacks_captions(facts, table):
-            continue  # of a data set that is too small for a step, another rule says so
-        buckets = ", ".join(f"`{bucket}`" for bucket in sorted({row.bucket for row in trained}))
+        if not trained or samples > size or lacks_captions(facts, table):
+            continue
+        names = sorted({row.bucket for row in trained})
+        if step > size and any(bucket.samples < step for bucket in facts.survey.buckets if bucket.name in names):
+            continue  # another rule says that a step can't be filled, and its repair is the larger one
+        buckets = ", ".join(f"`{name}`" for name in names)
         yield Finding(
             at=f"{table}.repeats" if settings.given(f"{table}.repeats") else table,
             message=(
