@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from recipe_compiler.diagnostics.codes import CODES
 from recipe_compiler.diagnostics.diagnostic import Severity
-from recipe_compiler.rules import RULES
+from recipe_compiler.rules import all_rules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,5 +33,5 @@ class Page:
 def all_pages() -> Mapping[str, Page]:
     """Return every page by its code, in order of code."""
     pages = [Page(code=c.code, name=c.name, severity=c.severity, text=c.page) for c in CODES.values()]
-    pages += [Page(code=r.code, name=r.name, severity=r.severity, text=r.page.strip()) for r in RULES]
+    pages += [Page(code=r.code, name=r.name, severity=r.severity, text=r.page.strip()) for r in all_rules()]
     return {page.code: page for page in sorted(pages, key=lambda page: page.code)}

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 from recipe_compiler.diagnostics.codes import MISSING_KEY
 from recipe_compiler.diagnostics.diagnostic import Diagnostic, has_errors, in_order
 from recipe_compiler.diagnostics.together import together
-from recipe_compiler.passes.check import asked, check
+from recipe_compiler.passes.check import asked, check, silent as without_asking
 from recipe_compiler.passes.compose import Composed, compose, not_text, read_source
 from recipe_compiler.passes.environment import read_environment
 from recipe_compiler.passes.expand import expand
+from recipe_compiler.passes.library import include_library
 from recipe_compiler.passes.resolve import resolve
 from recipe_compiler.passes.suppress import suppress
 from recipe_compiler.passes.validate import validate
@@ -153,22 +154,24 @@ class _Checker:
             "recipe": {} if variant is None else {"variant": variant.id},
         }
         tree, in_templates = expand(composed.tree, names)
-        valid = validate(tree, composed.bad)
+        library = include_library(tree, self.path.parent.absolute())
+        valid = validate(library.tree, composed.bad | library.bad)
         settings = resolve(valid.tree, valid.bad, self.main, self.path.stem, variant.id if variant is not None else "")
         survey = self._survey(settings) if options.look_at_data else None
         facts = Facts(settings=settings, survey=survey, must_run=options.must_run)
         whole = composed.whole
         later = (*valid.found, *check(facts)) if whole else (d for d in valid.found if d.code != MISSING_KEY.code)
-        early = (*composed.found, *self.matrix.found, *not_set, *in_templates)
+        early = (*composed.found, *self.matrix.found, *not_set, *in_templates, *library.found)
+        sources = (*composed.sources, *library.sources)
         compiled = Compiled(
             path=self.path,
-            sources=composed.sources,
+            sources=sources,
             settings=settings,
             survey=survey,
-            found=in_order((*early, *later), composed.sources),
+            found=in_order((*early, *later), sources),
             variant=variant,
         )
-        return compiled, {rule.code for rule in asked(facts)} if whole else set()
+        return compiled, {rule.code for rule in asked(facts)} | without_asking(facts) if whole else set()
 
     def _survey(self, settings: Resolved) -> "Survey | None":
         values = {path: value for path, value in settings.values().items() if path.startswith(("data.", "model."))}
@@ -213,7 +216,7 @@ def _survey(settings: Resolved, root: Path, options: Options) -> "Survey | None"
 
 def _lookable(settings: Resolved, table: str) -> bool:
     """Say whether the settings of a data set can be followed. If they can't, a finding says so."""
-    if not settings.fine(table):
+    if not settings.fine(table) or settings[f"{table}.instance_data_dir"] is None or not _is_local(settings, table):
         return False
     name, strategy, prompt = (settings[f"{table}.{key}"] for key in ("id", "caption_strategy", "instance_prompt"))
     wanted, least, most = (settings[f"{table}.video.{key}"] for key in ("num_frames", "min_frames", "max_frames"))
@@ -222,6 +225,13 @@ def _lookable(settings: Resolved, table: str) -> bool:
         and (strategy != "instanceprompt" or bool((prompt or "").strip()))
         and least <= min(wanted, wanted if most is None else most)
         and settings.family.legal_frames(wanted) == wanted
+    )
+
+
+def _is_local(settings: Resolved, table: str) -> bool:
+    """Say whether a data set is a folder of clips. Of the others a finding says that they are not taken yet."""
+    return not settings.in_use(table) or (
+        settings[f"{table}.type"] == "local" and settings[f"{table}.dataset_type"] == "video"
     )
 
 

@@ -14,6 +14,10 @@ from recipe_schema.record import record
 OriginKind = Literal["recipe", "fragment", "override", "template", "default", "family", "derived"]
 
 
+CACHES = ("text_embeds", "image_embeds")
+"""Types of data sets that name caches in SimpleTuner and hold no clips."""
+
+
 @record
 class Origin:
     """Where a value came from.
@@ -100,6 +104,10 @@ class Resolved:
     def fine(self, *paths: str) -> bool:
         """Say whether nothing is wrong with these settings, or with what holds them."""
         return not any(path in self._tainted or any(above in self.bad for above in _above(path)) for path in paths)
+
+    def in_use(self, table: str) -> bool:
+        """Say whether a data set has clips: it is not disabled, and no cache of SimpleTuner's."""
+        return not self[f"{table}.disabled"] and self[f"{table}.dataset_type"] not in CACHES
 
     def tables(self, path: str) -> tuple[str, ...]:
         """Return the paths of the elements of a table: ``data.datasets`` → ``("data.datasets.0", …)``."""

@@ -58,6 +58,7 @@ class Context:
         """
         for dataset in self.settings.data.datasets:
             if dataset.id == dataset_id:
+                assert dataset.instance_data_dir is not None, "a plan has only data sets that were looked at"
                 return self.resolve(dataset.instance_data_dir)
         raise PlanRefused(
             f"the ledger has clips of the data set `{dataset_id}`, which the plan's settings do not have; make the "

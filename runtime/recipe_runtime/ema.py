@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from recipe_schema.recipe import Ema
+from recipe_schema.sections.optimizer import Ema
 
 
 def decay_at(updates: int, decay: float, interval: int) -> float:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from torch import nn
 from torch.optim import AdamW
 
-from recipe_schema.recipe import Optimizer
+from recipe_schema.sections.optimizer import Optimizer
 
 
 _FUSED = ("cpu", "cuda")

@@ -10,7 +10,7 @@ from torch.nn.utils import clip_grad_value_, clip_grads_with_norm_, get_total_no
 
 from recipe_runtime.batches import MicroBatch, StepBatch
 from recipe_runtime.objective import interpolate, sample_losses, velocity
-from recipe_schema.recipe import Train
+from recipe_schema.sections.train import Train
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

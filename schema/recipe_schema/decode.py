@@ -1,7 +1,7 @@
 """Turn a flat mapping of settings back into `Settings`, strictly: nothing missing, nothing extra."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin
 
 from recipe_schema.recipe import Settings
 from recipe_schema.section import is_section, keys_of
@@ -25,7 +25,7 @@ def decode_settings(flat: Mapping[str, Any]) -> Settings:
 
 
 def _decode(cls: type, path: str, rest: dict[str, Any]) -> Any:
-    hints = get_type_hints(cls, include_extras=True)
+    hints = cls.__annotations__
     return cls(**{name: _value(hints[name], f"{path}{name}", rest) for name in keys_of(cls)})
 
 

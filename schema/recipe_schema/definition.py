@@ -7,9 +7,9 @@ page, defaults, decoding) walks this tree and never the classes themselves.
 import functools
 import types
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from recipe_schema.marks import Ge, Gt, Key, Le, Lt, Pattern
+from recipe_schema.marks import Ge, Gt, Key, Le, Lt, OneOrMany, OrFile, Pattern
 from recipe_schema.recipe import Settings
 from recipe_schema.record import record, replace
 from recipe_schema.section import is_section, keys_of
@@ -28,6 +28,8 @@ class Spec:
     kind: Kind
     container: Literal["list", "map"] | None = None
     nullable: bool = False
+    one_or_many: bool = False
+    or_file: bool = False
     choices: tuple[str, ...] = ()
     ge: float | None = None
     gt: float | None = None
@@ -49,8 +51,9 @@ class Spec:
         if self.pattern is not None:
             text += f" ({self.pattern.meaning})"
         if self.container is not None:
-            text = f"a {self.container}, each value {text}"
-        return text + (", or null" if self.nullable else "")
+            several = f"a {self.container}, each value {text}"
+            text = f"{text}, or {several}" if self.one_or_many else several
+        return text + (", or a path" if self.or_file else "") + (", or null" if self.nullable else "")
 
 
 @record
@@ -121,19 +124,22 @@ def _with_marks(spec: Spec, marks: list[Any]) -> Spec:
                 spec = replace(spec, lt=limit)
             case Pattern():
                 spec = replace(spec, pattern=mark)
+            case OneOrMany():
+                spec = replace(spec, one_or_many=True)
+            case OrFile():
+                spec = replace(spec, or_file=True)
             case _:
                 raise TypeError(f"unknown mark {mark!r}")
     return spec
 
 
 def _section(cls: type, path: str) -> Section:
-    hints = get_type_hints(cls, include_extras=True)
     children: dict[str, Leaf | Section | Table] = {}
     for name, key in keys_of(cls).items():
-        hint, where = hints[name], _join(path, name)
+        hint, where = cls.__annotations__[name], _join(path, name)
         if key is None:
             children[name] = _section(hint, where)
-        elif get_origin(hint) is tuple and is_section(get_args(hint)[0]):
+        elif isinstance(hint, types.GenericAlias) and is_section(get_args(hint)[0]):
             children[name] = Table(path=where, key=key, item=_section(get_args(hint)[0], f"{where}.*"))
         else:
             children[name] = Leaf(path=where, key=key, spec=_spec(hint))

@@ -93,8 +93,8 @@ def _section(section: Section) -> dict[str, Any]:
     properties: dict[str, Any] = {}
     for name, child in section.children.items():
         properties[name] = _node(child)
-        if properties[name]["type"] == "array":
-            properties[f"{name}+"] = _appending(name, child.path)
+        if "array" in properties[name]["type"]:
+            properties[f"{name}+"] = _appending(name, child.path, one_or_many="else" in properties[name])
     required = [name for name, child in section.children.items() if _is_required(child)]
     schema: dict[str, Any] = {"type": "object", "additionalProperties": False, "properties": properties}
     if section.path:
@@ -111,13 +111,14 @@ def _is_required(node: Leaf | Section | Table) -> bool:
     return isinstance(node.key.default, Required)
 
 
-def _appending(name: str, path: str) -> dict[str, Any]:
+def _appending(name: str, path: str, *, one_or_many: bool) -> dict[str, Any]:
     """Return what an editor should know of ``key+``, which is gone when a recipe is validated."""
     pointer = "".join("/items" if part == "*" else f"/properties/{part}" for part in path.split("."))
+    inside = "/else" if one_or_many else ""
     return {
         "description": f"Appends to `{name}` of the recipes that this one builds on.",
         "type": "array",
-        "items": {"$ref": f"#{pointer}/items"},
+        "items": {"$ref": f"#{pointer}{inside}/items"},
     }
 
 
@@ -125,7 +126,8 @@ def _node(node: Leaf | Section | Table) -> dict[str, Any]:
     if isinstance(node, Section):
         return _section(node)
     if isinstance(node, Table):
-        return {"description": node.key.doc, "type": "array", "minItems": 1, "items": _section(node.item)}
+        least = {"minItems": 1} if isinstance(node.key.default, Required) else {}
+        return {"description": node.key.doc, "type": "array", **least, "items": _section(node.item)}
     return _leaf(node)
 
 
@@ -134,7 +136,7 @@ def _leaf(leaf: Leaf) -> dict[str, Any]:
     schema.update(_container(leaf.spec))
     default = leaf.key.default
     if not isinstance(default, Required | Family | Derived):
-        schema["default"] = default
+        schema["default"] = list(default) if isinstance(default, tuple) else default
     return schema
 
 
@@ -146,6 +148,8 @@ def _description(leaf: Leaf) -> str:
         text += f" Default: {leaf.key.default.formula}."
     if isinstance(leaf.key.default, Family):
         text += " Default: the model family's."
+    if leaf.key.ignored is not None:
+        text += f" {leaf.key.ignored[0].upper()}{leaf.key.ignored[1:]}."
     if leaf.key.aka is not None:
         text += f" In SimpleTuner: {leaf.key.aka}."
     return text
@@ -154,11 +158,16 @@ def _description(leaf: Leaf) -> str:
 def _container(spec: Spec) -> dict[str, Any]:
     item = _scalar(spec)
     if spec.container == "list":
-        return {"type": "array", "minItems": 1, "items": item}
+        several = {"type": "array", "minItems": 1, "items": item}
+        if spec.one_or_many:
+            kinds = [spec.kind, "array", *(["null"] if spec.nullable else [])]
+            return {"type": kinds, "if": {"type": spec.kind}, "then": item, "else": {**several, "type": kinds}}
+        return {**several, "type": ["array", "null"]} if spec.nullable else several
     if spec.container == "map":
         assert spec.key_pattern is not None, "the names of every map have a form"
         names = {"pattern": spec.key_pattern.regex}
-        return {"type": "object", "additionalProperties": item, "propertyNames": names}
+        own = ["object", "string"] if spec.or_file else "object"
+        return {"type": own, "additionalProperties": item, "propertyNames": names}
     return item
 
 

@@ -11,8 +11,9 @@ Impact = Literal["result", "runtime", "cosmetic"]
 """What a change of a key does: *result* alters what is trained (it enters stage keys and the plan id),
 *runtime* alters only how or where it runs (it may differ on resume), *cosmetic* alters names."""
 
-Stage = Literal["survey", "build-model", "encode-text", "encode-video", "train", "validate", "export"]
-"""Who reads a key. ``survey`` is the compiler's own look at the data; the others are stages of a plan."""
+Stage = Literal["survey", "build-model", "encode-text", "encode-video", "train", "validate", "export", "report", "push"]
+"""Who reads a key. ``survey`` is the compiler's own look at the data, ``validate`` draws clips, ``report`` tells others,
+``push`` uploads; the rest are stages of a plan."""
 
 
 class Ge(NamedTuple):
@@ -62,8 +63,29 @@ class Derived(NamedTuple):
     formula: str
 
 
+class OneOrMany(NamedTuple):
+    """A list of one value may be written as that value."""
+
+
+class OrFile(NamedTuple):
+    """A mapping may be written as the path of a file that holds it."""
+
+
+class AnyOther(NamedTuple):
+    """Every value but the default."""
+
+
 REQUIRED = Required()
 """The one instance of `Required`."""
+
+ONE_OR_MANY = OneOrMany()
+"""The one instance of `OneOrMany`."""
+
+OR_FILE = OrFile()
+"""The one instance of `OrFile`."""
+
+ANY_OTHER = AnyOther()
+"""The one instance of `AnyOther`."""
 
 
 @record
@@ -78,6 +100,9 @@ class Key:
         reads: The stages that read it. Empty for a key that is accepted and never applied.
         aka: Its flat name in SimpleTuner, when there is one.
         refused: Values that users of other tools write here, each with the reason why it is refused.
+        ignored: Why no stage reads it, for a key that is taken over from elsewhere and never applied.
+        pending: Values that the language has and the runtime of this version does not carry out. A plan that asks for one
+            is refused, so that nobody trains something else than the recipe says.
     """
 
     default: Any
@@ -87,6 +112,8 @@ class Key:
     reads: tuple[Stage, ...] = ()
     aka: str | None = None
     refused: Mapping[str, str] = MappingProxyType({})
+    ignored: str | None = None
+    pending: tuple[Any, ...] | AnyOther = ()
 
 
 def key(default: Any, doc: str, **marks: Any) -> Any:

@@ -64,7 +64,7 @@ def test_every_flat_name_leads_to_ours():
 
     assert "| `train_batch_size` | `train.batch_size` |" in page
     assert "`video.num_frames`" in page
-    assert "`adamw_bf16`: weights are fp32 here" in page
+    assert "`fp16`: activations of Sana overflow" in page
 
 
 def test_examples_become_yaml_and_titles_bold():

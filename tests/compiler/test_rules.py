@@ -7,7 +7,7 @@ import pytest
 from fakes_clips import make_clip, make_project
 from recipe_compiler.diagnostics.codes import CODES
 from recipe_compiler.pipeline import Options, compile_recipe
-from recipe_compiler.rules import RULES
+from recipe_compiler.rules import ON_DATA, ON_SETTINGS, all_rules
 
 
 @pytest.fixture(scope="module")
@@ -31,24 +31,28 @@ def test_the_recipe_that_the_examples_build_on_is_clean(project):
     assert compile_recipe(project, Options(must_run=True)).found == ()
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+@pytest.mark.parametrize("rule", all_rules(), ids=lambda rule: rule.name)
 def test_the_example_of_a_rule_fires_it_and_its_cure_is_clean(rule, project):
     assert rule.code in codes(project, block(rule.page, "Example"))
     assert rule.code not in codes(project, block(rule.page, "Use instead"))
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+@pytest.mark.parametrize("rule", all_rules(), ids=lambda rule: rule.name)
 def test_the_page_of_a_rule_says_what_it_does_and_why(rule):
     assert "What it does: " in rule.page
     assert "Why it hurts: " in rule.page
 
 
 def test_codes_and_names_are_used_once():
-    codes = [rule.code for rule in RULES] + list(CODES)
-    names = [rule.name for rule in RULES] + [code.name for code in CODES.values()]
+    codes = [listed.code for listed in ON_SETTINGS + ON_DATA] + list(CODES)
+    names = [rule.name for rule in all_rules()] + [code.name for code in CODES.values()]
 
     assert len(set(codes)) == len(codes)
     assert len(set(names)) == len(names)
+
+
+def test_a_rule_has_the_code_under_which_it_is_listed():
+    assert [listed.load().code for listed in ON_SETTINGS + ON_DATA] == [listed.code for listed in ON_SETTINGS + ON_DATA]
 
 
 def finding(project: Path, *overrides: str, code: str):

@@ -3,11 +3,13 @@ import torch
 from torch import nn
 
 from recipe_runtime.ema import WeightAverage, decay_at
-from recipe_schema.recipe import Ema
+from recipe_schema.section import keys_of
+from recipe_schema.sections.optimizer import Ema
 
 
 def settings(decay=0.99, interval=1):
-    return Ema(enabled=True, decay=decay, update_interval=interval, validation="ema_only")
+    usual = {name: key.default for name, key in keys_of(Ema).items()}
+    return Ema(**usual | {"enabled": True, "decay": decay, "update_interval": interval})
 
 
 def model(value=0.0, dtype=torch.float32):

@@ -33,12 +33,12 @@ def survey(
         folder = _folder(settings, table, root)
         if os.path.isdir(folder):  # unlike Path.is_dir, it takes a name that is too long for no folder
             found[table] = sorted(_clips(folder), key=lambda path: path.relative_to(folder).as_posix())
-        elif not settings[f"{table}.disabled"]:
+        elif settings.in_use(table):
             missing[table] = folder
     active = [
         path
         for table, paths in found.items()
-        if not settings[f"{table}.disabled"]
+        if settings.in_use(table)
         for path in paths
         if _speakable(str(path)) == str(path)
     ]
@@ -90,7 +90,7 @@ def _row(settings: Resolved, table: str, path: Path, folder: Path, probes: Mappi
         mtime_ns=0 if stat is None else stat.st_mtime_ns,
         repeats=settings[f"{table}.repeats"],
     )
-    if settings[f"{table}.disabled"]:
+    if not settings.in_use(table):
         return row
     if path not in probes:
         return replace(row, fate="quarantined", reason="has a path that is not UTF-8; rename it")

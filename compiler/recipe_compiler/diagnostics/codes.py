@@ -108,6 +108,12 @@ NOT_A_CHOICE = Code("R103", "not-a-choice", "A value is none of those that its k
 OUT_OF_RANGE = Code("R104", "out-of-range", "A number is outside the range of its key.")
 MISSING_KEY = Code("R105", "missing-key", "A key without a default is not given.")
 BAD_FORM = Code("R106", "bad-form", "A text or a list has not the form that its key takes.")
+PROMPT_LIBRARY = Code(
+    "R605",
+    "prompt-library-unreadable",
+    "`validation.prompt_library` names a file that does not exist, or that is no mapping of nicknames to prompts. Such a "
+    "file is JSON or YAML; what is wrong inside it is reported at its own lines.",
+)
 PLAN_UNREADABLE = Code(
     "R701",
     "plan-unreadable",
@@ -164,6 +170,7 @@ CODES: Mapping[str, Code] = {
         OUT_OF_RANGE,
         MISSING_KEY,
         BAD_FORM,
+        PROMPT_LIBRARY,
         PLAN_UNREADABLE,
         PLAN_VERSION_DIFFERS,
         PLAN_CHANGED,

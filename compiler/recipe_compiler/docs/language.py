@@ -7,7 +7,7 @@ from recipe_compiler.docs.markdown import document, escaped
 from recipe_schema.definition import Leaf, Section, Table, definition, leaf_index
 from recipe_schema.family import load_family
 from recipe_schema.jsonschema import recipe_schema
-from recipe_schema.marks import Derived, Family, Required
+from recipe_schema.marks import AnyOther, Derived, Family, Required
 from recipe_schema.recipe import LANGUAGE_VERSION
 
 
@@ -92,12 +92,26 @@ def _leaf(leaf: Leaf) -> Iterator[str]:
         yield f"- Unit: {key.unit}"
     yield f"- Default: {_default(key.default)}"
     yield f"- Impact: *{key.impact}*, {_IMPACTS[key.impact]}"
-    yield f"- Read by: {', '.join(key.reads) or 'nothing; it is accepted and never applied'}"
+    yield f"- Read by: {_readers(leaf)}"
+    if key.pending:
+        yield f"- Not carried out yet: {_pending(leaf)}; R206 says so, and such a plan is refused"
     if key.aka is not None:
         yield f"- SimpleTuner: `{key.aka}`"
     for value, reason in key.refused.items():
         yield f"- Not `{value}`: {escaped(reason)}"
     yield ""
+
+
+def _readers(leaf: Leaf) -> str:
+    if leaf.key.ignored is not None:
+        return f"nothing: {escaped(leaf.key.ignored)}"
+    return ", ".join(leaf.key.reads) or "nothing; it is accepted and never applied"
+
+
+def _pending(leaf: Leaf) -> str:
+    if isinstance(leaf.key.pending, AnyOther):
+        return "anything but the default"
+    return ", ".join(_value(value) for value in leaf.key.pending)
 
 
 def _default(default: Any) -> str:
@@ -117,7 +131,7 @@ def _families() -> tuple[str, ...]:
 def _value(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return f"`{ {None: 'null', True: 'true', False: 'false'}[value] }`"
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return ", ".join(_value(item) for item in value)
     if isinstance(value, float):
         return f"`{value:g}`"

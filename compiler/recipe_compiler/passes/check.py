@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from recipe_compiler.diagnostics.diagnostic import Diagnostic, Note
-from recipe_compiler.rules import RULES
+from recipe_compiler.rules import ON_DATA, ON_SETTINGS, Listed
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 from recipe_compiler.settings import Resolved
 from recipe_compiler.syntax.rewrite import new_literal, new_text
@@ -17,12 +17,28 @@ def check(facts: Facts) -> Iterator[Diagnostic]:
 
 
 def asked(facts: Facts) -> Iterator[Rule]:
-    """Yield the rules whose settings are in order, and of those about data only if somebody looked."""
-    for rule in RULES:
-        if rule.needs_survey and facts.survey is None:
-            continue
-        if facts.settings.fine(*_concrete(rule, facts.settings)):
-            yield rule
+    """Yield the rules whose settings are in order, and those about data only if somebody looked."""
+    for listed in _listed(facts):
+        if _mentioned(listed, facts.settings):
+            rule = listed.load()
+            if facts.settings.fine(*_concrete(rule, facts.settings)):
+                yield rule
+
+
+def silent(facts: Facts) -> frozenset[str]:
+    """Return the codes of rules that need no asking: the recipe does not mention what they are about."""
+    return frozenset(listed.code for listed in _listed(facts) if not _mentioned(listed, facts.settings))
+
+
+def _listed(facts: Facts) -> tuple[Listed, ...]:
+    return ON_SETTINGS if facts.survey is None else ON_SETTINGS + ON_DATA
+
+
+def _mentioned(listed: Listed, settings: Resolved) -> bool:
+    if not listed.given:
+        return True
+    inside = tuple(f"{path}." for path in listed.given)
+    return any(place in listed.given or place.startswith(inside) for place in settings.places)
 
 
 def _concrete(rule: Rule, settings: Resolved) -> tuple[str, ...]:

@@ -28,11 +28,8 @@ def why_not(name: str, path: TreePath) -> str | None:
     for group in _table()["dataset" if path[:2] == ("data", "datasets") else "flat"]:
         if name in group["names"]:
             return f"SimpleTuner's `{name}` is not taken here: {group['reason']}"
-    if not path and name in _table()["sections"]:
-        reason: str = _table()["sections"][name]
-        return reason
     if name in _table()["others"]:
-        return f"SimpleTuner's `{name}` is not supported here yet, or is for other models; leave it out"
+        return f"SimpleTuner's `{name}` is for other models, or without a counterpart here; leave it out"
     return None
 
 

@@ -108,7 +108,8 @@ def _cure(name: str, node: Node, free: list[str], known: tuple[str, ...], path: 
     """Find what an unknown key stands for: in its own section, then in others."""
     home, near_one = elsewhere(name, path), near(name, [other for other in free if _fits(other, node)])
     own = home.rpartition(".")[2] if home is not None and home.rpartition(".")[0] == _generic(path) else None
-    if own is None and not (path and near_one is not None):  # at the top, names of other tools go before near ones
+    known_there = not path or (path[:2] == ("data", "datasets") and why_not(name, path) is not None)
+    if own is None and (known_there or near_one is None):  # where other tools have the name, it is no slip
         other = _in_another_section(name, home, path)
         if other is not None:
             return other
@@ -126,7 +127,7 @@ def _cure(name: str, node: Node, free: list[str], known: tuple[str, ...], path: 
 def _in_another_section(name: str, home: str | None, path: Path) -> _Cure | None:
     reason = why_not(name.lstrip("-"), path)
     if home is not None:
-        return _Cure(advice=f"`{name}` is `{_here(home, path)}` here", home=home, lost=tuple(home.split(".")))
+        return _Cure(advice=_moved_to(name, _here(home, path)), home=home, lost=tuple(home.split(".")))
     if reason is not None:
         return _Cure(advice=reason)
     if not path and generic(name) in leaf_index():
@@ -150,6 +151,13 @@ def _here(home: str, path: Path) -> str:
         if _generic(path[: len(shared)]) == ".".join(parts[: len(shared)])
         else home
     )
+
+
+def _moved_to(name: str, here: str) -> str:
+    table, star, key = here.partition(".*.")
+    if star:
+        return f"write `{key}` in each entry of `{table}` that it is for"
+    return f"`{name}` is `{here}` here"
 
 
 def _nested(name: str) -> str:

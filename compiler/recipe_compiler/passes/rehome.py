@@ -6,8 +6,8 @@ is that recipe's own folder, so the ``../`` goes. Its name, description and run 
 
 from recipe_compiler.syntax.tree import ListNode, MapNode, Node, Path, ScalarNode, dotted
 from recipe_schema.definition import generic, leaf_index
-from recipe_schema.recipe import A_PATH
 from recipe_schema.record import replace
+from recipe_schema.sections.forms import A_PATH
 
 
 _UP = "../"

@@ -83,7 +83,7 @@ class _Resolver:
             value=_typed(to_plain(node), leaf.spec),
             origin=self._origin(node),
             shadowed=shadowed,
-            ignored=self.family.ignored().get(generic(path)) if to_plain(node) is not None else None,
+            ignored=self.family.ignored().get(generic(path), leaf.key.ignored) if to_plain(node) is not None else None,
         )
 
     def _origin(self, node: Node) -> Origin:
@@ -108,7 +108,13 @@ class _Resolver:
             self.settings[path] = setting
             self._derived.append(setting)
         else:
-            value = dict(default) if isinstance(default, Mapping) else default
+            value = (
+                dict(default)
+                if isinstance(default, Mapping)
+                else list(default)
+                if isinstance(default, tuple)
+                else default
+            )
             self.settings[path] = Setting(path=path, leaf=leaf, value=value, origin=Origin(kind="default"))
 
     def derive(self, stem: str) -> None:
@@ -189,6 +195,9 @@ _DERIVE: Mapping[str, Callable[[Known, str, str], Any]] = {
     "output_dir": lambda r, _, __: f"runs/{r.value('name')}",
     "model.pretrained_vae_model_name_or_path": lambda r, _, __: r.value("model.pretrained_model_name_or_path"),
     "data.datasets.*.video.min_frames": lambda r, path, _: r.value(path.rpartition(".")[0] + ".num_frames"),
+    "model.pretrained_transformer_model_name_or_path": lambda r, _, __: r.value("model.pretrained_model_name_or_path"),
+    "model.lora.alpha": lambda r, _, __: float(r.value("model.lora.rank")),
+    "tracking.run_name": lambda r, _, __: r.value("name"),
     "validation.resolution": lambda r, _, __: _validation_size(r),
     "validation.framerate": lambda r, _, __: r.value("data.framerate"),
 }

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from recipe_compiler.diagnostics.codes import BAD_SUPPRESSION, CODES, UNUSED_SUPPRESSION
 from recipe_compiler.diagnostics.diagnostic import Diagnostic, in_order
-from recipe_compiler.rules import RULES
+from recipe_compiler.rules import ON_DATA, ON_SETTINGS, all_rules
 from recipe_compiler.source import Source, Span
 from recipe_compiler.suggest import near
 
@@ -66,9 +66,9 @@ def _apply(
 def _one(
     code: str, place: Span, there: Sequence[Diagnostic], silenced: set[int], asked: Collection[str]
 ) -> Iterator[Diagnostic]:
-    known = {*CODES, *(rule.code for rule in RULES)}
+    known = {*CODES, *(rule.code for rule in ON_SETTINGS + ON_DATA)}
     if code not in known:
-        names = {rule.name: rule.code for rule in RULES}
+        names = {rule.name: rule.code for rule in all_rules()}
         meant = names[code] if code in names else near(code, known)
         advice = f"did you mean `{meant}`?" if meant is not None else "the code stands at the start of each finding"
         yield BAD_SUPPRESSION.at(place, f"there is no finding `{code}`", help=advice)

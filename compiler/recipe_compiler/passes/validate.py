@@ -58,7 +58,9 @@ def validate(tree: MapNode, taken: frozenset[Path] = frozenset()) -> Validated:
     texts = _as_texts(definition(), renamed)
     assert isinstance(texts, MapNode)
     found += _schema_findings(texts, said)
-    return Validated(tree=texts, bad=frozenset(bad | said), found=tuple(found))
+    lists = _as_lists(definition(), texts)
+    assert isinstance(lists, MapNode)
+    return Validated(tree=lists, bad=frozenset(bad | said), found=tuple(found))
 
 
 def _as_texts(node: Leaf | Section | Table | None, tree: Node) -> Node:
@@ -75,6 +77,21 @@ def _as_texts(node: Leaf | Section | Table | None, tree: Node) -> Node:
         is_number = isinstance(tree.value, int | float) and not isinstance(tree.value, bool)
         if tree.plain and is_number and tree.template is None and node.spec.container is None:
             return replace(tree, value=tree.raw)
+    return tree
+
+
+def _as_lists(node: Leaf | Section | Table | None, tree: Node) -> Node:
+    """Where the language takes a list or its only element, make the latter a list."""
+    if isinstance(node, Section) and isinstance(tree, MapNode):
+        entries = {
+            name: replace(entry, node=_as_lists(node.children.get(name), entry.node))
+            for name, entry in tree.entries.items()
+        }
+        return replace(tree, entries=entries)
+    if isinstance(node, Table) and isinstance(tree, ListNode):
+        return replace(tree, items=tuple(_as_lists(node.item, item) for item in tree.items))
+    if isinstance(node, Leaf) and node.spec.one_or_many and isinstance(tree, ScalarNode) and tree.value is not None:
+        return ListNode(items=(tree,), span=tree.span, shadows=tree.shadows)
     return tree
 
 

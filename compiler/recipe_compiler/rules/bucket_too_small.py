@@ -106,5 +106,4 @@ RULE = Rule(
     reads=(BATCH, ACCUMULATION, "data.on_missing_caption"),
     check=check,
     page=__doc__,
-    needs_survey=True,
 )

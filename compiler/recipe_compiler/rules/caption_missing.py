@@ -49,5 +49,4 @@ RULE = Rule(
     reads=("data.on_missing_caption",),
     check=check,
     page=__doc__,
-    needs_survey=True,
 )

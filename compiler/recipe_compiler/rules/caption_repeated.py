@@ -50,6 +50,4 @@ def check(facts: Facts) -> Iterator[Finding]:
             )
 
 
-RULE = Rule(
-    code="R313", name="caption-repeated", severity="warning", reads=(), check=check, page=__doc__, needs_survey=True
-)
+RULE = Rule(code="R313", name="caption-repeated", severity="warning", reads=(), check=check, page=__doc__)

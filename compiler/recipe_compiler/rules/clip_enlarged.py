@@ -46,5 +46,4 @@ RULE = Rule(
     reads=("data.buckets",),
     check=check,
     page=__doc__,
-    needs_survey=True,
 )

@@ -51,5 +51,4 @@ RULE = Rule(
     reads=("data.framerate",),
     check=check,
     page=__doc__,
-    needs_survey=True,
 )

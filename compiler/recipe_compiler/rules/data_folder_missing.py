@@ -50,5 +50,4 @@ RULE = Rule(
     reads=(),
     check=check,
     page=__doc__,
-    needs_survey=True,
 )

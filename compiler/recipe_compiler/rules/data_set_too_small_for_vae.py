@@ -58,5 +58,4 @@ RULE = Rule(
     reads=("train.batch_size", "train.gradient_accumulation_steps", BATCH),
     check=check,
     page=__doc__,
-    needs_survey=True,
 )

@@ -49,5 +49,4 @@ RULE = Rule(
     reads=(RATE,),
     check=check,
     page=__doc__,
-    needs_survey=True,
 )

@@ -31,12 +31,12 @@ from recipe_compiler.rules.wording import reasons
 def check(facts: Facts) -> Iterator[Finding]:
     """Find data sets of which nothing is trained."""
     assert facts.survey is not None
-    if all(facts.settings[f"{table}.disabled"] for table in facts.settings.tables("data.datasets")):
+    if not any(facts.settings.in_use(table) for table in facts.settings.tables("data.datasets")):
         yield Finding(
             at="data.datasets", message="every data set is disabled", help="take `disabled` out of one of them"
         )
     for table in facts.survey.looked:
-        if facts.settings[f"{table}.disabled"] or table in facts.survey.missing:
+        if not facts.settings.in_use(table) or table in facts.survey.missing:
             continue
         name = facts.settings[f"{table}.id"]
         rows = facts.survey.of(name)
@@ -59,5 +59,4 @@ RULE = Rule(
     reads=(),
     check=check,
     page=__doc__,
-    needs_survey=True,
 )

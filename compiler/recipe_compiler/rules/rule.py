@@ -18,7 +18,7 @@ class Facts:
 
     Attributes:
         settings: The resolved settings. A rule whose settings are wrong already stays silent.
-        survey: What is in the data sets; None if nobody looked.
+        survey: What is in the data sets; None if nobody looked, and then rules about data are not asked.
         must_run: The recipe is to be planned or run now, so that everything it needs has to be there.
     """
 
@@ -60,7 +60,6 @@ class Rule:
             is not asked.
         check: The rule itself.
         page: The text of ``recipe explain CODE``: the docstring of the rule's module.
-        needs_survey: It is asked only after a look at the data.
     """
 
     code: str
@@ -69,4 +68,3 @@ class Rule:
     reads: tuple[str, ...]
     check: Callable[[Facts], Iterator[Finding]]
     page: str
-    needs_survey: bool = False

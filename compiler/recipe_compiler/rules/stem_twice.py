@@ -49,4 +49,4 @@ def check(facts: Facts) -> Iterator[Finding]:
             )
 
 
-RULE = Rule(code="R315", name="stem-twice", severity="warning", reads=(), check=check, page=__doc__, needs_survey=True)
+RULE = Rule(code="R315", name="stem-twice", severity="warning", reads=(), check=check, page=__doc__)

@@ -1,0 +1,449 @@
+"""The clips: where they are, which are used, how they are cut, sized and captioned."""
+
+from typing import Annotated, Literal
+
+from recipe_schema.marks import ANY_OTHER, ONE_OR_MANY, REQUIRED, Derived, Family, Ge, Gt, Le, Pattern, key
+from recipe_schema.section import section
+from recipe_schema.sections.forms import (
+    MOST_AT_ONCE,
+    MOST_FRAMES,
+    Column,
+    Count,
+    Name,
+    PathText,
+    Seed,
+    Size,
+    Steps,
+    StepsOrNone,
+    Text,
+)
+
+
+_BY_CONTENT = "latents and texts are stored by content in `data.store_dir`: nothing there can be stale, or mixed up"
+_LOOKED_AT = "every clip is looked at by `recipe` itself, and what was found is remembered"
+
+AspectRatio = Annotated[float, Gt(0), Le(100)]
+"""Width divided by height."""
+
+Edge = Annotated[float, Gt(0), Le(20000)]
+"""A size by resolution_type: pixels of an edge, or megapixels."""
+
+
+@section
+class Video:
+    """Which part of each clip is used."""
+
+    num_frames: Annotated[int, Ge(1), Le(MOST_FRAMES)] = key(
+        Family("num_frames"),
+        "Frames of a training sample, counted at data.framerate. The VAE needs 4k+1.",
+        unit="frames",
+        reads=("survey", "encode-video", "train"),
+        aka="num_frames",
+    )
+    min_frames: Annotated[int, Ge(1), Le(MOST_FRAMES)] = key(
+        Derived("the same as num_frames"),
+        "Clips that are shorter, at data.framerate, are left out. Below num_frames, a shorter clip joins a "
+        "bucket of its own length.",
+        unit="frames",
+        reads=("survey",),
+        aka="min_frames",
+    )
+    max_frames: Annotated[int, Ge(1), Le(MOST_FRAMES)] | None = key(
+        None,
+        "Clips that are longer, at data.framerate, are left out. With null, long clips are cut.",
+        unit="frames",
+        reads=("survey",),
+        aka="max_frames",
+    )
+    frame_interval: Annotated[int, Ge(1), Le(MOST_FRAMES)] | None = key(
+        None,
+        "With bucket_strategy resolution_frames, lengths of shorter clips are rounded down to a multiple of this first.",
+        unit="frames",
+        reads=("survey",),
+        aka="frame_interval",
+    )
+    bucket_strategy: Literal["aspect_ratio", "resolution_frames"] = key(
+        "aspect_ratio",
+        "How clips are grouped: `aspect_ratio` by shape and legal length, `resolution_frames` by shape and a length "
+        "that frame_interval rounds. Buckets are named WxH@F in both.",
+        reads=("survey",),
+        aka="bucket_strategy",
+    )
+    window: Literal["head", "middle", "uniform", "random"] = key(
+        "head",
+        "Which frames of a long clip are taken: the first, those in the middle, one sample from each equal part, or "
+        "another window in each epoch.",
+        reads=("survey", "encode-video"),
+        pending=ANY_OTHER,
+    )
+    fps: Literal["resample", "ignore"] = key(
+        "resample",
+        "`resample` takes frames by their timestamps at data.framerate; `ignore` takes them as they follow each other, "
+        "which is what SimpleTuner does, and changes the speed of other clips.",
+        reads=("survey", "encode-video"),
+        pending=("ignore",),
+    )
+    is_i2v: bool = key(
+        False,
+        "Train image to video on this data set: the first frame is given, the rest is learnt.",
+        reads=("train", "validate"),
+        aka="is_i2v",
+        pending=(True,),
+    )
+
+
+@section
+class CaptionShuffle:
+    """Captions of tags in other orders, each as a caption of its own."""
+
+    enable: bool = key(False, "Shuffle the parts of captions.", reads=("survey",), pending=(True,))
+    count: Count = key(1, "Shuffled variants of each caption.", reads=("survey",))
+    seed: Seed = key(0, "Seed of the orders.", reads=("survey",))
+    split_on: Literal["comma", "space", "period"] = key("comma", "What parts are separated by.", reads=("survey",))
+    position_start: Annotated[int, Ge(0), Le(1000)] = key(
+        0, "The first so many parts keep their place.", reads=("survey",)
+    )
+    include_original: bool = key(True, "Keep the caption as it is, besides.", reads=("survey",))
+
+
+@section
+class Parquet:
+    """A table of captions (Parquet, CSV or JSON lines) for caption_strategy: parquet."""
+
+    path: PathText | None = key(None, "The table. A relative path starts at the recipe.", reads=("survey",))
+    filename_column: Column = key("filename", "The column of file names.", reads=("survey",))
+    caption_column: Column = key("caption", "The column of captions.", reads=("survey",))
+    fallback_caption_column: Column | None = key(
+        None, "The column that is used where the caption is empty.", reads=("survey",)
+    )
+    width_column: Column | None = key(
+        None, "Sizes are read from the clips themselves.", ignored="sizes are read from the clips themselves"
+    )
+    height_column: Column | None = key(
+        None, "Sizes are read from the clips themselves.", ignored="sizes are read from the clips themselves"
+    )
+    identifier_includes_extension: bool = key(
+        True, "Whether the file names of the table have their endings.", reads=("survey",)
+    )
+
+
+@section
+class HuggingFace:
+    """Columns of a data set of the Hugging Face hub, for type: huggingface."""
+
+    video_column: Column = key("video", "The column of clips.", reads=("survey",))
+    image_column: Column = key("image", "The column of images, for dataset_type: image.", reads=("survey",))
+    caption_column: Annotated[tuple[Column, ...], ONE_OR_MANY] = key(
+        ("caption",), "The column of captions, or several that are all used.", reads=("survey",)
+    )
+    fallback_caption_column: Column | None = key(
+        None, "The column that is used where the caption is empty.", reads=("survey",)
+    )
+
+
+@section
+class Dataset:
+    """One set of clips. Key names are those of SimpleTuner's data backend file."""
+
+    id: Name = key(REQUIRED, "A name of its own for this data set.", reads=("survey", "encode-video", "train"))
+    type: Literal["local", "csv", "huggingface", "aws", "webdataset"] = key(
+        "local",
+        "Where the clips are: `local` a folder on this machine, `csv` a table of paths or addresses, `huggingface` a "
+        "data set of the hub, `aws` an S3 store, `webdataset` a folder of tar files.",
+        impact="runtime",
+        reads=("survey",),
+        pending=ANY_OTHER,
+    )
+    dataset_type: Literal["video", "image", "eval", "conditioning", "text_embeds", "image_embeds"] = key(
+        "video",
+        "What the data set is: clips or images to train, clips that only measure (`eval`), masks and the like of "
+        "another data set (`conditioning`). The two kinds of embeds name caches in SimpleTuner, and nothing here.",
+        reads=("survey",),
+        pending=("image", "eval", "conditioning"),
+    )
+    instance_data_dir: PathText | None = key(
+        None,
+        "The folder of clips, searched with all its subfolders. A relative path starts at the recipe.",
+        impact="runtime",
+        reads=("survey", "encode-video"),
+    )
+    source: (
+        Annotated[
+            str,
+            Pattern(r"^(hf:[^/\s]+/[^/\s]+|builtin:sample-clips)$", "hf:OWNER/NAME or builtin:sample-clips"),
+        ]
+        | None
+    ) = key(
+        None,
+        "Where `recipe fetch` gets the folder from: `hf:OWNER/NAME`, a data set on the Hugging Face hub, or "
+        "`builtin:sample-clips`, a handful of freely licensed clips.",
+        impact="runtime",
+        reads=("survey",),
+    )
+    disabled: bool = key(False, "Leave the data set out.", reads=("survey",), aka="disable")
+    caption_strategy: Literal["textfile", "filename", "instanceprompt", "parquet", "csv", "huggingface"] = key(
+        "textfile",
+        "Where captions are: `textfile` is a .txt beside each clip, `filename` the file's name, `instanceprompt` the "
+        "same instance_prompt for all, `parquet`, `csv` and `huggingface` columns of a table.",
+        reads=("survey",),
+        aka="caption_strategy",
+        refused={"instance_prompt": "data sets spell it `instanceprompt`"},
+        pending=("parquet", "csv", "huggingface"),
+    )
+    instance_prompt: str | None = key(
+        None,
+        "The caption of every clip, for caption_strategy: instanceprompt.",
+        reads=("survey",),
+        aka="instance_prompt",
+    )
+    prepend_instance_prompt: bool = key(
+        False,
+        "Put instance_prompt before each caption.",
+        reads=("survey",),
+        aka="prepend_instance_prompt",
+        pending=(True,),
+    )
+    only_instance_prompt: bool = key(
+        False,
+        "Use instance_prompt in place of every caption.",
+        reads=("survey",),
+        aka="only_instance_prompt",
+        pending=(True,),
+    )
+    multiline: Literal["whole", "split"] = key(
+        "whole",
+        "A caption file of several lines is one caption, or each line is a caption of its own and one is drawn for "
+        "each sample. (SimpleTuner splits, unless disable_multiline_split.)",
+        reads=("survey", "train"),
+        pending=("split",),
+    )
+    caption_shuffle: CaptionShuffle
+    metadata_backend: Literal["discovery", "parquet", "huggingface", "json"] = key(
+        "discovery", "Clips are read themselves.", ignored=_LOOKED_AT
+    )
+    metadata_update_interval: Annotated[int, Ge(1)] | None = key(
+        None, "Accepted and never applied.", unit="seconds", ignored=_LOOKED_AT
+    )
+    scan_for_errors: bool = key(False, "Accepted and never applied.", ignored=_LOOKED_AT)
+    skip_file_discovery: str | None = key(None, "Accepted and never applied.", ignored=_LOOKED_AT)
+    repeats: Annotated[int, Ge(0), Le(MOST_AT_ONCE)] = key(
+        0,
+        "Extra passes: each clip is seen repeats + 1 times in an epoch.",
+        reads=("survey", "train"),
+    )
+    probability: Annotated[float, Gt(0), Le(1)] = key(
+        1.0,
+        "Share of the data set's samples that each epoch takes, drawn anew.",
+        reads=("train",),
+        pending=ANY_OTHER,
+    )
+    max_num_samples: Count | None = key(
+        None,
+        "Use a random choice of at most so many clips, the same each time.",
+        unit="clips",
+        reads=("survey",),
+        pending=ANY_OTHER,
+    )
+    start_epoch: Count = key(1, "The first epoch that uses the data set.", reads=("train",), pending=ANY_OTHER)
+    start_step: StepsOrNone = key(0, "The first step that uses the data set.", reads=("train",), pending=ANY_OTHER)
+    end_epoch: Count | None = key(None, "The last epoch that uses the data set.", reads=("train",), pending=ANY_OTHER)
+    end_step: Steps | None = key(None, "The last step that uses the data set.", reads=("train",), pending=ANY_OTHER)
+    resolution: Edge | None = key(
+        None,
+        "Size to train at, by resolution_type. With null, data.buckets lists the sizes.",
+        reads=("survey", "encode-video", "train"),
+        aka="resolution",
+        pending=ANY_OTHER,
+    )
+    resolution_type: Literal["pixel", "area", "pixel_area"] = key(
+        "pixel_area",
+        "What resolution means: `pixel` the shorter edge, `area` megapixels, `pixel_area` the edge of a square of that "
+        "area. The arithmetic is SimpleTuner's.",
+        reads=("survey",),
+        aka="resolution_type",
+    )
+    minimum_image_size: Edge | None = key(
+        None,
+        "Smaller clips are left out. In the unit of resolution_type.",
+        reads=("survey",),
+        aka="minimum_image_size",
+        pending=ANY_OTHER,
+    )
+    maximum_image_size: Edge | None = key(
+        None,
+        "Larger clips are first made smaller, to target_downsample_size. In the unit of resolution_type.",
+        reads=("survey",),
+        aka="maximum_image_size",
+        ignored="every clip is resized once, straight to its bucket",
+    )
+    target_downsample_size: Edge | None = key(
+        None,
+        "See maximum_image_size.",
+        reads=("survey",),
+        aka="target_downsample_size",
+        ignored="every clip is resized once, straight to its bucket",
+    )
+    minimum_aspect_ratio: AspectRatio | None = key(
+        None, "Narrower clips (width / height) are left out.", reads=("survey",), pending=ANY_OTHER
+    )
+    maximum_aspect_ratio: AspectRatio | None = key(
+        None, "Wider clips (width / height) are left out.", reads=("survey",), pending=ANY_OTHER
+    )
+    aspect_bucket_alignment: Annotated[int, Ge(8), Le(256)] = key(
+        64,
+        "With resolution, sides are rounded to a multiple of this. The model needs 16.",
+        unit="pixels",
+        reads=("survey",),
+        aka="aspect_bucket_alignment",
+    )
+    aspect_bucket_rounding: Annotated[int, Ge(1), Le(9)] = key(
+        2,
+        "With resolution, shapes are rounded to so many digits before they are sized.",
+        reads=("survey",),
+        aka="aspect_bucket_rounding",
+    )
+    crop: bool = key(
+        False,
+        "With resolution: cut clips to the shape of crop_aspect. Otherwise they keep their own.",
+        reads=("survey", "encode-video"),
+        pending=(True,),
+    )
+    crop_aspect: Literal["square", "preserve", "closest", "random"] = key(
+        "square", "The shape that clips are cut to, with crop.", reads=("survey",)
+    )
+    crop_aspect_buckets: tuple[AspectRatio, ...] | None = key(
+        None, "The shapes for crop_aspect closest and random.", reads=("survey",)
+    )
+    crop_style: Literal["center", "corner", "random"] = key(
+        "center",
+        "Where a clip is cut that does not fit its bucket.",
+        reads=("survey", "encode-video"),
+        refused={"centre": "it is spelt `center`", "face": "there is no face detector; take `center`"},
+        pending=("corner", "random"),
+    )
+    train_batch_size: Count | None = key(
+        None,
+        "Clips in one forward pass, where it differs for this data set.",
+        unit="clips",
+        reads=("train",),
+        pending=ANY_OTHER,
+    )
+    conditioning_data: Annotated[tuple[Name, ...], ONE_OR_MANY] | None = key(
+        None, "Ids of the data sets that hold masks for this one.", reads=("survey",), pending=ANY_OTHER
+    )
+    conditioning_type: Literal["mask", "segmentation"] | None = key(
+        None, "What a data set of dataset_type conditioning holds.", reads=("survey",), pending=ANY_OTHER
+    )
+    source_dataset_id: Name | None = key(
+        None, "The data set that a conditioning one belongs to.", reads=("survey",), pending=ANY_OTHER
+    )
+    cache_dir_vae: PathText | None = key(None, "Accepted and never applied.", ignored=_BY_CONTENT)
+    cache_dir: PathText | None = key(None, "Accepted and never applied.", ignored=_BY_CONTENT)
+    default: bool | None = key(None, "Accepted and never applied.", ignored=_BY_CONTENT)
+    text_embeds: Name | None = key(None, "Accepted and never applied.", ignored=_BY_CONTENT)
+    image_embeds: Name | None = key(None, "Accepted and never applied.", ignored=_BY_CONTENT)
+    write_batch_size: Count | None = key(None, "Accepted and never applied.", ignored=_BY_CONTENT)
+    text_encoder_batch_size: Count | None = key(None, "Accepted and never applied.", ignored=_BY_CONTENT)
+    vae_cache_ondemand: bool = key(False, "Accepted and never applied.", ignored=_BY_CONTENT)
+    vae_cache_disable: bool = key(False, "Accepted and never applied.", ignored=_BY_CONTENT)
+    vae_cache_clear_each_epoch: bool = key(False, "Accepted and never applied.", ignored=_BY_CONTENT)
+    preserve_data_backend_cache: bool = key(False, "Accepted and never applied.", ignored=_BY_CONTENT)
+    hash_filenames: bool | None = key(None, "Accepted and never applied.", ignored=_BY_CONTENT)
+    csv_file: PathText | None = key(None, "The table, for type: csv.", reads=("survey",), pending=ANY_OTHER)
+    csv_caption_column: Column = key("caption", "Its column of captions.", reads=("survey",))
+    csv_url_column: Column = key("url", "Its column of paths or addresses.", reads=("survey",))
+    csv_cache_dir: PathText | None = key(
+        None, "Where clips of a table of addresses are kept.", impact="runtime", reads=("survey",), pending=ANY_OTHER
+    )
+    dataset_name: Annotated[str, Pattern(r"^[^/\s]+/[^/\s]+$", "OWNER/NAME")] | None = key(
+        None, "The data set on the hub, for type: huggingface.", reads=("survey",), pending=ANY_OTHER
+    )
+    split: Text = key("train", "Its split.", reads=("survey",))
+    revision: Text | None = key(None, "Its branch, tag or commit.", reads=("survey",), pending=ANY_OTHER)
+    streaming: bool = key(
+        False, "Read it from the hub without a copy on disk.", impact="runtime", reads=("survey",), pending=(True,)
+    )
+    aws_bucket_name: Text | None = key(None, "The bucket, for type: aws.", reads=("survey",), pending=ANY_OTHER)
+    aws_data_prefix: str = key("", "The folder in it.", reads=("survey",))
+    aws_region_name: Text | None = key(None, "Its region.", impact="runtime", reads=("survey",), pending=ANY_OTHER)
+    aws_endpoint_url: Annotated[str, Pattern(r"^https?://", "an address")] | None = key(
+        None, "The address of a store that is not Amazon's.", impact="runtime", reads=("survey",), pending=ANY_OTHER
+    )
+    video: Video
+    parquet: Parquet
+    huggingface: HuggingFace
+
+
+@section
+class Data:
+    """The clips, and how they become latents."""
+
+    datasets: tuple[Dataset, ...] = key(REQUIRED, "The data sets.", reads=("survey",))
+    framerate: Annotated[float, Gt(0), Le(240)] = key(
+        Family("framerate"),
+        "Clips are resampled to this rate by their timestamps.",
+        unit="fps",
+        reads=("survey", "encode-video"),
+        aka="framerate",
+    )
+    buckets: tuple[Size, ...] = key(
+        Family("buckets"),
+        "The frame sizes that are trained. Each clip goes to the one of nearest shape, is resized to cover it "
+        "and cropped at the centre. The default is the family's official table.",
+        reads=("survey", "encode-video", "train"),
+    )
+    sampling: Literal["auto-weighting", "uniform"] = key(
+        "auto-weighting",
+        "How often each data set is drawn: by its number of samples, or all alike.",
+        reads=("train",),
+        aka="data_backend_sampling",
+        pending=("uniform",),
+    )
+    motion_score: Annotated[int, Ge(0), Le(1000)] | None = key(
+        Family("motion_score"),
+        "Each caption and validation prompt ends with ` motion score: N.`, as the model saw in its training; "
+        "null leaves it out.",
+        reads=("encode-text", "validate"),
+        aka="sana_motion_score",
+    )
+    on_problem: Literal["quarantine", "skip", "error", "delete"] = key(
+        "quarantine",
+        "What happens to a clip that can't be read: it is listed with the reason and left out (`quarantine`), left out "
+        "without a warning (`skip`), the plan is refused (`error`), or it is moved to a trash folder (`delete`).",
+        reads=("survey",),
+        pending=("delete", "skip"),
+    )
+    on_missing_caption: Literal["error", "skip"] = key(
+        "error",
+        "What happens to a clip without a caption: the plan is refused, or the clip is left out and listed.",
+        reads=("survey",),
+    )
+    image_interval: Steps | None = key(
+        None,
+        "Every so many steps, train one of images as clips of one frame.",
+        unit="steps",
+        reads=("train",),
+        pending=ANY_OTHER,
+    )
+    vae_batch_size: Count = key(
+        1,
+        "Clips that the VAE encodes at once. Another number may change the last bits of latents.",
+        unit="clips",
+        reads=("encode-video",),
+        aka="vae_batch_size",
+    )
+    store_dir: PathText = key(
+        "store",
+        "Where latents and text embeddings are kept, by content: runs may share it. A relative path starts at "
+        "the recipe.",
+        impact="runtime",
+        reads=("encode-text", "encode-video", "train", "validate"),
+    )
+    compress: bool = key(
+        False,
+        "Compress what is kept there: somewhat less space, slower to read.",
+        impact="runtime",
+        reads=("encode-text", "encode-video"),
+        aka="compress_disk_cache",
+        pending=(True,),
+    )

@@ -1,0 +1,52 @@
+"""Forms that values of several sections have."""
+
+from typing import Annotated
+
+from recipe_schema.marks import Ge, Le, Pattern
+
+
+MOST_STEPS = 10**9
+MOST_FRAMES = 10**5
+MOST_AT_ONCE = 10**5
+"""Limits beyond any use: numbers that are computed from them stay exact in every JSON reader."""
+
+Steps = Annotated[int, Ge(1), Le(MOST_STEPS)]
+"""A number of optimizer steps, at least one."""
+
+StepsOrNone = Annotated[int, Ge(0), Le(MOST_STEPS)]
+"""A number of optimizer steps, or 0."""
+
+Count = Annotated[int, Ge(1), Le(MOST_AT_ONCE)]
+"""How many, at least one."""
+
+Share = Annotated[float, Ge(0), Le(1)]
+"""A probability, or a part of a whole."""
+
+Seed = Annotated[int, Ge(0), Le(2**53 - 1)]
+"""Where a stream of random numbers starts."""
+
+Size = Annotated[str, Pattern(r"^[1-9][0-9]{0,4}x[1-9][0-9]{0,4}$", "WIDTHxHEIGHT, as in 832x480")]
+"""A frame size in pixels."""
+
+A_PATH = Pattern(r"\S", "a path")
+"""What marks a key whose value is a path."""
+
+PathText = Annotated[str, A_PATH]
+"""A path, relative to the recipe or absolute."""
+
+Text = Annotated[str, Pattern(r"\S", "not empty")]
+"""A text that says something."""
+
+Name = Annotated[
+    str,
+    Pattern(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", "letters, digits, dot, dash and underscore, at most 64"),
+]
+"""A name that is safe as a file name."""
+
+Variable = Annotated[
+    str, Pattern(r"^[A-Za-z_][A-Za-z0-9_]*$", "the name of a variable of the environment, never the secret itself")
+]
+"""Where a secret is: plans and recipes hold the name alone."""
+
+Column = Annotated[str, Pattern(r"\S", "the name of a column")]
+"""A column of a table."""

@@ -1,0 +1,61 @@
+"""Where the run takes place, and on how many devices."""
+
+from typing import Annotated, Literal
+
+from recipe_schema.marks import ANY_OTHER, Ge, Le, key
+from recipe_schema.section import section
+from recipe_schema.sections.forms import Count
+
+
+@section
+class Hardware:
+    """Where the run takes place."""
+
+    device: Literal["auto", "cpu", "cuda"] = key(
+        "auto",
+        "`auto` takes a CUDA device where there is one, else the processor.",
+        impact="runtime",
+        reads=("encode-text", "encode-video", "train", "validate"),
+    )
+    tf32: bool = key(
+        False,
+        "Multiply fp32 matrices in TF32 on CUDA: faster, with 10 bits of mantissa.",
+        reads=("train",),
+        pending=(True,),
+    )
+    torch_num_threads: Annotated[int, Ge(1), Le(4096)] | None = key(
+        None,
+        "Processor threads of torch; null leaves it to torch. Another number may change the last bits on a processor.",
+        impact="runtime",
+        reads=("encode-text", "encode-video", "train", "validate"),
+        aka="torch_num_threads",
+        pending=ANY_OTHER,
+    )
+    compile: Literal["no", "default", "reduce-overhead", "max-autotune"] = key(
+        "no",
+        "Let torch compile the transformer, and how hard it should try.",
+        reads=("train",),
+        aka="dynamo_mode",
+        pending=ANY_OTHER,
+    )
+
+
+@section
+class Launch:
+    """On how many devices a run takes place."""
+
+    processes: Count = key(
+        1,
+        "Processes on this machine, each with a device of its own.",
+        impact="runtime",
+        reads=("train",),
+        aka="num_processes",
+        pending=ANY_OTHER,
+    )
+    machines: Count = key(1, "Machines.", impact="runtime", reads=("train",), aka="num_machines", pending=ANY_OTHER)
+    strategy: Literal["ddp", "fsdp2"] = key(
+        "ddp",
+        "What several processes share: `ddp` gradients alone, `fsdp2` weights and optimizer state too.",
+        impact="runtime",
+        reads=("train",),
+    )
