@@ -12,9 +12,7 @@ from recipe_compiler.syntax.yaml_tree import scalar_spans
 from recipe_schema.record import record
 
 
-_DIRECTIVE = (
-    r"recipe:\s*(?:(?P<word>[\w-]+)\s*(?P<codes>\[[^\]]*\]?)(?P<reason>.*)|ignore\s*(?:R\d.*)?$)"
-)
+_DIRECTIVE = r"recipe:\s*(?:(?P<word>[\w-]+)\s*(?P<codes>\[[^\]]*\]?)(?P<reason>.*)|ignore\s*(?:R\d.*)?$)"
 _HEADER = r"[|>][-+0-9]*(?=\s|$)"
 
 
