@@ -64,7 +64,7 @@ def estimate(
         The fields of `Estimate`, rounded for people.
     """
     preset = values["model.random_weights"]
-    config = family.raw["transformer"] if preset is None else family.raw["random_weights"][preset]["transformer"]
+    config = family.transformer(preset)
     largest = max(buckets, key=lambda b: (family.tokens(b.width, b.height, b.frames), b.name))
     forward = {b.name: forward_flop(config, family.tokens(b.width, b.height, b.frames)) for b in buckets}
     passes = 4 if values["memory.gradient_checkpointing"] else 3
