@@ -95,6 +95,7 @@ def test_frames_of_uneven_length_are_sampled_by_time_and_not_by_number(tmp_path)
         container.mux(stream.encode())
 
     assert seen(read_clip(tmp_path / "a.mp4", row())) == [0, 1, 2, 2, 2, 2, 2, 2, 3]
+    assert seen(read_clip(tmp_path / "a.mp4", row(framerate=0.0, fps=8 / 13 * 16, bucket_frames=5))) == [0, 1, 2, 3, 4]
 
 
 def test_the_last_frame_is_shown_until_its_end_and_no_longer(tmp_path):

@@ -107,15 +107,20 @@ class CaptionShuffle:
 
 @section
 class Parquet:
-    """A table of captions for caption_strategy: parquet. The ending says what it is: .parquet, .csv, .tsv, .jsonl, .ndjson.
-
-    A row is for the clip whose path below the data folder, path from the table's folder, or bare file name it has.
-    """
+    """A table of captions, for caption_strategy: parquet."""
 
     path: PathText | None = key(
-        None, "The table. A relative path starts at the recipe.", impact="runtime", reads=("survey",)
+        None,
+        "The table. Its ending says what it is: .parquet, .csv, .tsv, .jsonl or .ndjson. A relative path starts at the "
+        "recipe.",
+        impact="runtime",
+        reads=("survey",),
     )
-    filename_column: Column = key("filename", "The column of file names.", reads=("survey",))
+    filename_column: Column = key(
+        "filename",
+        "The column of file names: paths below instance_data_dir, paths from the table's folder, or bare names.",
+        reads=("survey",),
+    )
     caption_column: Column = key("caption", "The column of captions.", reads=("survey",))
     fallback_caption_column: Column | None = key(
         None, "The column that is used where the caption is empty.", reads=("survey",)
