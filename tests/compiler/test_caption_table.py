@@ -124,6 +124,15 @@ def test_what_is_not_clear_is_a_reason_and_no_guess(project):
     }
 
 
+def test_a_clip_without_a_row_has_no_caption(project):
+    table = write(project, "three.csv", FOUR[:3])
+
+    done = compiled(project, parquet__path=table)
+
+    assert captions(done)["c2.mp4"] == "no row of `three.csv` is for it"
+    assert [d.code for d in done.found] == ["R306"]
+
+
 def test_one_name_without_ending_for_two_files_is_not_clear(project):
     table = write(project, "twins.csv", [{"filename": "a", "caption": "a bar"}])
 

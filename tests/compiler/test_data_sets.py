@@ -236,6 +236,15 @@ def test_the_instance_prompt_stands_for_captions_or_before_them(project, keys, c
     assert done.survey.rows[0].caption == caption
 
 
+def test_a_file_name_of_signs_alone_is_no_caption(project):
+    make_clip(project.parent / "signs" / "a.mp4", frames=9)
+    make_clip(project.parent / "signs" / "_-_.mp4", frames=9)
+
+    found = rows(project, "signs", caption_strategy="filename")
+
+    assert (found["_-_.mp4"].fate, found["_-_.mp4"].reason) == ("missing-caption", "no caption")
+
+
 @pytest.mark.parametrize("key", ["only_instance_prompt", "prepend_instance_prompt"])
 def test_an_instance_prompt_that_is_asked_for_must_be_there(project, key):
     (found,) = compiled(project, "clips", **{key: "true"}).found
