@@ -15,14 +15,11 @@ from torch.nn import functional
 
 from recipe_runtime.errors import MediaError
 from recipe_schema.ledger import ClipRow
-from recipe_schema.video import OPEN_OPTIONS
+from recipe_schema.video import OPEN_OPTIONS, SAME_TIME
 
 
 DECODE_VERSION = 1
 """Raised whenever the same file and plan give other pixels. It is part of the key of latents."""
-
-_SAME_TIME = 1e-3
-"""Seconds. WebM rounds timestamps to milliseconds, so a frame may come that much after its time."""
 
 
 def read_clip(path: Path, row: ClipRow) -> Tensor:
@@ -76,7 +73,7 @@ def _sampled(path: Path, row: ClipRow) -> Iterator[tuple[VideoFrame, int]]:
     index = 0
     for frame, until in _shown(path):
         first = index
-        while index < row.bucket_frames and row.start_seconds + index / row.framerate + _SAME_TIME < until:
+        while index < row.bucket_frames and row.start_seconds + index / row.framerate + SAME_TIME < until:
             index += 1
         if index > first:
             yield frame, index - first

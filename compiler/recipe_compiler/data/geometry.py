@@ -6,6 +6,7 @@ from typing import Literal
 
 from recipe_schema.family import FamilyFacts
 from recipe_schema.record import record
+from recipe_schema.video import SAME_TIME
 
 
 @record
@@ -114,7 +115,7 @@ def target_size(width: int, height: int, resolution: Resolution) -> tuple[int, i
 
 def frames_at(seconds: float, framerate: float) -> int:
     """Count the frames that a clip has at another rate: those at 0, 1/rate, … while a frame is on the screen."""
-    return max(math.ceil(seconds * framerate - 1e-6), 1)
+    return max(math.ceil((seconds - SAME_TIME) * framerate), 1)
 
 
 def sample_frames(available: int, wanted: int, family: FamilyFacts, interval: int | None = None) -> int:
