@@ -278,19 +278,57 @@ def test_validation_is_compared_with_the_sizes_that_clips_have(project):
         return [d for d in compiled(project, folder, *overrides, **keys).found if d.code == "R601"]
 
     sized = {"resolution": 128, "aspect_bucket_alignment": 32}
+    assert r601(**sized) == []
+    sized = {**sized, "minimum_image_size": 96}
     (found,) = r601(**sized)
-    assert found.message == "validation draws 96x64, a size that is not trained"
-    assert found.help == "trained are 128x128, 160x96, 192x96, 96x192"
+    assert found.message == "validation draws 160x96, a size that is not trained"
+    assert found.help == "trained are 128x128, 192x96, 96x192"
     assert r601("validation.resolution=192x96", **sized) == []
     assert len(r601("validation.resolution=64x48", **sized)) == 1
     assert r601("validation.prompt=null", **sized) == []
     assert r601("validation.resolution=64x48") == []
+    sized["minimum_image_size"] = 16
     both = "data.datasets+=[{id: y, instance_data_dir: clips, video: {num_frames: 9}}]"
     assert r601(both, **sized) == []
     assert r601(folder="nowhere", **sized) == []
+
+
+@pytest.mark.parametrize(
+    ("keys", "size"),
+    [
+        ({"resolution": 480}, "704x384"),
+        ({"resolution": 480, "resolution_type": "pixel", "aspect_bucket_alignment": 32}, "864x480"),
+        ({}, "96x64"),
+    ],
+)
+def test_validation_draws_what_clips_of_the_usual_shape_are_trained_at(project, keys, size):
+    others = "data.datasets+=[{id: y, disabled: true}, {id: z, dataset_type: text_embeds}]"
+
+    assert compiled(project, "clips", others, **keys).settings["validation.resolution"] == size
 
 
 def test_without_a_look_at_the_data_nothing_is_said_of_its_sizes(project):
     options = Options(overrides=["data.datasets.0.resolution=480"], look_at_data=False)
 
     assert compile_recipe(project, options).found == ()
+
+
+@pytest.mark.parametrize("folder", ["shapes", "lengths", "mixed", "broken", "uncaptioned", "repeated"])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"max_num_samples": 1},
+        {"minimum_image_size": 70, "maximum_aspect_ratio": 1.4, "max_num_samples": 2},
+        {"resolution": 64, "aspect_bucket_alignment": 16, "video__min_frames": 1, "video__max_frames": 60},
+        {"video__fps": "ignore", "video__window": "middle", "minimum_aspect_ratio": 1.2},
+    ],
+)
+def test_every_file_has_one_fate_and_every_bucket_is_one_that_the_model_takes(project, folder, keys):
+    done = compiled(project, folder, **keys)
+    files = {path.name for path in (project.parent / folder).glob("*.mp4")}
+
+    assert sorted(row.path for row in done.survey.rows) == sorted(files)
+    assert all((row.fate == "trained") == (not row.reason) for row in done.survey.rows)
+    assert sum(bucket.clips for bucket in done.survey.buckets) == len(done.survey.trained())
+    for bucket in done.survey.buckets:
+        assert (bucket.width % 16, bucket.height % 16, bucket.frames % 4) == (0, 0, 1)

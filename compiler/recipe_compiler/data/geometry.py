@@ -1,8 +1,8 @@
 """Which bucket a clip goes to, and how it is resized, cropped and cut for it."""
 
 import math
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 from recipe_schema.family import FamilyFacts
 from recipe_schema.record import record
@@ -79,6 +79,21 @@ def fit(width: int, height: int, sizes: Sequence[tuple[int, int]]) -> Fit:
         resize_height=resize_height,
         crop_left=(resize_width - target_width) // 2,
         crop_top=(resize_height - target_height) // 2,
+    )
+
+
+def resolution_of(value: Callable[[str], Any], table: str) -> Resolution:
+    """Return the size that a data set is to be trained at.
+
+    Args:
+        value: Gives the value of a setting.
+        table: A data set that has a ``resolution``.
+    """
+    return Resolution(
+        value=value(f"{table}.resolution"),
+        kind=value(f"{table}.resolution_type"),
+        alignment=value(f"{table}.aspect_bucket_alignment"),
+        rounding=value(f"{table}.aspect_bucket_rounding"),
     )
 
 

@@ -9,7 +9,7 @@ from recipe_compiler.data.caption_table import CaptionTable, Layout, TableError
 from recipe_compiler.data.captions import TABLES, CaptionError, caption_source, captioner, motion_suffix
 from recipe_compiler.data.facts import Survey, TableProblem, count_buckets
 from recipe_compiler.data.filters import choose, why_left_out
-from recipe_compiler.data.geometry import Resolution, fit, frames_at, parse_size, sample_frames, target_size
+from recipe_compiler.data.geometry import fit, frames_at, parse_size, resolution_of, sample_frames, target_size
 from recipe_compiler.data.index import ProbeIndex
 from recipe_compiler.data.probe import VIDEO_SUFFIXES, Probe
 from recipe_compiler.settings import Resolved
@@ -190,13 +190,7 @@ def _sizes(row: ClipRow, settings: Resolved, table: str) -> list[tuple[int, int]
     """Return the sizes that a clip may be trained at: that of its shape, or those of all buckets."""
     if settings[f"{table}.resolution"] is None:
         return [parse_size(size) for size in settings["data.buckets"]]
-    resolution = Resolution(
-        value=settings[f"{table}.resolution"],
-        kind=settings[f"{table}.resolution_type"],
-        alignment=settings[f"{table}.aspect_bucket_alignment"],
-        rounding=settings[f"{table}.aspect_bucket_rounding"],
-    )
-    return [target_size(row.width, row.height, resolution)]
+    return [target_size(row.width, row.height, resolution_of(settings.__getitem__, table))]
 
 
 def _windowed(row: ClipRow, settings: Resolved, table: str) -> ClipRow:
