@@ -114,7 +114,17 @@ def test_a_resized_frame_covers_its_bucket_and_the_crop_lies_inside(width, heigh
 
 
 @pytest.mark.parametrize(
-    ("frames", "fps", "count"), [(81, 16, 81), (132, 25, 85), (30, 30, 16), (1, 25, 1), (48, 24, 32)]
+    ("frames", "fps", "count"),
+    # 15 frames of NTSC end half a millisecond after the eighth sample: a ninth would lie beyond what is shown.
+    [
+        (81, 16, 81),
+        (132, 25, 85),
+        (30, 30, 16),
+        (1, 25, 1),
+        (48, 24, 32),
+        (150, 30000 / 1001, 81),
+        (15, 30000 / 1001, 8),
+    ],
 )
 def test_frames_at_another_rate_are_those_on_the_screen(frames, fps, count):
     assert frames_at(frames / fps, 16) == count

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from recipe_compiler.settings import Origin, OriginKind, Resolved, Setting, text_paths
+from recipe_compiler.data.geometry import resolution_of, target_size
+from recipe_compiler.settings import CACHES, Origin, OriginKind, Resolved, Setting, text_paths
 from recipe_compiler.source import Source, Span, start_of
 from recipe_compiler.syntax.tree import BadNode, ListNode, MapNode, Node, ScalarNode, to_plain, walk
 from recipe_schema.definition import Leaf, Section, Spec, Table, definition, generic
@@ -166,6 +167,10 @@ class Known(Protocol):
     def family(self) -> FamilyFacts:
         """The model family."""
 
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """All settings by path."""
+
     def value(self, path: str) -> Any:
         """Return the value of a setting."""
 
@@ -185,7 +190,16 @@ def usual_value(leaf: Leaf, path: str, known: Known, stem: str) -> Any:
     return _DERIVE[leaf.path](known, path, stem) if isinstance(default, Derived) else default
 
 
+_USUAL_SHAPE = (1920, 1080)
+"""Pixels of the clips that most people have."""
+
+
 def _validation_size(known: Known) -> str:
+    tables = [path.removesuffix(".id") for path in known.settings if generic(path) == "data.datasets.*.id"]
+    used = [t for t in tables if not known.value(f"{t}.disabled") and known.value(f"{t}.dataset_type") not in CACHES]
+    if used and all(known.value(f"{table}.resolution") is not None for table in used):
+        width, height = target_size(*_USUAL_SHAPE, resolution_of(known.value, used[0]))
+        return f"{width}x{height}"
     sizes, usual = known.value("data.buckets"), known.family.default("resolution")
     return str(usual if usual in sizes else sizes[0])
 

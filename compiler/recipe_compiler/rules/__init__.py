@@ -69,6 +69,8 @@ ON_SETTINGS: tuple[Listed, ...] = (
     Listed("R311", "instance_prompt_missing", ("data",)),
     Listed("R312", "data_set_id_twice", ("data",)),
     Listed("R318", "data_folder_not_given", ("data",)),
+    Listed("R341", "alignment_not_legal", ("data",)),
+    Listed("R342", "caption_table_not_given", ("data",)),
     Listed("R401", "length_not_given"),
     Listed("R402", "warmup_too_long", ("lr_schedule",)),
     Listed("R403", "warmup_without_effect", ("lr_schedule",)),
@@ -104,6 +106,7 @@ ON_DATA: tuple[Listed, ...] = (
     Listed("R315", "stem_twice"),
     Listed("R316", "clip_enlarged"),
     Listed("R317", "framerate_above_source"),
+    Listed("R340", "caption_table_unusable", ("data",)),
 )
 """Rules that are asked after a look at the data."""
 

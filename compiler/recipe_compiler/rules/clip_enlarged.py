@@ -2,7 +2,8 @@
 
 What it does: counts clips that have to be enlarged by more than a quarter to cover their bucket.
 
-Why it hurts: the model learns to draw what enlarging looks like. Smaller sizes in `data.buckets` avoid it.
+Why it hurts: the model learns to draw what enlarging looks like. Smaller sizes in `data.buckets`, or a smaller
+`resolution` of the data set, avoid it; `minimum_image_size` leaves small clips out.
 
 Example:
     data:
@@ -32,10 +33,13 @@ def check(facts: Facts) -> Iterator[Finding]:
         if small:
             shown = ", ".join(f"{row.path} ({row.width}x{row.height})" for row in small[:SHOWN])
             rest = f" and {len(small) - SHOWN} more" if len(small) > SHOWN else ""
+            own = facts.settings[f"{table}.resolution"] is not None
+            sizes = f"{table}.resolution" if own else "data.buckets"
+            cure = "a smaller `resolution`" if own else "smaller sizes in `data.buckets`"
             yield Finding(
-                at="data.buckets" if facts.settings.given("data.buckets") else table,
+                at=sizes if facts.settings.given(sizes) else table,
                 message=f"{len(small)} of {len(rows)} clips of data set `{name}` are enlarged by more than a quarter",
-                help=f"take smaller sizes in `data.buckets`, or larger clips: {shown}{rest}",
+                help=f"take {cure}, or larger clips: {shown}{rest}",
             )
 
 

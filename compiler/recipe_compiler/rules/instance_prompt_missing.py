@@ -1,8 +1,10 @@
 """Captions are to come from a prompt that is not given.
 
-What it does: finds data sets with `caption_strategy: instanceprompt` and no `instance_prompt`, and the reverse.
+What it does: finds data sets with `caption_strategy: instanceprompt`, `only_instance_prompt` or
+`prepend_instance_prompt` and no `instance_prompt`, and an `instance_prompt` with none of them.
 
-Why it hurts: every clip would be without a caption; or a prompt would be written that nothing reads.
+Why it hurts: every clip would be without a caption, or without its beginning; or a prompt would be written that nothing
+reads.
 
 Example:
     data:
@@ -22,6 +24,7 @@ Use instead:
 
 from collections.abc import Iterator
 
+from recipe_compiler.data.captions import prompt_reader
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 
 
@@ -29,19 +32,21 @@ def check(facts: Facts) -> Iterator[Finding]:
     """Check strategy and prompt of each data set together."""
     for table in facts.settings.tables("data.datasets"):
         strategy, prompt = f"{table}.caption_strategy", f"{table}.instance_prompt"
-        if not facts.settings.fine(strategy, prompt):
+        others = (f"{table}.only_instance_prompt", f"{table}.prepend_instance_prompt")
+        if not facts.settings.fine(strategy, prompt, *others):
             continue
-        wanted = facts.settings[strategy] == "instanceprompt"
+        reader = prompt_reader(facts.settings, table)
         given = bool((facts.settings[prompt] or "").strip())
-        if wanted and not given:
-            message = "`caption_strategy: instanceprompt` needs an `instance_prompt`"
-            yield Finding(at=strategy, message=message, help="add `instance_prompt:` to the data set")
-        if given and not wanted:
+        if reader is not None and not given:
+            asked = "caption_strategy: instanceprompt" if reader == "caption_strategy" else reader
+            message = f"`{asked}` needs an `instance_prompt`"
+            yield Finding(at=f"{table}.{reader}", message=message, help="add `instance_prompt:` to the data set")
+        if given and reader is None:
             message = f"`instance_prompt` has no effect: captions come from `{facts.settings[strategy]}`"
             yield Finding(
                 at=prompt,
                 message=message,
-                help="set `caption_strategy: instanceprompt`, or leave it out",
+                help="set `caption_strategy: instanceprompt` or `prepend_instance_prompt: true`, or leave it out",
                 severity="warning",
             )
 

@@ -139,7 +139,10 @@ class Validation:
         aka="validation_num_inference_steps",
     )
     resolution: Size = key(
-        Derived("832x480 if data.buckets has it, else the first of data.buckets"),
+        Derived(
+            "832x480 if data.buckets has it, else the first of data.buckets; if every data set has a resolution, what the "
+            "first one makes of 1920x1080"
+        ),
         "Frame size of the clips.",
         impact="runtime",
         reads=("validate",),
