@@ -10,16 +10,33 @@ class CaptionError(Exception):
     """A caption that is there and can't be read."""
 
 
-def _from_textfile(clip: Path, prompt: str) -> str:
-    del prompt
+def caption_lines(clip: Path) -> tuple[str, ...]:
+    """Return the lines with text of the caption file beside a clip; none without a file.
+
+    Raises:
+        CaptionError: The file can't be read.
+    """
     file = clip.with_suffix(".txt")
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
-        return ""
+        return ()
     except (OSError, UnicodeDecodeError) as error:
         raise CaptionError(f"`{file.name}` can't be read: {error}") from None
-    return " ".join(line.strip() for line in lines if line.strip())
+    return tuple(line.strip() for line in lines if line.strip())
+
+
+def has_several_lines(clip: Path) -> bool:
+    """Say whether the caption file beside a clip has more than one line with text."""
+    try:
+        return len(caption_lines(clip)) > 1
+    except CaptionError:
+        return False
+
+
+def _from_textfile(clip: Path, prompt: str) -> str:
+    del prompt
+    return " ".join(caption_lines(clip))
 
 
 def _from_filename(clip: Path, prompt: str) -> str:

@@ -19,12 +19,14 @@ class Survey:
         looked: The data sets that were looked at, as in ``data.datasets.0``. Those with wrong settings were not.
         missing: Paths of the data sets (``data.datasets.0``) whose folder does not exist, each with the folder.
         buckets: The buckets that hold trained clips, in order of name.
+        several_lines: By the id of a data set, its trained clips whose caption file has several lines.
     """
 
     rows: tuple[ClipRow, ...]
     looked: tuple[str, ...]
     missing: Mapping[str, Path]
     buckets: tuple[Bucket, ...]
+    several_lines: Mapping[str, tuple[str, ...]]
 
     def of(self, dataset: str) -> tuple[ClipRow, ...]:
         """Return the rows of one data set, by its id."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from recipe_compiler.data.captions import STRATEGIES, CaptionError, motion_suffix
+from recipe_compiler.data.captions import STRATEGIES, CaptionError, has_several_lines, motion_suffix
 from recipe_compiler.data.facts import Survey, count_buckets
 from recipe_compiler.data.geometry import fit, frames_at, parse_size, sample_frames
 from recipe_compiler.data.index import ProbeIndex
@@ -48,7 +48,24 @@ def survey(
         for table, paths in found.items()
         for path in paths
     )
-    return Survey(rows=rows, looked=tuple(tables), missing=missing, buckets=count_buckets(rows))
+    return Survey(
+        rows=rows,
+        looked=tuple(tables),
+        missing=missing,
+        buckets=count_buckets(rows),
+        several_lines={
+            settings[f"{table}.id"]: _several_lines(rows, settings, table, _folder(settings, table, root))
+            for table in found
+        },
+    )
+
+
+def _several_lines(rows: Sequence[ClipRow], settings: Resolved, table: str, folder: Path) -> tuple[str, ...]:
+    """Return the trained clips of a data set whose caption file has several lines."""
+    if settings[f"{table}.caption_strategy"] != "textfile":
+        return ()
+    trained = (row.path for row in rows if row.dataset == settings[f"{table}.id"] and row.fate == "trained")
+    return tuple(path for path in trained if has_several_lines(folder / path))
 
 
 def _folder(settings: Resolved, table: str, root: Path) -> Path:

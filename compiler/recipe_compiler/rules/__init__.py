@@ -41,6 +41,16 @@ ON_SETTINGS: tuple[Listed, ...] = (
     Listed("R311", "instance_prompt_missing", ("data",)),
     Listed("R312", "data_set_id_twice", ("data",)),
     Listed("R318", "data_folder_not_given", ("data",)),
+    Listed("R319", "source_incomplete", ("data",)),
+    Listed("R320", "instance_prompt_not_given", ("data",)),
+    Listed("R321", "resolution_unfit", ("data",)),
+    Listed("R322", "size_limits", ("data",)),
+    Listed("R323", "folders_overlap", ("data",)),
+    Listed("R324", "crop_settings", ("data",)),
+    Listed("R325", "frame_interval_idle", ("data",)),
+    Listed("R326", "clips_moved", ("data.on_problem",)),
+    Listed("R327", "conditioning_unpaired", ("data",)),
+    Listed("R333", "data_folder_is_address", ("data",)),
     Listed("R401", "length_not_given"),
     Listed("R402", "warmup_too_long", ("lr_schedule",)),
     Listed("R403", "warmup_without_effect", ("lr_schedule",)),
@@ -68,6 +78,7 @@ ON_DATA: tuple[Listed, ...] = (
     Listed("R315", "stem_twice"),
     Listed("R316", "clip_enlarged"),
     Listed("R317", "framerate_above_source"),
+    Listed("R328", "caption_of_several_lines"),
 )
 """Rules that are asked after a look at the data."""
 

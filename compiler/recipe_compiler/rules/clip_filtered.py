@@ -30,6 +30,9 @@ from recipe_compiler.rules.rule import Facts, Finding, Rule
 from recipe_compiler.rules.wording import reasons, with_clips
 
 
+SHORTER = "; lower video.min_frames to take shorter clips in a bucket of their own"
+
+
 def check(facts: Facts) -> Iterator[Finding]:
     """Count clips of the wrong length, one finding for each data set."""
     assert facts.survey is not None
@@ -40,7 +43,7 @@ def check(facts: Facts) -> Iterator[Finding]:
             yield Finding(
                 at=f"{table}.video.num_frames" if facts.settings.given(f"{table}.video.num_frames") else table,
                 message=f"{len(rows)} of {len(facts.survey.of(name))} clips of data set `{name}` are left out",
-                help=reasons(rows) + "; lower video.min_frames to take shorter clips in a bucket of their own",
+                help=reasons(rows) + (SHORTER if any(row.reason.startswith("too short") for row in rows) else ""),
             )
 
 

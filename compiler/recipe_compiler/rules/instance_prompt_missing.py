@@ -22,21 +22,21 @@ Use instead:
 
 from collections.abc import Iterator
 
+from recipe_compiler.rules.data_sets import in_use
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 
 
 def check(facts: Facts) -> Iterator[Finding]:
     """Check strategy and prompt of each data set together."""
-    for table in facts.settings.tables("data.datasets"):
-        strategy, prompt = f"{table}.caption_strategy", f"{table}.instance_prompt"
-        if not facts.settings.fine(strategy, prompt):
-            continue
+    keys = ("caption_strategy", "instance_prompt", "prepend_instance_prompt", "only_instance_prompt")
+    for table in in_use(facts.settings, *keys):
+        strategy, prompt, *others = (f"{table}.{key}" for key in keys)
         wanted = facts.settings[strategy] == "instanceprompt"
         given = bool((facts.settings[prompt] or "").strip())
         if wanted and not given:
             message = "`caption_strategy: instanceprompt` needs an `instance_prompt`"
             yield Finding(at=strategy, message=message, help="add `instance_prompt:` to the data set")
-        if given and not wanted:
+        if given and not wanted and not any(facts.settings[path] for path in others):
             message = f"`instance_prompt` has no effect: captions come from `{facts.settings[strategy]}`"
             yield Finding(
                 at=prompt,
