@@ -51,6 +51,7 @@ ON_SETTINGS: tuple[Listed, ...] = (
     Listed("R326", "clips_moved", ("data.on_problem",)),
     Listed("R327", "conditioning_unpaired", ("data",)),
     Listed("R333", "data_folder_is_address", ("data",)),
+    Listed("R334", "nothing_to_train", ("data",)),
     Listed("R401", "length_not_given"),
     Listed("R402", "warmup_too_long", ("lr_schedule",)),
     Listed("R403", "warmup_without_effect", ("lr_schedule",)),

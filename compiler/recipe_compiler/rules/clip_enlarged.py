@@ -2,7 +2,8 @@
 
 What it does: counts clips that have to be enlarged by more than a quarter to cover their bucket.
 
-Why it hurts: the model learns to draw what enlarging looks like. Smaller sizes in `data.buckets` avoid it.
+Why it hurts: the model learns to draw what enlarging looks like. Smaller sizes in `data.buckets`, or a
+lower `resolution`, avoid it.
 
 Example:
     data:
@@ -33,10 +34,21 @@ def check(facts: Facts) -> Iterator[Finding]:
             shown = ", ".join(f"{row.path} ({row.width}x{row.height})" for row in small[:SHOWN])
             rest = f" and {len(small) - SHOWN} more" if len(small) > SHOWN else ""
             yield Finding(
-                at="data.buckets" if facts.settings.given("data.buckets") else table,
+                at=_place(facts, table),
                 message=f"{len(small)} of {len(rows)} clips of data set `{name}` are enlarged by more than a quarter",
-                help=f"take smaller sizes in `data.buckets`, or larger clips: {shown}{rest}",
+                help=f"{_smaller(facts, table)}, or take larger clips: {shown}{rest}",
             )
+
+
+def _place(facts: Facts, table: str) -> str:
+    places = (f"{table}.resolution", "data.buckets")
+    return next((path for path in places if facts.settings.given(path)), table)
+
+
+def _smaller(facts: Facts, table: str) -> str:
+    if facts.settings[f"{table}.resolution"] is None:
+        return "take smaller sizes in `data.buckets`"
+    return "lower `resolution`, or leave such clips out with `minimum_image_size`"
 
 
 RULE = Rule(

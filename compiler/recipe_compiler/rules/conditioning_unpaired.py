@@ -50,9 +50,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     by_id = {settings[f"{table}.id"]: table for table in tables}
     for table in in_use(settings, MASKS):
         for index, name in enumerate(settings[f"{table}.{MASKS}"] or ()):
-            at = f"{table}.{MASKS}"
-            listed = f"{at}.{index}"
-            yield from _named(settings, by_id, listed if listed in settings.places else at, name, masks=True)
+            yield from _named(settings, by_id, f"{table}.{MASKS}.{index}", name, masks=True)
     for table in in_use(settings, KIND, SOURCE):
         name = settings[f"{table}.{SOURCE}"]
         if name is not None:
