@@ -53,6 +53,8 @@ def make_project(root: Path) -> Path:
     make_clip(root / "lines" / "b.mp4", caption="a bar that stands\n\n")
     for suffix in (".mp4", ".mov"):
         make_clip(root / "twins" / f"a{suffix}", caption="a bar")
+    lines = ["file,caption", *(f'c{index}.mp4,"a bar, row {index}"' for index in range(4))]
+    (root / "captions.csv").write_text("\n".join(lines), encoding="utf-8")
     recipe = root / "recipe.yaml"
     recipe.write_text(RECIPE, encoding="utf-8")
     return recipe

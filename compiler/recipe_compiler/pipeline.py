@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from recipe_compiler.data.captions import TABLES, caption_source, prompt_reader
 from recipe_compiler.diagnostics.codes import MISSING_KEY
 from recipe_compiler.diagnostics.diagnostic import Diagnostic, has_errors, in_order
 from recipe_compiler.diagnostics.together import together
@@ -219,11 +220,14 @@ def _lookable(settings: Resolved, table: str) -> bool:
     """Say whether the settings of a data set can be followed. If they can't, a finding says so."""
     if not settings.fine(table) or settings[f"{table}.instance_data_dir"] is None or not _is_local(settings, table):
         return False
-    name, strategy, prompt = (settings[f"{table}.{key}"] for key in ("id", "caption_strategy", "instance_prompt"))
+    name, prompt, size = (settings[f"{table}.{key}"] for key in ("id", "instance_prompt", "resolution"))
+    source, alignment = caption_source(settings, table), settings[f"{table}.aspect_bucket_alignment"]
     wanted, least, most = (settings[f"{table}.video.{key}"] for key in ("num_frames", "min_frames", "max_frames"))
     return (
         [settings[f"{other}.id"] for other in settings.tables("data.datasets")].count(name) == 1
-        and (strategy != "instanceprompt" or bool((prompt or "").strip()))
+        and (prompt_reader(settings, table) is None or bool((prompt or "").strip()))
+        and (source not in TABLES or settings[f"{table}.{TABLES[source]}"] is not None)
+        and (size is None or alignment % settings.family.size_multiple == 0)
         and least <= min(wanted, wanted if most is None else most)
         and settings.family.legal_frames(wanted) == wanted
         and goes_together(settings, table)
@@ -232,11 +236,10 @@ def _lookable(settings: Resolved, table: str) -> bool:
 
 def _is_local(settings: Resolved, table: str) -> bool:
     """Say whether a data set is a folder of clips with captions. Of others a finding says that they are not taken yet."""
-    strategy = f"{table}.caption_strategy"
     return not settings.in_use(table) or (
         settings[f"{table}.type"] == "local"
         and settings[f"{table}.dataset_type"] == "video"
-        and settings[strategy] not in settings.settings[strategy].leaf.key.pending
+        and caption_source(settings, table) != "huggingface"
     )
 
 

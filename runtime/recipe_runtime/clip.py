@@ -1,6 +1,7 @@
 """A clip as the plan says: decoded, resampled by timestamps, turned upright, resized and cropped."""
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -27,7 +28,8 @@ _SAME_TIME = 1e-3
 def read_clip(path: Path, row: ClipRow) -> Tensor:
     """Decode the training sample of a clip.
 
-    Sample i is the frame on screen at ``start_seconds + i / framerate``, counted from the first frame. It is
+    Sample i is the frame on screen at ``start_seconds + i / framerate``, counted from the first frame. With a
+    framerate of 0, samples are frames as they follow each other, whatever their timestamps are. A frame is
     resized with torch's antialiased bicubic filter, in fp32: swscale's filters differ between builds and
     processors, and this value enters a content-addressed store.
 
@@ -52,8 +54,9 @@ def read_clip(path: Path, row: ClipRow) -> Tensor:
             f"{path} can't be decoded: {error}; repair or remove the file and plan anew with `recipe plan RECIPE`"
         ) from error
     if count < row.bucket_frames:
+        rate = f" at {row.framerate:g} fps" if row.framerate else ""
         raise MediaError(
-            f"{path} ends after {count} of {row.bucket_frames} frames at {row.framerate:g} fps; repair or remove the "
+            f"{path} ends after {count} of {row.bucket_frames} frames{rate}; repair or remove the "
             "file and plan anew with `recipe plan RECIPE`"
         )
     return frames
@@ -66,6 +69,10 @@ def to_pixels(frames: Tensor) -> Tensor:
 
 def _sampled(path: Path, row: ClipRow) -> Iterator[tuple[VideoFrame, int]]:
     """Yield every frame that is needed, with the number of samples that it is on screen for."""
+    if not row.framerate:
+        first = round(row.start_seconds * row.fps)
+        yield from ((frame, 1) for frame, _ in islice(_shown(path), first, first + row.bucket_frames))
+        return
     index = 0
     for frame, until in _shown(path):
         first = index

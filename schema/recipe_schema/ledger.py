@@ -35,12 +35,12 @@ class ClipRow:
         fps: Mean frame rate of the source.
         frames: Frames in the source.
         seconds: Time from the first frame to the end of the last.
-        frames_at_rate: Frames after resampling to ``framerate``.
+        frames_at_rate: Frames after resampling to ``framerate``; all frames where that is 0.
         bucket_width: Width of the training sample, in pixels.
         bucket_height: Height of the training sample, in pixels.
         bucket_frames: Frames of the training sample.
-        framerate: Frame rate of the training sample.
-        start_seconds: Where the sample starts in the source.
+        framerate: Frame rate of the training sample; 0 where it takes frames as they follow each other.
+        start_seconds: Where the sample starts in the source; with framerate 0 it is the first frame's number / ``fps``.
         resize_width: Width after resizing and before cropping.
         resize_height: Height after resizing and before cropping.
         crop_left: Columns cut on the left.

@@ -100,7 +100,7 @@ def test_a_prompt_that_is_used_and_not_given_is_one_finding(key, tmp_path):
     match = one(tmp_path, f"{key}: true, instance_prompt: ' '")
     missing = one(tmp_path, f"{key}: true, caption_strategy: instanceprompt")
 
-    assert (match.code, match.pointer, match.severity) == ("R320", f"data.datasets.0.{key}", "error")
+    assert (match.code, match.pointer, match.severity) == ("R311", f"data.datasets.0.{key}", "error")
     assert (missing.code, missing.pointer) == ("R311", "data.datasets.0.caption_strategy")
 
 
@@ -121,13 +121,6 @@ def test_a_size_in_another_unit_is_one_error_with_what_was_likely_meant(settings
 
     assert (match.code, match.pointer, match.severity) == ("R321", f"data.datasets.0.{pointer}", "error")
     assert advice in match.help
-
-
-@pytest.mark.parametrize(("given", "near"), [(8, "16"), (24, "32"), (72, "80")])
-def test_an_alignment_that_the_model_can_not_take_is_put_right(given, near, tmp_path):
-    match = one(tmp_path, f"resolution: 480, aspect_bucket_alignment: {given}")
-
-    assert (match.code, match.severity, match.fix) == ("R321", "error", near)
 
 
 def test_buckets_are_unused_only_if_every_data_set_has_a_resolution(tmp_path):
@@ -339,30 +332,6 @@ def test_clips_that_are_measured_alone_are_nothing_to_train(tmp_path):
     assert "`eval`" in match.message
 
 
-def test_enlarged_clips_of_a_data_set_with_a_resolution_point_at_it(project):
-    sets = "[{id: a, instance_data_dir: clips, resolution: 256, resolution_type: pixel, video: {num_frames: 9}}]"
-    found = look(project.parent, f"{sets}\n  buckets: [384x256]", look_at_data=True)
-    (match,) = (d for d in found if d.code == "R316")
-
-    assert match.pointer == "data.datasets.0.resolution"
-    assert "lower `resolution`" in match.help
-
-
-def test_a_validation_size_is_compared_with_what_a_resolution_makes_of_the_clips(project):
-    sized = "resolution: 64, resolution_type: pixel, aspect_bucket_alignment: 16, video: {num_frames: 9}"
-    sets = f"[{{id: a, instance_data_dir: clips, {sized}}}%s]\n  buckets: [96x64, 64x48]"
-    plain = ", {id: b, instance_data_dir: mixed, video: {num_frames: 9}}"
-
-    def codes(size: str, more: str = "", *, look_at_data: bool = True) -> list[str]:
-        rest = f"validation: {{resolution: {size}, num_video_frames: 9}}"
-        return [d.code for d in look(project.parent, sets % more, rest, look_at_data=look_at_data)]
-
-    assert "R601" in codes("64x48")
-    assert "R601" not in codes("96x64")
-    assert "R601" not in codes("64x48", plain)
-    assert "R601" not in codes("64x48", look_at_data=False)
-
-
 def test_a_cache_of_simpletuner_does_not_hide_a_bucket_that_is_too_small(project):
     cache = "{id: t, dataset_type: text_embeds, default: true, cache_dir: cache}"
     override = f"data.datasets=[{{id: clips, instance_data_dir: clips, video: {{num_frames: 9}}}}, {cache}]"
@@ -434,10 +403,3 @@ def test_an_ignored_setting_alone_is_named_by_its_whole_path(tmp_path):
     match = one(tmp_path, "cache_dir_vae: cache")
 
     assert match.message.startswith("`data.datasets.0.cache_dir_vae` is ignored: ")
-
-
-def test_a_caption_strategy_that_is_not_carried_out_yet_is_not_followed(project):
-    table = "caption_strategy: parquet, parquet: {path: captions.parquet}"
-    sets = f"[{{id: a, instance_data_dir: clips, {table}, video: {{num_frames: 9}}}}]"
-
-    assert look(project.parent, sets, look_at_data=True) == []

@@ -58,6 +58,22 @@ def test_the_window_starts_where_the_plan_says(tmp_path):
     assert seen(read_clip(tmp_path / "a.mp4", row(start_seconds=0.5))) == list(range(8, 17))
 
 
+@pytest.mark.parametrize("fps", [8, 30])
+def test_frames_may_be_taken_as_they_follow_each_other(tmp_path, fps):
+    write_video(tmp_path / "a.mp4", counting(24), fps)
+
+    assert seen(read_clip(tmp_path / "a.mp4", row(framerate=0.0, fps=float(fps)))) == list(range(9))
+    later = row(framerate=0.0, fps=float(fps), start_seconds=7 / fps)
+    assert seen(read_clip(tmp_path / "a.mp4", later)) == list(range(7, 16))
+
+
+def test_a_clip_whose_frames_follow_each_other_must_be_long_enough(tmp_path):
+    write_video(tmp_path / "a.mp4", counting(12), 16)
+
+    with pytest.raises(MediaError, match="ends after 8 of 9 frames; repair"):
+        read_clip(tmp_path / "a.mp4", row(framerate=0.0, fps=16.0, start_seconds=4 / 16))
+
+
 def test_a_webm_with_rounded_timestamps_loses_no_frame(tmp_path):
     path = tmp_path / "a.mkv"
     write_video(path, counting(12), 16)
@@ -79,6 +95,7 @@ def test_frames_of_uneven_length_are_sampled_by_time_and_not_by_number(tmp_path)
         container.mux(stream.encode())
 
     assert seen(read_clip(tmp_path / "a.mp4", row())) == [0, 1, 2, 2, 2, 2, 2, 2, 3]
+    assert seen(read_clip(tmp_path / "a.mp4", row(framerate=0.0, fps=8 / 13 * 16, bucket_frames=5))) == [0, 1, 2, 3, 4]
 
 
 def test_the_last_frame_is_shown_until_its_end_and_no_longer(tmp_path):

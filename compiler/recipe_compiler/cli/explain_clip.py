@@ -47,9 +47,8 @@ def clip_text(row: ClipRow) -> str:
             )
         )
     if row.bucket_width:
-        window = (
-            f"{row.bucket_frames} of {row.frames_at_rate} frames at {row.framerate:g} fps, from {row.start_seconds:g} s"
-        )
+        rate = f"at {row.framerate:g} fps" if row.framerate else "as they follow each other"
+        window = f"{row.bucket_frames} of {row.frames_at_rate} frames {rate}, from {row.start_seconds:g} s"
         scale = f"resized to {row.resize_width}x{row.resize_height}, cropped at {row.crop_left},{row.crop_top}"
         rows += [("bucket", f"{row.bucket}: {scale}"), ("window", window)]
     if row.text:

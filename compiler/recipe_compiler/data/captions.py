@@ -2,59 +2,94 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recipe_compiler.settings import Resolved
 
 
+if TYPE_CHECKING:  # most data sets have no table
+    from recipe_compiler.data.caption_table import CaptionTable
+
+
+TABLES: Mapping[str, str] = {"parquet": "parquet.path", "csv": "csv_file"}
+"""The key of the data set that names the table, by the values of ``caption_strategy`` that read one."""
+
+
 class CaptionError(Exception):
-    """A caption that is there and can't be read."""
+    """A clip gets no caption, for a reason that is worth a word."""
 
 
-def caption_lines(clip: Path) -> tuple[str, ...]:
-    """Return the lines with text of the caption file beside a clip; none without a file.
+def caption_source(settings: Resolved, table: str) -> str:
+    """Return the ``caption_strategy`` that a data set comes down to."""
+    only = settings[f"{table}.only_instance_prompt"]
+    return "instanceprompt" if only else str(settings[f"{table}.caption_strategy"])
 
-    Raises:
-        CaptionError: The file can't be read.
-    """
-    file = clip.with_suffix(".txt")
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        return ()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CaptionError(f"`{file.name}` can't be read: {error}") from None
-    return tuple(line.strip() for line in lines if line.strip())
+
+def prompt_reader(settings: Resolved, table: str) -> str | None:
+    """Return the key of a data set that uses its instance prompt; None if nothing does."""
+    if settings[f"{table}.caption_strategy"] == "instanceprompt":
+        return "caption_strategy"
+    asks = (key for key in ("only_instance_prompt", "prepend_instance_prompt") if settings[f"{table}.{key}"])
+    return next(asks, None)
+
+
+def one_line(text: str) -> str:
+    """Join the lines of a caption."""
+    return " ".join(line.strip() for line in text.splitlines() if line.strip())
 
 
 def has_several_lines(clip: Path) -> bool:
     """Say whether the caption file beside a clip has more than one line with text."""
     try:
-        return len(caption_lines(clip)) > 1
+        return sum(bool(line.strip()) for line in _text(clip).splitlines()) > 1
     except CaptionError:
         return False
 
 
-def _from_textfile(clip: Path, prompt: str) -> str:
-    del prompt
-    return " ".join(caption_lines(clip))
+def _text(clip: Path) -> str:
+    """Return the text of the caption file beside a clip; empty if there is none."""
+    file = clip.with_suffix(".txt")
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise CaptionError(f"`{file.name}` can't be read: {error}") from None
 
 
-def _from_filename(clip: Path, prompt: str) -> str:
-    del prompt
-    return " ".join(clip.stem.replace("_", " ").replace("-", " ").split())
+def _from_textfile(clip: Path) -> str:
+    caption = one_line(_text(clip))
+    if not caption:
+        raise CaptionError(f"`{clip.with_suffix('.txt').name}` is missing or empty")
+    return caption
 
 
-def _from_prompt(clip: Path, prompt: str) -> str:
-    del clip
-    return prompt.strip()
+def _from_filename(clip: Path) -> str:
+    caption = " ".join(clip.stem.replace("_", " ").replace("-", " ").split())
+    if not caption:
+        raise CaptionError("no caption")
+    return caption
 
 
-STRATEGIES: Mapping[str, Callable[[Path, str], str]] = {
-    "textfile": _from_textfile,
-    "filename": _from_filename,
-    "instanceprompt": _from_prompt,
-}
-"""The ways to caption, by the values of ``caption_strategy``: (clip, instance prompt) to caption."""
+def captioner(settings: Resolved, table: str, captions: "CaptionTable | None") -> Callable[[Path], str]:
+    """Return what gives each clip of a data set its caption, or raises `CaptionError`.
+
+    Args:
+        settings: Resolved settings.
+        table: The data set.
+        captions: Its table of captions; None where it has none.
+    """
+    prompt = (settings[f"{table}.instance_prompt"] or "").strip()
+    source = caption_source(settings, table)
+    if source == "instanceprompt":
+        return lambda _: prompt
+    read = captions.caption_of if captions is not None else _READERS[source]
+    if settings[f"{table}.prepend_instance_prompt"]:
+        return lambda clip: f"{prompt} {read(clip)}"
+    return read
+
+
+_READERS: Mapping[str, Callable[[Path], str]] = {"textfile": _from_textfile, "filename": _from_filename}
 
 
 def motion_suffix(settings: Resolved) -> str:

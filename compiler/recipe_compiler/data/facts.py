@@ -11,14 +11,34 @@ from recipe_schema.plan import Bucket
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TableProblem:
+    """Why a table of captions can't be used.
+
+    Attributes:
+        at: The setting that it is about.
+        message: What was found and what was expected.
+        help: What to do.
+        fix: The text that belongs in place of the setting's value, where no doubt is left.
+    """
+
+    at: str
+    message: str
+    help: str
+    fix: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
     """What was found.
 
     Attributes:
         rows: One for each file, in order of data set and path.
-        looked: The data sets that were looked at, as in ``data.datasets.0``. Those with wrong settings were not.
+        looked: The data sets that were looked at, as in ``data.datasets.0``. Those with wrong settings were not, nor
+            those whose table of captions can't be used.
         missing: Paths of the data sets (``data.datasets.0``) whose folder does not exist, each with the folder.
         buckets: The buckets that hold trained clips, in order of name.
+        tables: The SHA-256 of each table of captions that was read.
+        problems: What is wrong with tables of captions.
         several_lines: By the id of a data set, its trained clips whose caption file has several lines.
     """
 
@@ -26,6 +46,8 @@ class Survey:
     looked: tuple[str, ...]
     missing: Mapping[str, Path]
     buckets: tuple[Bucket, ...]
+    tables: Mapping[Path, str]
+    problems: tuple[TableProblem, ...]
     several_lines: Mapping[str, tuple[str, ...]]
 
     def of(self, dataset: str) -> tuple[ClipRow, ...]:

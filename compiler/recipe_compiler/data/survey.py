@@ -2,17 +2,42 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from recipe_compiler.data.captions import STRATEGIES, CaptionError, has_several_lines, motion_suffix
-from recipe_compiler.data.facts import Survey, count_buckets
-from recipe_compiler.data.geometry import fit, frames_at, parse_size, sample_frames
+from recipe_compiler.data.caption_table import CaptionTable, Layout, TableError
+from recipe_compiler.data.captions import (
+    TABLES,
+    CaptionError,
+    caption_source,
+    captioner,
+    has_several_lines,
+    motion_suffix,
+)
+from recipe_compiler.data.facts import Survey, TableProblem, count_buckets
+from recipe_compiler.data.filters import choose, why_left_out
+from recipe_compiler.data.geometry import Resolution, fit, frames_at, parse_size, sample_frames, target_size
 from recipe_compiler.data.index import ProbeIndex
 from recipe_compiler.data.probe import VIDEO_SUFFIXES, Probe
 from recipe_compiler.settings import Resolved
 from recipe_schema.ledger import ClipRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """A data set whose folder is there.
+
+    Attributes:
+        table: Its settings, as in ``data.datasets.0``.
+        folder: Its folder.
+        clips: The files in it, in order of path.
+        captions: Its table of captions; None where captions come from elsewhere.
+    """
+
+    table: str
+    folder: Path
+    clips: tuple[Path, ...]
+    captions: CaptionTable | None
 
 
 def survey(
@@ -28,48 +53,76 @@ def survey(
         report: Called with files done and their total.
     """
     missing: dict[str, Path] = {}
-    found: dict[str, list[Path]] = {}
+    found: list[_Found] = []
+    problems: dict[str, tuple[TableProblem, ...]] = {}
     for table in tables:
         folder = _folder(settings, table, root)
         if os.path.isdir(folder):  # unlike Path.is_dir, it takes a name that is too long for no folder
-            found[table] = sorted(_clips(folder), key=lambda path: path.relative_to(folder).as_posix())
+            try:
+                found.append(_find(settings, table, root))
+            except TableError as error:
+                problems[table] = error.problems
         elif settings.in_use(table):
             missing[table] = folder
     active = [
         path
-        for table, paths in found.items()
-        if settings.in_use(table)
-        for path in paths
+        for dataset in found
+        if settings.in_use(dataset.table)
+        for path in dataset.clips
         if _speakable(str(path)) == str(path)
     ]
     probes = index.probe_all(dict.fromkeys(active), report)
-    rows = tuple(
-        _row(settings, table, path, _folder(settings, table, root), probes)
-        for table, paths in found.items()
-        for path in paths
-    )
+    rows = tuple(row for dataset in found for row in _rows(settings, dataset, probes))
     return Survey(
         rows=rows,
-        looked=tuple(tables),
+        looked=tuple(table for table in tables if table not in problems),
         missing=missing,
         buckets=count_buckets(rows),
-        several_lines={
-            settings[f"{table}.id"]: _several_lines(rows, settings, table, _folder(settings, table, root))
-            for table in found
-        },
+        tables={f.captions.file: f.captions.sha256 for f in found if f.captions is not None},
+        problems=tuple(problem for several in problems.values() for problem in several),
+        several_lines={settings[f"{f.table}.id"]: _several_lines(rows, settings, f) for f in found},
     )
 
 
-def _several_lines(rows: Sequence[ClipRow], settings: Resolved, table: str, folder: Path) -> tuple[str, ...]:
+def _several_lines(rows: Sequence[ClipRow], settings: Resolved, dataset: _Found) -> tuple[str, ...]:
     """Return the trained clips of a data set whose caption file has several lines."""
-    if settings[f"{table}.caption_strategy"] != "textfile":
+    if caption_source(settings, dataset.table) != "textfile":
         return ()
-    trained = (row.path for row in rows if row.dataset == settings[f"{table}.id"] and row.fate == "trained")
-    return tuple(path for path in trained if has_several_lines(folder / path))
+    name = settings[f"{dataset.table}.id"]
+    trained = (row.path for row in rows if row.dataset == name and row.fate == "trained")
+    return tuple(path for path in trained if has_several_lines(dataset.folder / path))
 
 
 def _folder(settings: Resolved, table: str, root: Path) -> Path:
     return Path(os.path.normpath(root / settings[f"{table}.instance_data_dir"]))
+
+
+def _find(settings: Resolved, table: str, root: Path) -> _Found:
+    folder = _folder(settings, table, root)
+    clips = tuple(sorted(_clips(folder), key=lambda path: path.relative_to(folder).as_posix()))
+    reads = settings.in_use(table) and caption_source(settings, table) in TABLES
+    captions = CaptionTable(_layout(settings, table, root), folder, clips) if reads else None
+    return _Found(table=table, folder=folder, clips=clips, captions=captions)
+
+
+def _layout(settings: Resolved, table: str, root: Path) -> Layout:
+    """Say where the captions of a data set are in its table."""
+    source = settings[f"{table}.caption_strategy"]
+    csv = source == "csv"
+    parquet = f"{table}.parquet"
+    keys = {
+        "file": f"{table}.{TABLES[source]}",
+        "name": f"{table}.csv_url_column" if csv else f"{parquet}.filename_column",
+        "caption": f"{table}.csv_caption_column" if csv else f"{parquet}.caption_column",
+    }
+    return Layout(
+        file=Path(os.path.normpath(root / settings[keys["file"]])),
+        name=settings[keys["name"]],
+        caption=settings[keys["caption"]],
+        fallback=None if csv else settings[f"{parquet}.fallback_caption_column"],
+        endings=csv or settings[f"{parquet}.identifier_includes_extension"],
+        keys={**keys, "fallback": f"{parquet}.fallback_caption_column"},
+    )
 
 
 def _clips(folder: Path) -> Iterator[Path]:
@@ -96,18 +149,24 @@ def _speakable(path: str) -> str:
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _row(settings: Resolved, table: str, path: Path, folder: Path, probes: Mapping[Path, Probe]) -> ClipRow:
+def _rows(settings: Resolved, dataset: _Found, probes: Mapping[Path, Probe]) -> tuple[ClipRow, ...]:
+    """Return the rows of a data set."""
+    rows = [_row(settings, dataset, path, probes) for path in dataset.clips]
+    return choose(rows, settings[f"{dataset.table}.max_num_samples"])
+
+
+def _row(settings: Resolved, dataset: _Found, path: Path, probes: Mapping[Path, Probe]) -> ClipRow:
     stat = path.stat() if path.exists() else None
     row = ClipRow(
-        dataset=settings[f"{table}.id"],
-        path=_speakable(path.relative_to(folder).as_posix()),
+        dataset=settings[f"{dataset.table}.id"],
+        path=_speakable(path.relative_to(dataset.folder).as_posix()),
         fate="disabled",
         reason="the data set is disabled",
         size_bytes=0 if stat is None else stat.st_size,
         mtime_ns=0 if stat is None else stat.st_mtime_ns,
-        repeats=settings[f"{table}.repeats"],
+        repeats=settings[f"{dataset.table}.repeats"],
     )
-    if not settings.in_use(table):
+    if not settings.in_use(dataset.table):
         return row
     if path not in probes:
         return replace(row, fate="quarantined", reason="has a path that is not UTF-8; rename it")
@@ -124,48 +183,58 @@ def _row(settings: Resolved, table: str, path: Path, folder: Path, probes: Mappi
     )
     if facts.problem:
         return replace(row, fate="quarantined", reason=facts.problem)
-    return _captioned(_placed(row, settings, table), path, settings, table)
+    return _captioned(_placed(row, settings, dataset.table), path, settings, dataset)
 
 
 def _placed(row: ClipRow, settings: Resolved, table: str) -> ClipRow:
     """Give a readable clip its bucket and window, or the reason why it has none."""
-    video: dict[str, Any] = {
-        key: settings[f"{table}.video.{key}"] for key in ("num_frames", "min_frames", "max_frames")
-    }
-    rate = settings["data.framerate"]
-    available = frames_at(row.seconds, rate)
-    place = fit(row.width, row.height, [parse_size(size) for size in settings["data.buckets"]])
+    place = fit(row.width, row.height, _sizes(row, settings, table))
+    row = _windowed(row, settings, table)
     row = replace(
         row,
-        fate="trained",
-        reason="",
-        frames_at_rate=available,
-        framerate=rate,
         bucket_width=place.width,
         bucket_height=place.height,
-        bucket_frames=sample_frames(available, video["num_frames"], settings.family),
         resize_width=place.resize_width,
         resize_height=place.resize_height,
         crop_left=place.crop_left,
         crop_top=place.crop_top,
     )
-    length = f"{available} frames at {rate:g} fps ({row.seconds:.2f} s)"
-    if available < video["min_frames"]:
-        return replace(row, fate="filtered", reason=f"too short: {length}, min_frames is {video['min_frames']}")
-    if video["max_frames"] is not None and available > video["max_frames"]:
-        return replace(row, fate="filtered", reason=f"too long: {length}, max_frames is {video['max_frames']}")
-    return row
+    reason = why_left_out(row, settings, table)
+    return replace(row, fate="filtered" if reason else "trained", reason=reason)
 
 
-def _captioned(row: ClipRow, path: Path, settings: Resolved, table: str) -> ClipRow:
+def _sizes(row: ClipRow, settings: Resolved, table: str) -> list[tuple[int, int]]:
+    """Return the sizes that a clip may be trained at: that of its shape, or those of all buckets."""
+    if settings[f"{table}.resolution"] is None:
+        return [parse_size(size) for size in settings["data.buckets"]]
+    resolution = Resolution(
+        value=settings[f"{table}.resolution"],
+        kind=settings[f"{table}.resolution_type"],
+        alignment=settings[f"{table}.aspect_bucket_alignment"],
+        rounding=settings[f"{table}.aspect_bucket_rounding"],
+    )
+    return [target_size(row.width, row.height, resolution)]
+
+
+def _windowed(row: ClipRow, settings: Resolved, table: str) -> ClipRow:
+    """Say which frames of a clip are used."""
+    video = f"{table}.video"
+    rate = 0.0 if settings[f"{video}.fps"] == "ignore" else settings["data.framerate"]
+    available = frames_at(row.seconds, rate) if rate else row.frames
+    rounds = settings[f"{video}.bucket_strategy"] == "resolution_frames"
+    interval = settings[f"{video}.frame_interval"] if rounds else None
+    used = sample_frames(available, settings[f"{video}.num_frames"], settings.family, interval)
+    first = (available - used) // 2 if settings[f"{video}.window"] == "middle" else 0
+    return replace(
+        row, frames_at_rate=available, framerate=rate, bucket_frames=used, start_seconds=first / (rate or row.fps)
+    )
+
+
+def _captioned(row: ClipRow, path: Path, settings: Resolved, dataset: _Found) -> ClipRow:
     if row.fate != "trained":
         return row
-    strategy = settings[f"{table}.caption_strategy"]
     try:
-        caption = STRATEGIES[strategy](path, settings[f"{table}.instance_prompt"] or "")
+        caption = captioner(settings, dataset.table, dataset.captions)(path)
     except CaptionError as error:
         return replace(row, fate="missing-caption", reason=str(error))
-    if not caption:
-        wanted = f"`{path.with_suffix('.txt').name}` is missing or empty" if strategy == "textfile" else "no caption"
-        return replace(row, fate="missing-caption", reason=wanted)
     return replace(row, caption=caption, text=caption + motion_suffix(settings))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from recipe_compiler.data.filters import kind_of
 from recipe_schema.family import FamilyFacts
 from recipe_schema.ledger import FATES, ClipRow
 from recipe_schema.plan import Bucket, Plan
@@ -152,7 +153,7 @@ def _kind(row: ClipRow) -> str:
     """Say a reason without its numbers: ``too short: 6 frames …`` is ``too short``."""
     if row.fate == "missing-caption":
         return "without a caption"
-    return row.reason.partition(":")[0].partition("(")[0].strip()
+    return kind_of(row.reason)
 
 
 def _badness(what: str) -> Callable[[ClipRow], float]:

@@ -32,13 +32,13 @@ def freeze(body: Body, execution: Execution, meta: dict[str, Any]) -> Plan:
 
 def meta(settings: Resolved, survey: Survey, sources: Sequence[Source], estimate: dict[str, Any]) -> dict[str, Any]:
     """Collect what people want to know, and what is not hashed."""
+    files = [(source.name, hashlib.sha256(source.text.encode()).hexdigest()) for source in sources]
+    files += [(str(file), sha256) for file, sha256 in survey.tables.items()]
     return {
         "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "tool": {"name": "sana-recipes", "version": __version__},
         "python": platform.python_version(),
-        "sources": [
-            {"name": source.name, "sha256": hashlib.sha256(source.text.encode()).hexdigest()} for source in sources
-        ],
+        "sources": [{"name": name, "sha256": sha256} for name, sha256 in files],
         "origins": {path: setting.origin.record() for path, setting in settings.settings.items()},
         "ignored": {
             path: {"value": setting.value, "reason": setting.ignored}

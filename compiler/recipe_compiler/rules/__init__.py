@@ -42,7 +42,6 @@ ON_SETTINGS: tuple[Listed, ...] = (
     Listed("R312", "data_set_id_twice", ("data",)),
     Listed("R318", "data_folder_not_given", ("data",)),
     Listed("R319", "source_incomplete", ("data",)),
-    Listed("R320", "instance_prompt_not_given", ("data",)),
     Listed("R321", "resolution_unfit", ("data",)),
     Listed("R322", "size_limits", ("data",)),
     Listed("R323", "folders_overlap", ("data",)),
@@ -52,6 +51,7 @@ ON_SETTINGS: tuple[Listed, ...] = (
     Listed("R327", "conditioning_unpaired", ("data",)),
     Listed("R333", "data_folder_is_address", ("data",)),
     Listed("R334", "nothing_to_train", ("data",)),
+    Listed("R341", "alignment_not_legal", ("data",)),
     Listed("R401", "length_not_given"),
     Listed("R402", "warmup_too_long", ("lr_schedule",)),
     Listed("R403", "warmup_without_effect", ("lr_schedule",)),
@@ -80,6 +80,7 @@ ON_DATA: tuple[Listed, ...] = (
     Listed("R316", "clip_enlarged"),
     Listed("R317", "framerate_above_source"),
     Listed("R328", "caption_of_several_lines"),
+    Listed("R340", "caption_table_unusable", ("data",)),
 )
 """Rules that are asked after a look at the data."""
 

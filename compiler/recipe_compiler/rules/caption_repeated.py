@@ -27,6 +27,7 @@ Use instead:
 from collections import Counter
 from collections.abc import Iterator
 
+from recipe_compiler.data.captions import caption_source
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 from recipe_compiler.rules.wording import with_clips
 
@@ -42,7 +43,7 @@ def check(facts: Facts) -> Iterator[Finding]:
         captions = Counter(row.caption for row in facts.survey.of(name) if row.fate == "trained")
         caption, count = captions.most_common(1)[0]
         total = captions.total()
-        if facts.settings[f"{table}.caption_strategy"] != "instanceprompt" and total >= FEWEST and count > total / 2:
+        if caption_source(facts.settings, table) != "instanceprompt" and total >= FEWEST and count > total / 2:
             yield Finding(
                 at=f"{table}.caption_strategy" if facts.settings.given(f"{table}.caption_strategy") else table,
                 message=f"{count} of {total} clips of data set `{name}` have the same caption: `{caption[:60]}`",

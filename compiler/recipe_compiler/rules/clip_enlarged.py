@@ -2,8 +2,8 @@
 
 What it does: counts clips that have to be enlarged by more than a quarter to cover their bucket.
 
-Why it hurts: the model learns to draw what enlarging looks like. Smaller sizes in `data.buckets`, or a
-lower `resolution`, avoid it.
+Why it hurts: the model learns to draw what enlarging looks like. Smaller sizes in `data.buckets`, or a smaller
+`resolution` of the data set, avoid it; `minimum_image_size` leaves small clips out.
 
 Example:
     data:
@@ -33,22 +33,14 @@ def check(facts: Facts) -> Iterator[Finding]:
         if small:
             shown = ", ".join(f"{row.path} ({row.width}x{row.height})" for row in small[:SHOWN])
             rest = f" and {len(small) - SHOWN} more" if len(small) > SHOWN else ""
+            own = facts.settings[f"{table}.resolution"] is not None
+            sizes = f"{table}.resolution" if own else "data.buckets"
+            cure = "a smaller `resolution`" if own else "smaller sizes in `data.buckets`"
             yield Finding(
-                at=_place(facts, table),
+                at=sizes if facts.settings.given(sizes) else table,
                 message=f"{len(small)} of {len(rows)} clips of data set `{name}` are enlarged by more than a quarter",
-                help=f"{_smaller(facts, table)}, or take larger clips: {shown}{rest}",
+                help=f"take {cure}, or larger clips: {shown}{rest}",
             )
-
-
-def _place(facts: Facts, table: str) -> str:
-    places = (f"{table}.resolution", "data.buckets")
-    return next((path for path in places if facts.settings.given(path)), table)
-
-
-def _smaller(facts: Facts, table: str) -> str:
-    if facts.settings[f"{table}.resolution"] is None:
-        return "take smaller sizes in `data.buckets`"
-    return "lower `resolution`, or leave such clips out with `minimum_image_size`"
 
 
 RULE = Rule(

@@ -3,7 +3,8 @@
 What it does: lists files that are empty, cut off, without video, or not video at all.
 
 Why it hurts: a broken file would stop the run hours later, or be skipped without a word. Here it is left out of
-the plan and listed, and the file stays where it is; with `on_problem: error` the plan is refused.
+the plan and listed, and the file stays where it is; with `on_problem: error` the plan is refused, and with
+`on_problem: skip` nothing is said.
 
 Example:
     data:
@@ -27,6 +28,8 @@ from recipe_compiler.rules.wording import reasons, with_clips
 def check(facts: Facts) -> Iterator[Finding]:
     """List broken files, one finding for each data set."""
     assert facts.survey is not None
+    if facts.settings["data.on_problem"] == "skip":
+        return
     for table in with_clips(facts):
         name = facts.settings[f"{table}.id"]
         rows = [row for row in facts.survey.of(name) if row.fate == "quarantined"]

@@ -45,18 +45,13 @@ def all_in_sight(settings: Resolved, looked: Sequence[str]) -> bool:
 
 
 def goes_together(settings: Resolved, table: str) -> bool:
-    """Say whether the settings of sizes and captions go together, so that clips can be looked at by them."""
-    strategy, table_path = settings[f"{table}.caption_strategy"], settings[f"{table}.parquet.path"]
+    """Say whether the settings of sizes and shapes go together, so that clips can be looked at by them."""
     narrow, wide = settings[f"{table}.minimum_aspect_ratio"], settings[f"{table}.maximum_aspect_ratio"]
     choosing = settings[f"{table}.crop"] and settings[f"{table}.crop_aspect"] in CHOOSING
-    sized = settings[f"{table}.resolution"] is not None
     return (
         in_other_unit(settings, table) is None
-        and (not sized or settings[f"{table}.aspect_bucket_alignment"] % settings.family.size_multiple == 0)
         and (not choosing or bool(settings[f"{table}.crop_aspect_buckets"]))
         and (narrow is None or wide is None or narrow <= wide)
-        and (strategy != "parquet" or table_path is not None)
-        and (strategy != "csv" or settings[f"{table}.csv_file"] is not None)
     )
 
 

@@ -29,6 +29,8 @@ def check(facts: Facts) -> Iterator[Finding]:
     assert facts.survey is not None
     rate = facts.settings[RATE]
     for table in with_clips(facts):
+        if facts.settings[f"{table}.video.fps"] == "ignore":
+            continue
         name = facts.settings[f"{table}.id"]
         rows = [row for row in facts.survey.of(name) if row.fate == "trained"]
         slow = [row for row in rows if row.fps < rate * LEAST]

@@ -1,12 +1,10 @@
-"""A `resolution` that does not fit its type, its alignment, or the rest of the recipe.
+"""A `resolution` that does not fit its type or the rest of the recipe.
 
 What it does: checks that `resolution` is plausible in the unit of `resolution_type` (at least 64 pixels, at most 16
-megapixels), and `minimum_image_size` likewise; that `aspect_bucket_alignment` is a multiple of 16, the VAE's stride
-times the transformer's patch; and that nothing is given that has no effect: `data.buckets` if every data set has a
-`resolution`, and the settings of `resolution` if a data set has none.
+megapixels), and `minimum_image_size` likewise; and that nothing is given that has no effect: `data.buckets` if every
+data set has a `resolution`, and the settings of `resolution` if a data set has none.
 
-Why it hurts: 0.5 pixels or 480 megapixels leave nothing to train. With an alignment of 8, sizes come out that the
-model can't take.
+Why it hurts: 0.5 pixels or 480 megapixels leave nothing to train; sizes that nothing reads are tuned in vain.
 
 Example:
     data:
@@ -32,8 +30,8 @@ from recipe_compiler.rules.rule import Facts, Finding, Rule
 from recipe_compiler.settings import Resolved
 
 
-BUCKETS, ALIGNMENT = "data.buckets", "aspect_bucket_alignment"
-OPTIONS = ("resolution_type", ALIGNMENT, "aspect_bucket_rounding")
+BUCKETS = "data.buckets"
+OPTIONS = ("resolution_type", "aspect_bucket_alignment", "aspect_bucket_rounding")
 
 
 def check(facts: Facts) -> Iterator[Finding]:
@@ -42,8 +40,6 @@ def check(facts: Facts) -> Iterator[Finding]:
     for table in in_use(settings, "resolution", "minimum_image_size", *OPTIONS):
         if settings[f"{table}.resolution"] is None:
             yield from _idle(settings, table)
-        else:
-            yield from _alignment(settings, table)
         yield from _unit(settings, table)
     every = [f"{table}.resolution" for table in in_use(settings)] if settings.fine(BUCKETS, DATA_SETS) else []
     if every and settings.given(BUCKETS) and all(settings[path] is not None for path in every):
@@ -67,18 +63,6 @@ def _idle(settings: Resolved, table: str) -> Iterator[Finding]:
             message=f"{keys} without effect: the data set has no `resolution`, and its sizes are those of `{BUCKETS}`",
             help="add `resolution`, or leave it out",
             severity="warning",
-        )
-
-
-def _alignment(settings: Resolved, table: str) -> Iterator[Finding]:
-    multiple, found = settings.family.size_multiple, settings[f"{table}.{ALIGNMENT}"]
-    if found % multiple:
-        near = max((found + multiple // 2) // multiple, 1) * multiple
-        yield Finding(
-            at=f"{table}.{ALIGNMENT}",
-            message=f"`{ALIGNMENT}` is {found}, and sides have to be multiples of {multiple}",
-            help=f"use {near}",
-            fix=str(near),
         )
 
 

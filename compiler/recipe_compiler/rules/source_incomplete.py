@@ -26,6 +26,7 @@ Use instead:
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
+from recipe_compiler.data.captions import caption_source
 from recipe_compiler.rules.data_sets import ADDRESS, in_use, meant_type, told
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 from recipe_compiler.settings import Resolved
@@ -70,13 +71,13 @@ _NEEDS: Mapping[str, Mapping[str, Sequence[str]]] = {
 def check(facts: Facts) -> Iterator[Finding]:
     """Check what each data set needs, and what it gives."""
     keys = (key for group in _NEEDS.values() for key in group)
-    for table in in_use(facts.settings, "type", "caption_strategy", "instance_data_dir", *keys):
+    for table in in_use(facts.settings, "type", "caption_strategy", "only_instance_prompt", "instance_data_dir", *keys):
         yield from _lacking(facts.settings, table)
         yield from _idle(facts.settings, table)
 
 
 def _lacking(settings: Resolved, table: str) -> Iterator[Finding]:
-    kind, strategy = settings[f"{table}.type"], settings[f"{table}.caption_strategy"]
+    kind, strategy = settings[f"{table}.type"], caption_source(settings, table)
     meant = meant_type(settings, table)
     if meant is not None:
         key = ADDRESS[meant]

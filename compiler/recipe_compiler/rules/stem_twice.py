@@ -26,6 +26,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
+from recipe_compiler.data.captions import caption_source
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 from recipe_compiler.rules.wording import SHOWN, with_clips
 
@@ -40,7 +41,7 @@ def check(facts: Facts) -> Iterator[Finding]:
             if row.fate == "trained":
                 stems[PurePosixPath(row.path).with_suffix("")].append(row.path)
         twins = [" and ".join(paths) for paths in stems.values() if len(paths) > 1]
-        if twins and facts.settings[f"{table}.caption_strategy"] == "textfile":
+        if twins and caption_source(facts.settings, table) == "textfile":
             rest = f"; and {len(twins) - SHOWN} more" if len(twins) > SHOWN else ""
             yield Finding(
                 at=f"{table}.instance_data_dir",

@@ -1,7 +1,7 @@
 """Validation clips have a size or length that is not trained.
 
-What it does: compares `validation.resolution` with `data.buckets`, or with the sizes that clips get where a data set
-has a `resolution`, and `validation.num_video_frames` with the data sets' `num_frames`.
+What it does: compares `validation.resolution` with `data.buckets`, and `validation.num_video_frames` with the
+data sets' `num_frames`. Where data sets have a `resolution`, it compares with the sizes of the clips that were found.
 
 Why it hurts: the clips then show how well the model generalizes to another size, and not how training goes. In
 SimpleTuner, `resolution: 480` with `pixel_area` trains at 704x384, while its guide validates at 832x480.
@@ -15,6 +15,7 @@ Use instead:
       resolution: 64x48
 """
 
+from collections import Counter
 from collections.abc import Iterator
 
 from recipe_compiler.data.geometry import parse_size
@@ -29,17 +30,16 @@ SHOWN = 12
 def check(facts: Facts) -> Iterator[Finding]:
     """Compare validation with training."""
     settings = facts.settings
-    known = _sizes(facts)
-    if settings.given(SIZE) and known and settings[SIZE] not in known and _legal(facts):
-        sizes = ", ".join(known[:SHOWN])
+    draws = bool(settings["validation.prompt"]) or bool(settings["validation.prompt_library"])
+    sizes, own = _sizes(facts)
+    if (settings.given(SIZE) or (own and draws)) and sizes and settings[SIZE] not in sizes and _legal(facts):
         yield Finding(
             at=SIZE,
             message=f"validation draws {settings[SIZE]}, a size that is not trained",
-            help=f"trained are {sizes}",
+            help=f"trained are {', '.join(sizes[:SHOWN])}",
         )
     trained = [settings[f"{t}.video.num_frames"] for t in in_use(settings)]
     legal = settings[FRAMES] == settings.family.legal_frames(settings[FRAMES])
-    draws = bool(settings["validation.prompt"]) or bool(settings["validation.prompt_library"])
     if trained and settings[FRAMES] not in trained and (settings.given(FRAMES) or draws) and legal:
         yield Finding(
             at=FRAMES,
@@ -48,17 +48,23 @@ def check(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _sizes(facts: Facts) -> tuple[str, ...]:
-    """Return the sizes that are trained; none if they follow from clips that nobody looked at."""
+def _sizes(facts: Facts) -> tuple[list[str], bool]:
+    """Return the sizes that are trained, and whether data sets have sizes of their own.
+
+    Where those are not known, since nobody could look at all clips, there are none to compare with.
+    """
     settings, survey = facts.settings, facts.survey
-    listed = [settings[f"{table}.resolution"] is None for table in in_use(settings)]
-    buckets: tuple[str, ...] = settings[BUCKETS]
-    if all(listed):
-        return buckets
-    if survey is None or not survey.buckets:
-        return ()
-    found = dict.fromkeys(f"{bucket.width}x{bucket.height}" for bucket in survey.buckets)
-    return tuple(dict.fromkeys((*(buckets if any(listed) else ()), *found)))
+    used = list(in_use(settings))
+    own = [table for table in used if settings[f"{table}.resolution"] is not None]
+    listed = list(settings[BUCKETS]) if len(own) < len(used) or not used else []
+    if not own:
+        return listed, False
+    if survey is None or survey.missing or not set(own) <= set(survey.looked):
+        return [], True
+    counts: Counter[str] = Counter()
+    for bucket in survey.buckets:
+        counts[f"{bucket.width}x{bucket.height}"] += bucket.samples
+    return list(dict.fromkeys([*listed, *(size for size, _ in counts.most_common())])), True
 
 
 def _legal(facts: Facts) -> bool:

@@ -74,14 +74,13 @@ class Video:
         "Which frames of a long clip are taken: the first, those in the middle, one sample from each equal part, or "
         "another window in each epoch.",
         reads=("survey", "encode-video"),
-        pending=ANY_OTHER,
+        pending=("uniform", "random"),
     )
     fps: Literal["resample", "ignore"] = key(
         "resample",
         "`resample` takes frames by their timestamps at data.framerate; `ignore` takes them as they follow each other, "
         "which is what SimpleTuner does, and changes the speed of other clips.",
         reads=("survey", "encode-video"),
-        pending=("ignore",),
     )
     is_i2v: bool = key(
         False,
@@ -108,10 +107,20 @@ class CaptionShuffle:
 
 @section
 class Parquet:
-    """A table of captions (Parquet, CSV or JSON lines) for caption_strategy: parquet."""
+    """A table of captions, for caption_strategy: parquet."""
 
-    path: PathText | None = key(None, "The table. A relative path starts at the recipe.", reads=("survey",))
-    filename_column: Column = key("filename", "The column of file names.", reads=("survey",))
+    path: PathText | None = key(
+        None,
+        "The table. Its ending says what it is: .parquet, .csv, .tsv, .jsonl or .ndjson. A relative path starts at the "
+        "recipe.",
+        impact="runtime",
+        reads=("survey",),
+    )
+    filename_column: Column = key(
+        "filename",
+        "The column of file names: paths below instance_data_dir, paths from the table's folder, or bare names.",
+        reads=("survey",),
+    )
     caption_column: Column = key("caption", "The column of captions.", reads=("survey",))
     fallback_caption_column: Column | None = key(
         None, "The column that is used where the caption is empty.", reads=("survey",)
@@ -188,11 +197,12 @@ class Dataset:
         reads=("survey",),
         aka="caption_strategy",
         refused={"instance_prompt": "data sets spell it `instanceprompt`"},
-        pending=("parquet", "csv", "huggingface"),
+        pending=("huggingface",),
     )
     instance_prompt: str | None = key(
         None,
-        "The caption of every clip, for caption_strategy: instanceprompt.",
+        "The caption of every clip, for caption_strategy: instanceprompt and only_instance_prompt; what comes before "
+        "each caption, for prepend_instance_prompt.",
         reads=("survey",),
         aka="instance_prompt",
     )
@@ -201,14 +211,12 @@ class Dataset:
         "Put instance_prompt before each caption.",
         reads=("survey",),
         aka="prepend_instance_prompt",
-        pending=(True,),
     )
     only_instance_prompt: bool = key(
         False,
         "Use instance_prompt in place of every caption.",
         reads=("survey",),
         aka="only_instance_prompt",
-        pending=(True,),
     )
     multiline: Literal["whole", "split"] = key(
         "whole",
@@ -239,10 +247,10 @@ class Dataset:
     )
     max_num_samples: Count | None = key(
         None,
-        "Use a random choice of at most so many clips, the same each time.",
+        "Use a random choice of at most so many clips, of those that nothing else leaves out. It follows from the data "
+        "set's id and the clips' bytes, so it is the same each time.",
         unit="clips",
         reads=("survey",),
-        pending=ANY_OTHER,
     )
     start_epoch: Count = key(1, "The first epoch that uses the data set.", reads=("train",), pending=ANY_OTHER)
     start_step: StepsOrNone = key(0, "The first step that uses the data set.", reads=("train",), pending=ANY_OTHER)
@@ -253,7 +261,6 @@ class Dataset:
         "Size to train at, by resolution_type. With null, data.buckets lists the sizes.",
         reads=("survey", "encode-video", "train"),
         aka="resolution",
-        pending=ANY_OTHER,
     )
     resolution_type: Literal["pixel", "area", "pixel_area"] = key(
         "pixel_area",
@@ -267,7 +274,6 @@ class Dataset:
         "Smaller clips are left out. In the unit of resolution_type.",
         reads=("survey",),
         aka="minimum_image_size",
-        pending=ANY_OTHER,
     )
     maximum_image_size: Edge | None = key(
         None,
@@ -284,10 +290,10 @@ class Dataset:
         ignored="every clip is resized once, straight to its bucket",
     )
     minimum_aspect_ratio: AspectRatio | None = key(
-        None, "Narrower clips (width / height) are left out.", reads=("survey",), pending=ANY_OTHER
+        None, "Narrower clips (width / height) are left out.", reads=("survey",)
     )
     maximum_aspect_ratio: AspectRatio | None = key(
-        None, "Wider clips (width / height) are left out.", reads=("survey",), pending=ANY_OTHER
+        None, "Wider clips (width / height) are left out.", reads=("survey",)
     )
     aspect_bucket_alignment: Annotated[int, Ge(8), Le(256)] = key(
         64,
@@ -349,7 +355,12 @@ class Dataset:
     vae_cache_clear_each_epoch: bool = key(False, "Accepted and never applied.", ignored=_BY_CONTENT)
     preserve_data_backend_cache: bool = key(False, "Accepted and never applied.", ignored=_BY_CONTENT)
     hash_filenames: bool | None = key(None, "Accepted and never applied.", ignored=_BY_CONTENT)
-    csv_file: PathText | None = key(None, "The table, for type: csv.", reads=("survey",), pending=ANY_OTHER)
+    csv_file: PathText | None = key(
+        None,
+        "The table, for type: csv and caption_strategy: csv. A relative path starts at the recipe.",
+        impact="runtime",
+        reads=("survey",),
+    )
     csv_caption_column: Column = key("caption", "Its column of captions.", reads=("survey",))
     csv_url_column: Column = key("url", "Its column of paths or addresses.", reads=("survey",))
     csv_cache_dir: PathText | None = key(
@@ -411,7 +422,7 @@ class Data:
         "What happens to a clip that can't be read: it is listed with the reason and left out (`quarantine`), left out "
         "without a warning (`skip`), the plan is refused (`error`), or it is moved to a trash folder (`delete`).",
         reads=("survey",),
-        pending=("delete", "skip"),
+        pending=("delete",),
     )
     on_missing_caption: Literal["error", "skip"] = key(
         "error",
