@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from fakes_clips import make_project
+from recipe_compiler.data.captions import has_several_lines
 from recipe_compiler.pipeline import Options, compile_recipe, make_plan
 
 
@@ -403,3 +404,16 @@ def test_an_ignored_setting_alone_is_named_by_its_whole_path(tmp_path):
     match = one(tmp_path, "cache_dir_vae: cache")
 
     assert match.message.startswith("`data.datasets.0.cache_dir_vae` is ignored: ")
+
+
+def test_a_caption_file_that_can_not_be_read_has_no_lines_to_count(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"\xff\n\xff")
+
+    assert not has_several_lines(tmp_path / "a.mp4")
+
+
+def test_a_step_that_can_not_be_filled_is_the_only_finding_about_few_clips(project):
+    overrides = ("train.batch_size=9", "data.vae_batch_size=4")
+    found = compile_recipe(project, Options(overrides=overrides, must_run=True)).found
+
+    assert [d.code for d in found] == ["R303"]
