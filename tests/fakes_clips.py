@@ -49,6 +49,8 @@ def make_project(root: Path) -> Path:
         make_clip(root / "repeated" / f"{name}.mp4", caption="a bar")
     make_clip(root / "wordy" / "a.mp4", caption="a long bar, " * 120)
     make_clip(root / "wordy" / "b.mp4", caption="a short bar")
+    make_clip(root / "lines" / "a.mp4", caption="a bar\na bar moves\n")
+    make_clip(root / "lines" / "b.mp4", caption="a bar that stands\n\n")
     for suffix in (".mp4", ".mov"):
         make_clip(root / "twins" / f"a{suffix}", caption="a bar")
     lines = ["file,caption", *(f'c{index}.mp4,"a bar, row {index}"' for index in range(4))]

@@ -24,6 +24,7 @@ from recipe_compiler.passes.resolve import resolve
 from recipe_compiler.passes.suppress import suppress
 from recipe_compiler.passes.validate import validate
 from recipe_compiler.passes.variants import Matrix, Variant, choose, one_folder_each, read_matrix
+from recipe_compiler.rules.data_sets import goes_together
 from recipe_compiler.rules.rule import Facts
 from recipe_compiler.settings import Resolved
 from recipe_compiler.source import Source
@@ -229,11 +230,12 @@ def _lookable(settings: Resolved, table: str) -> bool:
         and (size is None or alignment % settings.family.size_multiple == 0)
         and least <= min(wanted, wanted if most is None else most)
         and settings.family.legal_frames(wanted) == wanted
+        and goes_together(settings, table)
     )
 
 
 def _is_local(settings: Resolved, table: str) -> bool:
-    """Say whether a data set is a folder of clips. Of the others a finding says that they are not taken yet."""
+    """Say whether a data set is a folder of clips with captions. Of others a finding says that they are not taken yet."""
     return not settings.in_use(table) or (
         settings[f"{table}.type"] == "local"
         and settings[f"{table}.dataset_type"] == "video"

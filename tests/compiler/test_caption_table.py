@@ -268,8 +268,8 @@ def test_a_table_has_to_be_named(project, strategy, file):
     (found,) = compiled(project, strategy=strategy).found
 
     assert (found.code, found.message) == (
-        "R342",
-        f"`caption_strategy: {strategy}` needs a table, and `{file}` names none",
+        "R319",
+        f"`caption_strategy: {strategy}` needs `{file}`",
     )
     assert compiled(project, strategy=strategy, instance_prompt="a", only_instance_prompt="true").found == ()
 
@@ -285,4 +285,4 @@ def test_nobody_misses_the_table_of_a_data_set_that_is_not_used_or_not_there(pro
 
 
 def test_captions_of_a_hub_data_set_are_not_looked_for(project):
-    assert [d.code for d in compiled(project, strategy="huggingface").found] == ["R206"]
+    assert [d.code for d in compiled(project, strategy="huggingface").found] == ["R206", "R319"]

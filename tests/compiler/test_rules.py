@@ -152,7 +152,7 @@ def test_data_sets_of_which_nothing_can_be_left_are_told_apart(datasets, message
     (project.parent / "empty").mkdir(exist_ok=True)
     found = compile_recipe(project, Options(overrides=[f"data.datasets=[{datasets}]"])).found
 
-    assert [(d.message, advice in d.help) for d in found if d.code in ("R302", "R310")] == [(message, True)]
+    assert [(d.message, advice in d.help) for d in found if d.code in ("R302", "R310", "R334")] == [(message, True)]
 
 
 def test_a_data_set_that_can_not_be_read_does_not_count_as_disabled(project):

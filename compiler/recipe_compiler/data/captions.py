@@ -38,16 +38,29 @@ def one_line(text: str) -> str:
     return " ".join(line.strip() for line in text.splitlines() if line.strip())
 
 
-def _from_textfile(clip: Path) -> str:
+def has_several_lines(clip: Path) -> bool:
+    """Say whether the caption file beside a clip has more than one line with text."""
+    try:
+        return sum(bool(line.strip()) for line in _text(clip).splitlines()) > 1
+    except CaptionError:
+        return False
+
+
+def _text(clip: Path) -> str:
+    """Return the text of the caption file beside a clip; empty if there is none."""
     file = clip.with_suffix(".txt")
     try:
-        caption = one_line(file.read_text(encoding="utf-8-sig"))
+        return file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        caption = ""
+        return ""
     except (OSError, UnicodeDecodeError) as error:
         raise CaptionError(f"`{file.name}` can't be read: {error}") from None
+
+
+def _from_textfile(clip: Path) -> str:
+    caption = one_line(_text(clip))
     if not caption:
-        raise CaptionError(f"`{file.name}` is missing or empty")
+        raise CaptionError(f"`{clip.with_suffix('.txt').name}` is missing or empty")
     return caption
 
 

@@ -39,6 +39,7 @@ class Survey:
         buckets: The buckets that hold trained clips, in order of name.
         tables: The SHA-256 of each table of captions that was read.
         problems: What is wrong with tables of captions.
+        several_lines: By the id of a data set, its trained clips whose caption file has several lines.
     """
 
     rows: tuple[ClipRow, ...]
@@ -47,6 +48,7 @@ class Survey:
     buckets: tuple[Bucket, ...]
     tables: Mapping[Path, str]
     problems: tuple[TableProblem, ...]
+    several_lines: Mapping[str, tuple[str, ...]]
 
     def of(self, dataset: str) -> tuple[ClipRow, ...]:
         """Return the rows of one data set, by its id."""

@@ -6,7 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from recipe_compiler.data.caption_table import CaptionTable, Layout, TableError
-from recipe_compiler.data.captions import TABLES, CaptionError, caption_source, captioner, motion_suffix
+from recipe_compiler.data.captions import (
+    TABLES,
+    CaptionError,
+    caption_source,
+    captioner,
+    has_several_lines,
+    motion_suffix,
+)
 from recipe_compiler.data.facts import Survey, TableProblem, count_buckets
 from recipe_compiler.data.filters import choose, why_left_out
 from recipe_compiler.data.geometry import fit, frames_at, parse_size, resolution_of, sample_frames, target_size
@@ -73,7 +80,17 @@ def survey(
         buckets=count_buckets(rows),
         tables={f.captions.file: f.captions.sha256 for f in found if f.captions is not None},
         problems=tuple(problem for several in problems.values() for problem in several),
+        several_lines={settings[f"{f.table}.id"]: _several_lines(rows, settings, f) for f in found},
     )
+
+
+def _several_lines(rows: Sequence[ClipRow], settings: Resolved, dataset: _Found) -> tuple[str, ...]:
+    """Return the trained clips of a data set whose caption file has several lines."""
+    if caption_source(settings, dataset.table) != "textfile":
+        return ()
+    name = settings[f"{dataset.table}.id"]
+    trained = (row.path for row in rows if row.dataset == name and row.fate == "trained")
+    return tuple(path for path in trained if has_several_lines(dataset.folder / path))
 
 
 def _folder(settings: Resolved, table: str, root: Path) -> Path:

@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from recipe_compiler.rules.data_sets import all_in_sight
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 from recipe_compiler.rules.wording import SHOWN, lacks_captions
 
@@ -34,9 +35,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     """Compare each bucket with a step. All that are too small make one finding: they have one cause."""
     assert facts.survey is not None
     settings, survey = facts.settings, facts.survey
-    if len(survey.looked) < len(settings.tables("data.datasets")) or any(
-        lacks_captions(facts, t) for t in survey.looked
-    ):
+    if not all_in_sight(settings, survey.looked) or any(lacks_captions(facts, t) for t in survey.looked):
         return  # there will be more samples once something else is put right
     needed = settings[BATCH] * settings[ACCUMULATION]
     small = [bucket for bucket in survey.buckets if bucket.samples < needed]

@@ -22,6 +22,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from recipe_compiler.rules.data_folder_is_address import is_address
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 
 
@@ -29,6 +30,8 @@ def check(facts: Facts) -> Iterator[Finding]:
     """Find folders that are not there."""
     assert facts.survey is not None
     for table, folder in facts.survey.missing.items():
+        if is_address(facts.settings[f"{table}.instance_data_dir"]):
+            continue  # another rule says what is meant
         source = facts.settings[f"{table}.source"]
         cure = "`recipe fetch RECIPE` gets it" if source else "check the path, or give a `source` for `recipe fetch`"
         yield Finding(

@@ -18,16 +18,16 @@ Use instead:
 
 from collections.abc import Iterator
 
+from recipe_compiler.rules.data_sets import ADDRESS, in_use, meant_type
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 
 
 def check(facts: Facts) -> Iterator[Finding]:
     """Find local data sets without a folder."""
     settings = facts.settings
-    for table in settings.tables("data.datasets"):
-        used = (f"{table}.{key}" for key in ("disabled", "dataset_type", "type", "instance_data_dir"))
-        if not settings.fine(*used) or not settings.in_use(table):
-            continue
+    for table in in_use(settings, "type", "instance_data_dir", *ADDRESS.values()):
+        if meant_type(settings, table) is not None:
+            continue  # another rule says that the type is missing
         if settings[f"{table}.type"] in ("local", "webdataset") and settings[f"{table}.instance_data_dir"] is None:
             yield Finding(
                 at=table,

@@ -18,7 +18,7 @@ Use instead:
         - id: clips
           instance_data_dir: clips
         - id: more
-          instance_data_dir: clips
+          instance_data_dir: mixed
 """
 
 from collections.abc import Iterator

@@ -26,15 +26,15 @@ Use instead:
 
 from collections.abc import Iterator
 
+from recipe_compiler.rules.data_sets import in_use
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 
 
 def check(facts: Facts) -> Iterator[Finding]:
     """Compare the limits of each data set."""
-    for table in facts.settings.tables("data.datasets"):
-        number, low, high = (f"{table}.video.{key}" for key in ("num_frames", "min_frames", "max_frames"))
-        if not facts.settings.fine(number, low, high):
-            continue
+    keys = ("video.num_frames", "video.min_frames", "video.max_frames")
+    for table in in_use(facts.settings, *keys):
+        number, low, high = (f"{table}.{key}" for key in keys)
         wanted, least, most = (facts.settings[path] for path in (number, low, high))
         if least > wanted:
             message = f"`min_frames` is {least} and `num_frames` is {wanted}"

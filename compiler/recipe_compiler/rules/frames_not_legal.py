@@ -24,6 +24,7 @@ Use instead:
 
 from collections.abc import Iterator
 
+from recipe_compiler.rules.data_sets import in_use
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 
 
@@ -33,7 +34,7 @@ VALIDATION = "validation.num_video_frames"
 def check(facts: Facts) -> Iterator[Finding]:
     """Check all numbers of frames."""
     settings, family = facts.settings, facts.settings.family
-    paths = [f"{table}.video.num_frames" for table in settings.tables("data.datasets")]
+    paths = [f"{table}.video.num_frames" for table in in_use(settings)]
     for path in (*paths, VALIDATION):
         frames = settings[path]
         below = family.legal_frames(frames)

@@ -25,16 +25,15 @@ Use instead:
 from collections.abc import Iterator
 
 from recipe_compiler.data.captions import prompt_reader
+from recipe_compiler.rules.data_sets import in_use
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 
 
 def check(facts: Facts) -> Iterator[Finding]:
     """Check strategy and prompt of each data set together."""
-    for table in facts.settings.tables("data.datasets"):
+    keys = ("caption_strategy", "instance_prompt", "only_instance_prompt", "prepend_instance_prompt")
+    for table in in_use(facts.settings, *keys):
         strategy, prompt = f"{table}.caption_strategy", f"{table}.instance_prompt"
-        others = (f"{table}.only_instance_prompt", f"{table}.prepend_instance_prompt")
-        if not facts.settings.fine(strategy, prompt, *others):
-            continue
         reader = prompt_reader(facts.settings, table)
         given = bool((facts.settings[prompt] or "").strip())
         if reader is not None and not given:

@@ -31,10 +31,6 @@ from recipe_compiler.rules.wording import reasons
 def check(facts: Facts) -> Iterator[Finding]:
     """Find data sets of which nothing is trained."""
     assert facts.survey is not None
-    if not any(facts.settings.in_use(table) for table in facts.settings.tables("data.datasets")):
-        yield Finding(
-            at="data.datasets", message="every data set is disabled", help="take `disabled` out of one of them"
-        )
     for table in facts.survey.looked:
         if not facts.settings.in_use(table) or table in facts.survey.missing:
             continue

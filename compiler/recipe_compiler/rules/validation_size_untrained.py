@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from recipe_compiler.data.geometry import parse_size
+from recipe_compiler.rules.data_sets import in_use
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 
 
@@ -37,7 +38,7 @@ def check(facts: Facts) -> Iterator[Finding]:
             message=f"validation draws {settings[SIZE]}, a size that is not trained",
             help=f"trained are {', '.join(sizes[:SHOWN])}",
         )
-    trained = [settings[f"{t}.video.num_frames"] for t in settings.tables("data.datasets")]
+    trained = [settings[f"{t}.video.num_frames"] for t in in_use(settings)]
     legal = settings[FRAMES] == settings.family.legal_frames(settings[FRAMES])
     if trained and settings[FRAMES] not in trained and (settings.given(FRAMES) or draws) and legal:
         yield Finding(
@@ -53,7 +54,7 @@ def _sizes(facts: Facts) -> tuple[list[str], bool]:
     Where those are not known, since nobody could look at all clips, there are none to compare with.
     """
     settings, survey = facts.settings, facts.survey
-    used = [table for table in settings.tables("data.datasets") if settings.in_use(table)]
+    used = list(in_use(settings))
     own = [table for table in used if settings[f"{table}.resolution"] is not None]
     listed = list(settings[BUCKETS]) if len(own) < len(used) or not used else []
     if not own:
