@@ -154,7 +154,7 @@ class _Checker:
             "recipe": {} if variant is None else {"variant": variant.id},
         }
         tree, in_templates = expand(composed.tree, names)
-        library = include_library(tree, self.path.parent.absolute())
+        library = include_library(tree, self.path.parent)
         valid = validate(library.tree, composed.bad | library.bad)
         settings = resolve(valid.tree, valid.bad, self.main, self.path.stem, variant.id if variant is not None else "")
         survey = self._survey(settings) if options.look_at_data else None
