@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from recipe_compiler.diagnostics.codes import MISSING_KEY
 from recipe_compiler.diagnostics.diagnostic import Diagnostic, has_errors, in_order
 from recipe_compiler.diagnostics.together import together
+from recipe_compiler.machine import Machine, this_machine
 from recipe_compiler.passes.check import asked, check, silent as without_asking
 from recipe_compiler.passes.compose import Composed, compose, not_text, read_source
 from recipe_compiler.passes.environment import read_environment
@@ -23,9 +24,10 @@ from recipe_compiler.passes.resolve import resolve
 from recipe_compiler.passes.suppress import suppress
 from recipe_compiler.passes.validate import validate
 from recipe_compiler.passes.variants import Matrix, Variant, choose, one_folder_each, read_matrix
+from recipe_compiler.passes.versions import unsupported_versions
 from recipe_compiler.rules.rule import Facts
 from recipe_compiler.settings import Resolved
-from recipe_compiler.source import Source
+from recipe_compiler.source import Source, start_of
 from recipe_schema.record import record, replace
 
 
@@ -51,6 +53,8 @@ class Options:
         overrides: Arguments of ``--set``.
         look_at_data: Look into the data folders.
         must_run: What is missing is an error and no warning.
+        starts_here: What this machine lacks is an error, too.
+        machine: What rules know of the machine; None is the one that this process runs on.
         index_file: Where probes of clips are remembered; None keeps them in memory.
         report: Called with files probed and their total.
         variant: The id of one variant of a recipe with a matrix; None takes all.
@@ -63,6 +67,8 @@ class Options:
     environment: Mapping[str, str] = MappingProxyType({})
     look_at_data: bool = True
     must_run: bool = False
+    starts_here: bool = False
+    machine: Machine | None = None
     index_file: Path | None = None
     report: Callable[[int, int], None] = silent
 
@@ -158,10 +164,19 @@ class _Checker:
         valid = validate(library.tree, composed.bad | library.bad)
         settings = resolve(valid.tree, valid.bad, self.main, self.path.stem, variant.id if variant is not None else "")
         survey = self._survey(settings) if options.look_at_data else None
-        facts = Facts(settings=settings, survey=survey, must_run=options.must_run)
+        facts = Facts(
+            settings=settings,
+            survey=survey,
+            must_run=options.must_run,
+            starts_here=options.starts_here,
+            machine=options.machine or this_machine(options.environment),
+            root=self.path.parent.absolute(),
+        )
         whole = composed.whole
         later = (*valid.found, *check(facts)) if whole else (d for d in valid.found if d.code != MISSING_KEY.code)
-        early = (*composed.found, *self.matrix.found, *not_set, *in_templates, *library.found)
+        early = [*composed.found, *self.matrix.found, *not_set, *in_templates, *library.found]
+        if options.starts_here:
+            early += unsupported_versions(facts.machine, start_of(self.main))
         sources = (*composed.sources, *library.sources)
         compiled = Compiled(
             path=self.path,

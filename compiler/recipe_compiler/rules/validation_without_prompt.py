@@ -27,6 +27,8 @@ def check(facts: Facts) -> Iterator[Finding]:
     """Find validation without prompts."""
     settings = facts.settings
     prompts = bool((settings[PROMPT] or "").strip()) or bool(settings[LIBRARY])
+    if settings["validation.preview.enabled"] and settings.fine("validation.preview.enabled"):
+        return  # another rule says so
     given = [path for path in settings.settings if path.startswith("validation.") and settings.given(path)]
     if not prompts and set(given) - {PROMPT, LIBRARY}:
         yield Finding(
