@@ -64,9 +64,9 @@ def _frozen(options: argparse.Namespace) -> Plan:
     if verified.plan is None or verified.found:
         raise PlanError(verdict(options.subject, verified))
     start = start_of(Source(options.subject, ""))
-    for finding in unsupported_versions(this_machine(os.environ), start):
-        if finding.severity == "error":
-            raise PlanError(f"{finding.message}; {finding.help}")
+    old = [found for found in unsupported_versions(this_machine(os.environ), start) if found.severity == "error"]
+    if old:
+        raise PlanError(f"{old[0].message}; {old[0].help}")
     return verified.plan
 
 
