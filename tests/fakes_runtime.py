@@ -27,7 +27,7 @@ from recipe_runtime.record import Recorder
 from recipe_schema.canonical import digest
 from recipe_schema.definition import leaves
 from recipe_schema.family import load_family
-from recipe_schema.ledger import ClipRow, ledger_digest, to_columns
+from recipe_schema.ledger import ClipRow, Fate, ledger_digest, to_columns
 from recipe_schema.marks import Derived, Family, Required
 from recipe_schema.plan import Body, Bucket, Execution, Plan, PlanStage, Prompt, Schedule
 from recipe_schema.planfile import LEDGER_FILE, plan_id, write_plan
@@ -88,6 +88,7 @@ class Clip:
     frames: int = 20
     bucket_frames: int = 9
     repeats: int = 0
+    fate: Fate = "trained"
 
 
 CLIPS = (
@@ -192,7 +193,7 @@ def _draw_row(folder: Path, clip: Clip) -> ClipRow:
     return ClipRow(
         dataset="discs",
         path=clip.name,
-        fate="trained",
+        fate=clip.fate,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         size_bytes=path.stat().st_size,
         mtime_ns=path.stat().st_mtime_ns,
@@ -265,6 +266,7 @@ def _plan(root: Path, rows: Sequence[ClipRow], overrides: Mapping[str, Any], ext
     settings, execution = _settings(overrides, extras["max_steps"])
     family = load_family("sana-video-480p").raw
     samples: dict[str, list[ClipRow]] = {}
+    rows = [row for row in rows if row.fate == "trained"]
     for row in sorted(rows, key=lambda row: row.clip_id):
         samples.setdefault(row.bucket, []).append(row)
     facts = {

@@ -25,6 +25,7 @@ class Context:
         plan: The plan.
         settings: Its settings, decoded.
         rows: The clips that are trained, in order of ``clip_id``.
+        eval_rows: The clips that are only measured, likewise.
         root: Absolute folder at which relative paths of the settings start.
         run_dir: Absolute folder that the run writes.
         device: Where models run.
@@ -35,6 +36,7 @@ class Context:
     plan: Plan
     settings: Settings
     rows: tuple[ClipRow, ...]
+    eval_rows: tuple[ClipRow, ...]
     root: Path
     run_dir: Path
     device: torch.device
@@ -79,12 +81,13 @@ def build_context(
         PlanRefused: The ledger can't be read.
     """
     settings = decode_settings(plan.settings)
-    trained = [row for row in read_ledger(plan_dir) if row.fate == "trained"]
+    ledger = sorted(read_ledger(plan_dir), key=lambda row: row.clip_id)
     root = root.absolute()
     return Context(
         plan=plan,
         settings=settings,
-        rows=tuple(sorted(trained, key=lambda row: row.clip_id)),
+        rows=tuple(row for row in ledger if row.fate == "trained"),
+        eval_rows=tuple(row for row in ledger if row.fate == "evaluated"),
         root=root,
         run_dir=run_dir.absolute(),
         device=device,

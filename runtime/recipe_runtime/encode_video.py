@@ -1,4 +1,4 @@
-"""Stage ``encode-video``: the normalized latents of every trained clip, once for each content."""
+"""Stage ``encode-video``: the normalized latents of every trained and measured clip, once for each content."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +24,7 @@ Group = tuple[ClipRow, ...]
 
 
 def latent_index(ctx: Context) -> Mapping[str, str]:
-    """Return the key in the store of each trained clip's latents, by ``clip_id``.
+    """Return the key in the store of the latents of each trained or measured clip, by ``clip_id``.
 
     The value holds ``latents``, fp32, shape (channels, frames, height, width).
 
@@ -37,7 +37,7 @@ def latent_index(ctx: Context) -> Mapping[str, str]:
         "dtype": ctx.settings.model.vae_dtype,
         "tiling": ctx.settings.memory.vae_tiling,
     }
-    return {row.clip_id: content_key({**encoder, **_shapes_pixels(row)}) for row in ctx.rows}
+    return {row.clip_id: content_key({**encoder, **_shapes_pixels(row)}) for row in (*ctx.rows, *ctx.eval_rows)}
 
 
 def run(ctx: Context, stop: StopRequested) -> None:
@@ -60,7 +60,8 @@ def run(ctx: Context, stop: StopRequested) -> None:
         # so its last bits, must not depend on what an earlier run left in the store.
         groups = [
             group
-            for group in _groups(ctx.rows, settings.data.vae_batch_size)
+            for rows in (ctx.rows, ctx.eval_rows)
+            for group in _groups(rows, settings.data.vae_batch_size)
             if any(index[row.clip_id] in missing for row in group)
         ]
         for group, pixels in _decoded_ahead(ctx, groups):

@@ -22,15 +22,17 @@ def train(
     state: TrainState,
     make_batch: Callable[[int], StepBatch],
     *,
+    measure: Callable[[], None],
     draw: Callable[[], Sequence[str]],
     stop: StopRequested,
 ) -> tuple[str, ...]:
-    """Train until the plan's last step: save, draw, stop?, step, count, report.
+    """Train until the plan's last step: save, measure, draw, stop?, step, count, report.
 
     Args:
         ctx: The run.
         state: Where training stands. It is changed in place.
         make_batch: Gives the batch of a step; the first step is 0.
+        measure: Measures the clips that are not trained, if that is due at the present step.
         draw: Draws the validation clips of the present step and returns what went wrong.
         stop: Whether someone asked the run to stop.
 
@@ -47,6 +49,7 @@ def train(
         while True:
             if state.step > saved and _is_due(state.step, ctx.settings.checkpoints.step_interval, last):
                 saved = _save(ctx, state)
+            measure()
             if state.step > 0 and _is_due(state.step, ctx.settings.validation.step_interval, last):
                 failures += draw()
             if stop.requested is not None:

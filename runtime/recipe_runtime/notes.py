@@ -4,6 +4,7 @@ from recipe_runtime.durations import format_duration
 from recipe_schema.events import (
     CheckpointSaved,
     ClipDrawn,
+    Evaluated,
     Event,
     Exported,
     Resumed,
@@ -23,6 +24,9 @@ def note(event: Event) -> str | None:
             line = f"train: going on after step {step}, from {path}"
         case CheckpointSaved(path=path, seconds=seconds):
             line = f"train: saved {path} in {format_duration(seconds)}"
+        case Evaluated(step=step, dataset=dataset, weights=weights, loss=loss, clips=clips):
+            what = f"{clips} clip{'s' * (clips != 1)}" + ("" if dataset == "all" else f" of {dataset}")
+            line = f"evaluate: loss {loss:.4f} of the {'average' if weights == 'ema' else 'weights'} of step {step} on {what}"
         case ClipDrawn(path=path, seconds=seconds):
             line = f"validate: drew {path} in {format_duration(seconds)}"
         case Exported(path=path, weights=weights, step=step):

@@ -9,6 +9,7 @@ from recipe_runtime.ema import WeightAverage
 from recipe_runtime.encode_text import text_index
 from recipe_runtime.encode_video import latent_index
 from recipe_runtime.errors import RunError
+from recipe_runtime.evaluate import Evaluator
 from recipe_runtime.loop import train
 from recipe_runtime.models.source import component_dir, pipeline_dir
 from recipe_runtime.models.transformer import load_transformer
@@ -66,6 +67,8 @@ def _train(ctx: Context, found: checkpoint.Checkpoint | None, stop: StopRequeste
     schedule, seed = ctx.plan.body.schedule, ctx.settings.train.seed
     order = Order(ctx.rows, seed=seed, samples_per_step=schedule.samples_per_step)
     texts = text_index(ctx)
-    batches = BatchMaker(ctx, order, latents=latent_index(ctx), texts=texts)
+    latents = latent_index(ctx)
+    batches = BatchMaker(ctx, order, latents=latents, texts=texts)
+    measure = functools.partial(Evaluator(ctx, latents=latents, texts=texts).measure_if_due, state)
     draw = functools.partial(draw_clips, ctx, state, texts, stop)
-    return train(ctx, state, batches.make, draw=draw, stop=stop)
+    return train(ctx, state, batches.make, measure=measure, draw=draw, stop=stop)

@@ -1,8 +1,8 @@
 """Draws validation clips with the weights as they are, and leaves training as it found it, bit for bit."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,6 +16,7 @@ from recipe_runtime.batches import pad_texts
 from recipe_runtime.checkpoint import step_name
 from recipe_runtime.context import Context
 from recipe_runtime.errors import ModelError, RunError
+from recipe_runtime.interlude import interlude
 from recipe_runtime.models.sampler import build_sampler, load_scheduler
 from recipe_runtime.models.source import component_dir, pipeline_dir, vae_dir
 from recipe_runtime.models.vae import decode, load_vae
@@ -121,7 +122,7 @@ def draw_clips(
     reused = total - len(missing)
     ctx.recorder.emit(StageStarted(stage="validate", total=total, reused=reused, unit="clips"))
     failures: list[str] = []
-    with _undisturbed(ctx, state):
+    with interlude(ctx, state):
         artist: _Artist | None = None
         for count, clip in enumerate(missing, start=1):
             if stop.requested is not None:
@@ -210,20 +211,3 @@ def to_frames(pixels: Tensor) -> NDArray[np.uint8]:
     scaled = ((pixels.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
     frames: NDArray[np.uint8] = scaled.permute(1, 2, 3, 0).cpu().numpy()
     return frames
-
-
-@contextmanager
-def _undisturbed(ctx: Context, state: TrainState) -> Iterator[None]:
-    """Give the device to drawing, and training back what it had: mode and random numbers.
-
-    Gradients are dropped before, which frees their memory: the next step makes them anew.
-    """
-    state.optimizer.zero_grad(set_to_none=True)
-    devices: Sequence[torch.device] = [ctx.device] if ctx.device.type == "cuda" else []
-    was_training = state.model.training
-    state.model.eval()
-    try:
-        with torch.random.fork_rng(devices=devices), torch.no_grad():
-            yield
-    finally:
-        state.model.train(was_training)

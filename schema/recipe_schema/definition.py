@@ -116,25 +116,26 @@ def _spec(hint: Any) -> Spec:
 
 
 def _with_marks(spec: Spec, marks: list[Any]) -> Spec:
+    changes: dict[str, Any] = {}
     for mark in marks:
         match mark:
             case Ge(limit):
-                spec = replace(spec, ge=limit)
+                changes["ge"] = limit
             case Gt(limit):
-                spec = replace(spec, gt=limit)
+                changes["gt"] = limit
             case Le(limit):
-                spec = replace(spec, le=limit)
+                changes["le"] = limit
             case Lt(limit):
-                spec = replace(spec, lt=limit)
+                changes["lt"] = limit
             case Pattern():
-                spec = replace(spec, pattern=mark)
+                changes["pattern"] = mark
             case OneOrMany():
-                spec = replace(spec, one_or_many=True)
+                changes["one_or_many"] = True
             case OrFile():
-                spec = replace(spec, or_file=True)
+                changes["or_file"] = True
             case _:
                 raise TypeError(f"unknown mark {mark!r}")
-    return spec
+    return replace(spec, **changes)
 
 
 def _section(cls: type, path: str) -> Section:

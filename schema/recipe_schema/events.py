@@ -106,6 +106,32 @@ class CheckpointSaved:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluated:
+    """The loss on clips that are not trained.
+
+    Attributes:
+        step: Optimizer steps done.
+        dataset: The data set, or ``all`` for all of them together.
+        weights: ``model`` or ``ema``.
+        clips: Clips that were measured.
+        loss: Mean squared error over clips and noise levels.
+        sigmas: The noise levels, in order.
+        losses: The mean over the clips at each of them.
+        seconds: Wall time.
+    """
+
+    kind: ClassVar[str] = "evaluation"
+    step: int
+    dataset: str
+    weights: str
+    clips: int
+    loss: float
+    sigmas: tuple[float, ...]
+    losses: tuple[float, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClipDrawn:
     """A validation clip was written. ``weights`` is ``model`` or ``ema``; ``path`` is below the run directory."""
 
@@ -170,6 +196,7 @@ Event = (
     | Resumed
     | StepDone
     | CheckpointSaved
+    | Evaluated
     | ClipDrawn
     | Exported
     | Warned

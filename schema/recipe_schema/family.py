@@ -4,12 +4,15 @@ import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from recipe_schema.record import record
 
 
 _FOLDER = Path(__file__).parent / "families"
+
+LayerKind = Literal["linear", "conv", "depthwise"]
+"""What a layer of the transformer is. Depthwise convolutions have one filter for each channel: no rank to lower."""
 
 
 @record
@@ -46,6 +49,28 @@ class FamilyFacts:
         vae = self.raw["vae"]
         spatial = vae["spatial"]
         return vae["channels"], (frames - 1) // vae["temporal"] + 1, height // spatial, width // spatial
+
+    def transformer(self, preset: str | None) -> Mapping[str, Any]:
+        """Return the configuration of the transformer: the published one, or that of a small model with random weights.
+
+        Args:
+            preset: The value of ``model.random_weights``.
+        """
+        config: Mapping[str, Any] = (self.raw if preset is None else self.raw["random_weights"][preset])["transformer"]
+        return config
+
+    def layers(self, preset: str | None) -> Mapping[str, LayerKind]:
+        """Return every linear and convolution layer of the transformer by its name, in the order of the model.
+
+        Args:
+            preset: As for `transformer`.
+        """
+        blocks = range(self.transformer(preset)["num_layers"])
+        return {
+            name.format(block=block): kind
+            for name, kind in self.raw["layers"].items()
+            for block in (blocks if "{block}" in name else (0,))
+        }
 
     def tokens(self, width: int, height: int, frames: int) -> int:
         """Return how many tokens the transformer sees for one clip, sizes in pixels."""

@@ -71,7 +71,7 @@ class OrFile(NamedTuple):
     """A mapping may be written as the path of a file that holds it."""
 
 
-class AnyOther(NamedTuple):
+class AnyOther:
     """Every value but the default."""
 
 

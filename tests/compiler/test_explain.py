@@ -399,3 +399,45 @@ def test_figures_agree_with_the_plan(project):
 )
 def test_values_are_written_as_people_do(value, text):
     assert plain(value) == text
+
+
+# What is shown of many settings
+
+
+def told(capsys, *arguments):
+    status = main(["explain", "--no-data", *arguments])
+    return status, capsys.readouterr().out
+
+
+def test_sections_that_the_recipe_does_not_touch_are_counted_and_defaults_that_ask_for_nothing_too(project, capsys):
+    _, text = told(capsys, str(project))
+
+    assert re.search(r"^regularizers\.crepa: \d+ settings at their defaults$", text, flags=re.MULTILINE)
+    assert "cache_dir_vae" not in text
+    section = text[text.index("\ntrain\n") :].split("\n\n")[0]
+    assert re.search(r"\n  and \d+ more at their defaults$", section)
+    assert "mixed_precision = " in section
+
+
+def test_all_settings_are_shown_when_asked_for(project, capsys):
+    _, text = told(capsys, str(project), "--all")
+    settings = of_recipe(compile_recipe(project, Options(look_at_data=False))).settings
+
+    shown = [line.split(" = ")[0].strip() for line in text.splitlines() if " = " in line]
+    assert shown[: len(settings)] == [path.rpartition(".")[2] for path in settings]
+    assert "at their defaults" not in text
+
+
+def test_a_section_is_shown_whole(project, capsys):
+    status, text = told(capsys, str(project), "regularizers.rollout")
+
+    assert status == 0
+    assert text.startswith("regularizers.rollout\n  max_step_offset = 0 timesteps")
+    assert "crepa" not in text
+
+
+def test_json_of_a_section_holds_its_settings(project, capsys):
+    _, text = told(capsys, str(project), "ema", "--format", "json")
+
+    assert all(path.startswith("ema.") for path in json.loads(text)["settings"])
+    assert "ema.decay" in json.loads(text)["settings"]

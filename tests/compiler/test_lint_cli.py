@@ -153,7 +153,7 @@ def test_fix_leaves_alone_what_is_not_selected(recipe, folder):
 
 def test_fix_changes_a_fragment_only_if_it_is_named(recipe, folder, capsys):
     recipe(WRONG, "base.yaml")
-    main_file = recipe("extends: base.yaml\nema: {enabled: yes}\n")
+    main_file = recipe("extends: base.yaml\nema: {enabled: yes, decay: 0.5}\n")
 
     assert lint(main_file, "--fix") == 1
     assert (folder / "base.yaml").read_text(encoding="utf-8") == WRONG

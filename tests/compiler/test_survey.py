@@ -125,7 +125,7 @@ def test_a_second_look_at_unchanged_files_opens_none_of_them(tmp_path, monkeypat
     index_file = tmp_path / "cache" / "probes.sqlite"
     with ProbeIndex(index_file) as index:
         first = index.probe_all([clip], lambda *_: None)
-    monkeypatch.setattr("recipe_compiler.data.index.probe", None)
+    monkeypatch.setattr("recipe_compiler.data.index.probe_each", list)
     with ProbeIndex(index_file) as index:
         assert index.probe_all([clip], lambda *_: None) == first
 

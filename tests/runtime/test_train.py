@@ -279,4 +279,6 @@ def test_the_loop_stops_at_once_when_training_is_done_already(tmp_path):
     def never(step):
         raise AssertionError(f"batch {step} was made")
 
-    assert loop.train(ctx, state, never, draw=lambda: ("clip failed",), stop=StopRequested()) == ("clip failed",)
+    assert loop.train(ctx, state, never, measure=lambda: None, draw=lambda: ("clip failed",), stop=StopRequested()) == (
+        "clip failed",
+    )

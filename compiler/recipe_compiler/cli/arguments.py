@@ -146,8 +146,9 @@ def _lint(lint: argparse.ArgumentParser) -> None:
 
 def _explain(explain: argparse.ArgumentParser) -> None:
     explain.add_argument("subject", metavar="FILE|PLAN|CODE", help="a recipe, a plan, or a code such as R303")
-    explain.add_argument("key", nargs="?", metavar="KEY", help="one setting, such as train.max_steps")
+    explain.add_argument("key", nargs="?", metavar="KEY", help="one setting, such as train.max_steps, or a section")
     explain.add_argument("--clip", metavar="PATH", help="tell the story of one clip")
+    explain.add_argument("--all", action="store_true", help="also settings of what the recipe does not touch")
     explain.add_argument("--diff-defaults", action="store_true", help="only settings that have not their default")
     explain.add_argument("--no-data", action="store_true", help="don't look into data folders")
     explain.add_argument("-o", "--output", metavar="FILE", help="where --format html is written (default: stdout)")

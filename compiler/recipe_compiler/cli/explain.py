@@ -71,16 +71,18 @@ def _plan(options: argparse.Namespace) -> int:
 
 def _tell(options: argparse.Namespace, subject: "Subject", found: Sequence[Diagnostic], status: Exit) -> int:
     """Tell of a recipe or a plan, of one of its settings, or of one of its clips."""
-    from recipe_compiler.cli.explain_text import all_settings, chosen, one_key, unknown_key
+    from recipe_compiler.cli.explain_text import chosen, one_key, unknown_key
 
     if options.clip is not None:
         return _clip(options, subject, status)
-    if options.key is not None and options.key not in subject.settings:
+    section = options.key is not None and any(path.startswith(f"{options.key}.") for path in subject.settings)
+    if options.key is not None and options.key not in subject.settings and not section:
         print(unknown_key(subject, options.key), file=sys.stderr)
         return Exit.USAGE
     shown = chosen(subject, only_changed=options.diff_defaults)
     if options.key is not None:
-        shown = [subject.settings[options.key]]
+        own = [path for path in subject.settings if path == options.key or path.startswith(f"{options.key}.")]
+        shown = [subject.settings[path] for path in own]
     if options.format == "json":
         from recipe_compiler.cli.explain_json import as_json
 
@@ -89,11 +91,21 @@ def _tell(options: argparse.Namespace, subject: "Subject", found: Sequence[Diagn
         from recipe_compiler.cli.explain_html import as_html
 
         _write(as_html(subject, found, shown), options.output)
-    elif options.key is not None:
+    elif options.key is not None and not section:
         print(one_key(shown[0]))
     else:
-        print(all_settings(subject, only_changed=options.diff_defaults))
+        print(_settings(options, subject))
     return status
+
+
+def _settings(options: argparse.Namespace, subject: "Subject") -> str:
+    from recipe_compiler.cli.explain_text import changed_settings, every_setting, settings_text
+
+    if options.diff_defaults:
+        return changed_settings(subject)
+    if options.all or options.key is not None:
+        return every_setting(subject, options.key or "")
+    return settings_text(subject)
 
 
 def _write(text: str, output: str | None) -> None:

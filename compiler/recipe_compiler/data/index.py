@@ -4,13 +4,13 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from recipe_compiler.data.probe import Probe, probe
+from recipe_compiler.data.probe import Probe
+from recipe_compiler.data.probing import probe_each
 
 
 VERSION = 2
@@ -18,9 +18,6 @@ VERSION = 2
 
 _Stamp = tuple[int, int]
 """Size in bytes, and time of modification in ns: the same file as before has the same."""
-
-_WORKERS = min(8, os.cpu_count() or 1)
-
 
 _BATCH = 100
 """Probes are kept in batches, so that another process waits for a moment only, and an interrupt loses little."""
@@ -71,13 +68,12 @@ class ProbeIndex:
         fresh = [file for file in files if file not in known]
         report(len(known), len(files))
         batch: dict[Path, Probe] = {}
-        with ThreadPoolExecutor(_WORKERS) as pool:
-            for file, facts in zip(fresh, pool.map(probe, fresh), strict=True):
-                known[file] = batch[file] = facts
-                report(len(known), len(files))
-                if len(batch) >= _BATCH:
-                    self._remember(batch, stamps)
-                    batch.clear()
+        for file, facts in probe_each(fresh):
+            known[file] = batch[file] = facts
+            report(len(known), len(files))
+            if len(batch) >= _BATCH:
+                self._remember(batch, stamps)
+                batch.clear()
         self._remember(batch, stamps)
         return known
 

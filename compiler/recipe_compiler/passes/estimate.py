@@ -64,7 +64,7 @@ def estimate(
         The fields of `Estimate`, rounded for people.
     """
     preset = values["model.random_weights"]
-    config = _transformer(values, family)
+    config = family.transformer(preset)
     largest = max(buckets, key=lambda b: (family.tokens(b.width, b.height, b.frames), b.name))
     forward = {b.name: forward_flop(config, family.tokens(b.width, b.height, b.frames)) for b in buckets}
     passes = 4 if values["memory.gradient_checkpointing"] else 3
@@ -92,7 +92,11 @@ def estimate(
 
 def checkpoint_bytes(values: Mapping[str, Any], family: FamilyFacts) -> int:
     """Bytes of one checkpoint: weights, two moments and the average, all in fp32."""
-    return transformer_parameters(_transformer(values, family)) * FP32 * (3 + int(values["ema.enabled"]))
+    return (
+        transformer_parameters(family.transformer(values["model.random_weights"]))
+        * FP32
+        * (3 + int(values["ema.enabled"]))
+    )
 
 
 def checkpoint_count(values: Mapping[str, Any], max_steps: int) -> int:
@@ -100,13 +104,6 @@ def checkpoint_count(values: Mapping[str, Any], max_steps: int) -> int:
     saves = -(-max_steps // int(values["checkpoints.step_interval"]))
     kept = values["checkpoints.total_limit"]
     return saves if kept is None else min(saves, int(kept) + 1)
-
-
-def _transformer(values: Mapping[str, Any], family: FamilyFacts) -> Mapping[str, Any]:
-    """Return the configuration of the transformer that is trained."""
-    preset = values["model.random_weights"]
-    config: Mapping[str, Any] = family.raw["transformer"]
-    return config if preset is None else family.raw["random_weights"][preset]["transformer"]
 
 
 def _rounded(value: Any) -> Any:

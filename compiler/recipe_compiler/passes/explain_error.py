@@ -20,6 +20,9 @@ from recipe_schema.definition import Leaf, generic, leaf_index, number_text
 Explained = Iterator[tuple[Diagnostic, Path]]
 """Findings, each with the path of the value that it is about."""
 
+_SYNONYM = re.compile(r"(?:is|spelt) `([^`]+)`")
+"""How the reason for refusing a value says that only its name is another one here."""
+
 _YES_NO = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 
@@ -84,6 +87,7 @@ def _type(error: ValidationError, path: Path, places: Mapping[Path, Place]) -> E
         advice = "write its keys below it, indented"
         if isinstance(place.node, ScalarNode) and isinstance(place.node.value, str) and f"{name}.name" in leaf_index():
             advice = f"write `{name}: {{name: {_clip(place.node.value)}}}`"
+            fix = f"{{name: {place.node.span.text}}}"
     message = f"`{name}` takes {wanted}, not {_shown(place)}"
     fix = _replaced(place, fix, new_literal)
     yield WRONG_TYPE.at(_span(place), message, pointer=name, help=advice, fix=fix, safe=True), path
@@ -127,10 +131,11 @@ def _enum(error: ValidationError, path: Path, places: Mapping[Path, Place]) -> E
     value = str(place.node.value)
     choices = [str(choice) for choice in allowed if choice is not None]
     if leaf is not None and value in leaf.key.refused:
-        yield (
-            NOT_A_CHOICE.at(_span(place), f"`{name}` can't be `{value}`", pointer=name, help=leaf.key.refused[value]),
-            path,
-        )
+        reason = leaf.key.refused[value]
+        synonym = _SYNONYM.search(reason)
+        fix = _replaced(place, synonym[1], new_text) if synonym is not None and synonym[1] in choices else None
+        message = f"`{name}` can't be `{value}`"
+        yield NOT_A_CHOICE.at(_span(place), message, pointer=name, help=reason, fix=fix, safe=True), path
         return
     meant = near(value, choices)
     advice = f"did you mean `{meant}`?" if meant else ""

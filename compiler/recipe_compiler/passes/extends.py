@@ -11,7 +11,7 @@ BUILTIN = "builtin:"
 
 _ENDINGS = (".yaml", ".yml")
 _LISTED = 5
-_PLAIN = re.compile(r"[A-Za-z0-9_./][\w./:-]*\Z", re.ASCII)
+_PLAIN = r"(?a:[A-Za-z0-9_./][\w./:-]*\Z)"
 
 
 _NOT_PATHS = {
@@ -108,5 +108,5 @@ def _suggest(problem: str, folder: Path, above: str, wanted: str = "", otherwise
     if meant is None:
         names = ", ".join(f"`{above}{name}`" for name in list(there)[:_LISTED])
         return NoFile(problem=problem, help=otherwise + (f"; there is {names}" if names else ""))
-    fix = above + meant if _PLAIN.match(above + meant) else None
+    fix = above + meant if re.match(_PLAIN, above + meant) else None
     return NoFile(problem=problem, help=f"did you mean `{above}{meant}`?", fix=fix)

@@ -127,7 +127,8 @@ def _cure(name: str, node: Node, free: list[str], known: tuple[str, ...], path: 
 def _in_another_section(name: str, home: str | None, path: Path) -> _Cure | None:
     reason = why_not(name.lstrip("-"), path)
     if home is not None:
-        return _Cure(advice=_moved_to(name, _here(home, path)), home=home, lost=tuple(home.split(".")))
+        here = _here(home, path)
+        return _Cure(advice=_moved_to(name, here), home=None if "*" in here else home, lost=tuple(home.split(".")))
     if reason is not None:
         return _Cure(advice=reason)
     if not path and generic(name) in leaf_index():

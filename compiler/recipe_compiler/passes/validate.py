@@ -11,7 +11,6 @@ from typing import Any
 import jsonschema
 
 from recipe_compiler.diagnostics.diagnostic import Diagnostic
-from recipe_compiler.passes.explain_error import explain_error
 from recipe_compiler.passes.names import Renamer
 from recipe_compiler.syntax.tree import (
     BadNode,
@@ -98,6 +97,11 @@ def _schema_findings(tree: MapNode, said: set[Path]) -> Iterator[Diagnostic]:
     """Yield what the schema finds, once for each value, and add those values to what was said already."""
     places: Mapping[Path, Place] = dict(walk(tree))
     errors = sorted(_validator().iter_errors(to_plain(tree)), key=lambda e: [str(part) for part in e.absolute_path])
+    if not errors:
+        return
+    # What explains them is loaded only when there is something to explain.
+    from recipe_compiler.passes.explain_error import explain_error  # noqa: PLC0415
+
     for error in errors:
         path = _original(tuple(error.absolute_path), tree)
         for diagnostic, at in explain_error(error, path, places):

@@ -9,7 +9,7 @@ from recipe_compiler.syntax.tree import Scalar
 LONGEST_ID = 40
 """Characters. With a recipe's name before it, it still is a name."""
 
-_UNSAFE = re.compile(r"[^A-Za-z0-9._]+")
+_UNSAFE = r"[^A-Za-z0-9._]+"
 _DIGEST = 6
 _LARGEST_EXACT = 1e15
 
@@ -40,7 +40,7 @@ def _safe(value: Scalar) -> str:
     text = value_text(value)
     if isinstance(value, int | float) and not text.startswith("-"):
         return text
-    parts = (part.strip(".") for part in _UNSAFE.split(text))
+    parts = (part.strip(".") for part in re.split(_UNSAFE, text))
     return "-".join(part for part in parts if part) or "x"
 
 

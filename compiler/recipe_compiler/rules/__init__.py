@@ -15,7 +15,8 @@ class Listed(NamedTuple):
     Attributes:
         code: Its code.
         module: The module that holds it.
-        given: Keys or sections. If the recipe gives none of them, the rule finds nothing, and is not loaded.
+        given: Keys or sections, an element of a table written ``*``. If the recipe gives none of them, the rule finds
+            nothing, and is not loaded.
     """
 
     code: str
@@ -35,6 +36,33 @@ ON_SETTINGS: tuple[Listed, ...] = (
     Listed("R204", "ema_never_updated", ("ema",)),
     Listed("R205", "random_weights_without_folder", ("model.random_weights",)),
     Listed("R206", "not_carried_out_yet"),
+    Listed("R207", "full_training_of_quantized_weights", ("model.base_model_precision",)),
+    Listed(
+        "R208",
+        "settings_of_something_off",
+        (
+            "model.lora",
+            "model.quantize_via",
+            "memory.group_offload",
+            "regularizers",
+            "validation.preview",
+            "data.datasets.*.caption_shuffle",
+            "launch.strategy",
+            "checkpoints.rolling_total_limit",
+            "train.huber_c",
+            "train.huber_schedule",
+            "train.noise_offset_probability",
+            "train.input_perturbation_steps",
+            "lr_schedule",
+        ),
+    ),
+    Listed("R209", "target_not_found", ("model.lora.target_modules",)),
+    Listed("R210", "optimizer_needs_bf16", ("optimizer.name",)),
+    Listed("R211", "optimizer_finds_its_rate", ("optimizer.name",)),
+    Listed("R212", "ema_longer_than_training", ("ema.enabled",)),
+    Listed("R213", "ema_only_copies", ("ema.warmup_steps",)),
+    Listed("R214", "lora_scale_implausible", ("model.lora.alpha",)),
+    Listed("R215", "dora_with_lokr", ("model.lora.use_dora",)),
     Listed("R308", "frames_not_legal", ("data", "validation")),
     Listed("R309", "size_not_legal", ("data", "validation")),
     Listed("R310", "frame_limits", ("data",)),
@@ -48,6 +76,14 @@ ON_SETTINGS: tuple[Listed, ...] = (
     Listed("R405", "clipping_off", ("train",)),
     Listed("R406", "learning_rate_implausible", ("optimizer",)),
     Listed("R407", "nothing_saved_on_the_way", ("train", "checkpoints")),
+    Listed("R501", "offload_twice", ("memory.model_cpu_offload",)),
+    Listed("R502", "stream_without_cuda", ("memory.group_offload.use_stream",)),
+    Listed("R503", "offload_of_trained_weights", ("memory.group_offload.enabled",)),
+    Listed("R504", "stream_with_checkpointing", ("memory.group_offload.use_stream",)),
+    Listed("R505", "release_needs_all_gradients", ("optimizer.release_gradients",)),
+    Listed("R506", "quantized_weights_on_disk", ("memory.group_offload.to_disk_path",)),
+    Listed("R507", "vae_dropped_and_needed", ("regularizers.crepa.drop_vae_encoder",)),
+    Listed("R508", "blocks_per_group", ("memory.group_offload.blocks_per_group",)),
     Listed("R601", "validation_size_untrained", ("data", "validation")),
     Listed("R602", "validation_without_prompt", ("validation",)),
     Listed("R603", "nickname_clash", ("validation",)),

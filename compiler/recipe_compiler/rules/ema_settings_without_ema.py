@@ -17,23 +17,17 @@ Use instead:
 from collections.abc import Iterator
 
 from recipe_compiler.rules.rule import Facts, Finding, Rule
+from recipe_compiler.rules.switched_off import Switch, without_effect
 
 
 ENABLED = "ema.enabled"
-OTHERS = ("ema.decay", "ema.update_interval", "ema.validation")
 
 
 def check(facts: Facts) -> Iterator[Finding]:
     """Find settings that wait for an average."""
-    if facts.settings[ENABLED]:
-        return
-    for path in OTHERS:
-        if facts.settings.fine(path) and facts.settings.given(path) and facts.settings[path] != "none":
-            yield Finding(
-                at=path,
-                message=f"`{path}` has no effect: `ema.enabled` is false",
-                help="set `ema.enabled: true`, or leave it out",
-            )
+    yield from without_effect(
+        facts.settings, Switch(keys="ema", switches=(ENABLED,), off=(False,), cure="set `ema.enabled: true`")
+    )
 
 
 RULE = Rule(

@@ -1,6 +1,6 @@
 """The learning rate is far above what trains a model like this.
 
-What it does: finds `optimizer.learning_rate` above 0.01.
+What it does: finds `optimizer.learning_rate` above 0.01, but for `prodigy`, to which it is a factor.
 
 Why it hurts: the weights are thrown about and the loss turns NaN, hours later. Often a minus sign was lost: `5e-5` is
 0.00005. Fine-tuning takes 1e-6 to 1e-4; a small model from random weights may take 1e-3.
@@ -19,14 +19,14 @@ from collections.abc import Iterator
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 
 
-RATE = "optimizer.learning_rate"
+RATE, NAME = "optimizer.learning_rate", "optimizer.name"
 MOST = 0.01
 
 
 def check(facts: Facts) -> Iterator[Finding]:
     """Compare the rate with what is known to work."""
     rate, usual = facts.settings[RATE], facts.settings.family.default("learning_rate")
-    if rate > MOST:
+    if rate > MOST and facts.settings[NAME] != "prodigy":
         yield Finding(
             at=RATE,
             message=f"a learning rate of {rate:g} is {rate / usual:,.0f} times that of the authors",
@@ -34,4 +34,11 @@ def check(facts: Facts) -> Iterator[Finding]:
         )
 
 
-RULE = Rule(code="R406", name="learning-rate-implausible", severity="warning", reads=(RATE,), check=check, page=__doc__)
+RULE = Rule(
+    code="R406",
+    name="learning-rate-implausible",
+    severity="warning",
+    reads=(RATE, NAME),
+    check=check,
+    page=__doc__,
+)

@@ -25,10 +25,10 @@ Use instead:
 from collections.abc import Iterator
 
 from recipe_compiler.rules.rule import Facts, Finding, Rule
+from recipe_compiler.rules.wording import LIBRARY, PROMPT, draws_clips
 
 
-ENABLED, PROMPT, LIBRARY = "validation.preview.enabled", "validation.prompt", "validation.prompt_library"
-WEBHOOKS = "tracking.webhooks"
+ENABLED, WEBHOOKS = "validation.preview.enabled", "tracking.webhooks"
 
 
 def check(facts: Facts) -> Iterator[Finding]:
@@ -36,7 +36,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     settings = facts.settings
     if not settings[ENABLED]:
         return
-    if not (settings[PROMPT] or "").strip() and not settings[LIBRARY]:
+    if not draws_clips(settings):
         yield Finding(
             at=ENABLED,
             message="previews are on, and validation has no prompt, so nothing is drawn",

@@ -18,19 +18,19 @@ Use instead:
 from collections.abc import Iterator
 
 from recipe_compiler.rules.rule import Facts, Finding, Rule
+from recipe_compiler.rules.wording import LIBRARY, PROMPT, draws_clips
 
 
-PROMPT, LIBRARY, INTERVAL = "validation.prompt", "validation.prompt_library", "validation.step_interval"
+INTERVAL = "validation.step_interval"
 
 
 def check(facts: Facts) -> Iterator[Finding]:
     """Find validation without prompts."""
     settings = facts.settings
-    prompts = bool((settings[PROMPT] or "").strip()) or bool(settings[LIBRARY])
     if settings["validation.preview.enabled"] and settings.fine("validation.preview.enabled"):
         return  # another rule says so
     given = [path for path in settings.settings if path.startswith("validation.") and settings.given(path)]
-    if not prompts and set(given) - {PROMPT, LIBRARY}:
+    if not draws_clips(settings) and set(given) - {PROMPT, LIBRARY}:
         yield Finding(
             at=INTERVAL if INTERVAL in given else "validation",
             message="validation has no prompt, so nothing is drawn",

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from recipe_compiler.rules.rule import Facts
+from recipe_compiler.settings import Resolved
 
 
 if TYPE_CHECKING:  # plan and ledger cost more to load than a lint without data takes
@@ -11,6 +12,7 @@ if TYPE_CHECKING:  # plan and ledger cost more to load than a lint without data 
 
 
 SHOWN = 3
+PROMPT, LIBRARY = "validation.prompt", "validation.prompt_library"
 
 
 def reasons(rows: "Sequence[ClipRow]") -> str:
@@ -33,3 +35,8 @@ def lacks_captions(facts: Facts, table: str) -> bool:
     assert facts.survey is not None
     rows = facts.survey.of(facts.settings[f"{table}.id"])
     return facts.settings["data.on_missing_caption"] == "error" and any(row.fate == "missing-caption" for row in rows)
+
+
+def draws_clips(settings: Resolved) -> bool:
+    """Say whether there is a prompt, so that clips are drawn at the end at least."""
+    return bool((settings[PROMPT] or "").strip()) or bool(settings[LIBRARY])

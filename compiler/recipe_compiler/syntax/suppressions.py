@@ -12,8 +12,8 @@ from recipe_compiler.syntax.yaml_tree import scalar_spans
 from recipe_schema.record import record
 
 
-_DIRECTIVE = re.compile(r"recipe:\s*(?:(?P<word>[\w-]+)\s*(?P<codes>\[[^\]]*\]?)(?P<reason>.*)|ignore\s*(?:R\d.*)?$)")
-_HEADER = re.compile(r"[|>][-+0-9]*(?=\s|$)")
+_DIRECTIVE = r"recipe:\s*(?:(?P<word>[\w-]+)\s*(?P<codes>\[[^\]]*\]?)(?P<reason>.*)|ignore\s*(?:R\d.*)?$)"
+_HEADER = r"[|>][-+0-9]*(?=\s|$)"
 
 
 @record
@@ -37,12 +37,12 @@ class Suppression:
 
 def suppressions(source: Source) -> Iterator[Suppression]:
     """Find the comments of a source that ask for something."""
-    if not source.is_file:
+    if not source.is_file or not any("recipe:" in line.partition("#")[2] for line in source.lines):
         return
     scalars = scalar_spans(source)
     for line, column in _comments(source, scalars) if scalars is not None else ():
         text = source.lines[line - 1][column - 1 :]
-        match = _DIRECTIVE.match(text.lstrip("#").strip())
+        match = re.match(_DIRECTIVE, text.lstrip("#").strip())
         if match is None:
             continue
         span = Span(source, line, column, line, column + len(text.rstrip()))
@@ -91,5 +91,5 @@ def _comments(source: Source, scalars: Sequence[Span]) -> Iterator[tuple[int, in
 
 
 def _header(source: Source, span: Span) -> int:
-    match = _HEADER.match(source.lines[span.line - 1][span.column - 1 :])
+    match = re.match(_HEADER, source.lines[span.line - 1][span.column - 1 :])
     return match.end() if match is not None else 0

@@ -217,7 +217,6 @@ class Dataset:
         reads=("survey", "train"),
         pending=("split",),
     )
-    caption_shuffle: CaptionShuffle
     metadata_backend: Literal["discovery", "parquet", "huggingface", "json"] = key(
         "discovery", "Clips are read themselves.", ignored=_LOOKED_AT
     )
@@ -370,6 +369,7 @@ class Dataset:
         None, "The address of a store that is not Amazon's.", impact="runtime", reads=("survey",), pending=ANY_OTHER
     )
     video: Video
+    caption_shuffle: CaptionShuffle
     parquet: Parquet
     huggingface: HuggingFace
 

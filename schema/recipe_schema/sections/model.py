@@ -52,7 +52,7 @@ class Lora:
         "`standard` is LoRA (arXiv:2106.09685); `lokr` factors the change as a Kronecker product.",
         reads=("train", "export"),
         aka="lora_type",
-        refused={"lycoris": "of LyCORIS there is `lokr`"},
+        refused={"lycoris": "LyCORIS is a family of adapters: of these, take `lokr`"},
         pending=("lokr",),
     )
     rank: Annotated[int, Ge(1), Le(1024)] = key(

@@ -41,8 +41,11 @@ class Optimizer:
         },
         pending=ANY_OTHER,
     )
-    learning_rate: Annotated[float, Gt(0), Lt(1)] = key(
-        Family("learning_rate"), "Peak learning rate.", reads=("train",), aka="learning_rate"
+    learning_rate: Annotated[float, Gt(0), Le(1)] = key(
+        Family("learning_rate"),
+        "Peak learning rate. For prodigy a factor of the rate that it finds: 1 is usual.",
+        reads=("train",),
+        aka="learning_rate",
     )
     beta1: Annotated[float, Ge(0), Lt(1)] = key(
         0.9, "Decay of the mean of gradients.", reads=("train",), aka="optimizer_beta1"

@@ -6,6 +6,7 @@ import torch
 from accelerate import init_empty_weights
 from diffusers.models.transformers.transformer_sana_video import SanaVideoTransformer3DModel
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from fakes_runtime import make_project
 from recipe_runtime.errors import ModelError
@@ -110,3 +111,17 @@ def test_the_family_describes_the_published_transformer():
         model = SanaVideoTransformer3DModel(**facts["transformer"])
 
     assert sum(parameter.numel() for parameter in model.parameters()) == facts["parameters"]["transformer"]
+
+
+def test_the_family_lists_the_layers_that_adapters_are_added_to():
+    family = load_family("sana-video-480p")
+    for preset in (None, "tiny"):
+        with init_empty_weights():
+            model = SanaVideoTransformer3DModel(**family.transformer(preset))
+
+        layers = {
+            name: "linear" if isinstance(module, nn.Linear) else "conv" if module.groups == 1 else "depthwise"
+            for name, module in model.named_modules()
+            if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d)
+        }
+        assert family.layers(preset) == layers

@@ -1,0 +1,155 @@
+"""The evaluation loss: the error on clips that are not trained, with the same noise at every step and in every run.
+
+The loss of a training step rises and falls with the noise levels that it draws. Here each clip has one noise of its own,
+made of its content alone, and meets the same levels each time, evenly spaced over the table of the training's schedule. So
+the figure moves for one reason, that the weights did. It is the plain mean squared error, whatever the training's loss is.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor
+
+from recipe_runtime.batches import MicroBatch, pad_texts
+from recipe_runtime.context import Context
+from recipe_runtime.interlude import interlude
+from recipe_runtime.noise import SCHEDULES, NoiseLevel
+from recipe_runtime.objective import interpolate, sample_losses, velocity
+from recipe_runtime.randomness import generator
+from recipe_runtime.state import TrainState
+from recipe_runtime.step import predict
+from recipe_schema.events import Evaluated
+from recipe_schema.ledger import ClipRow
+from recipe_schema.plan import Schedule
+from recipe_schema.sections.evaluation import Evaluation
+
+
+_SEED = 0
+"""Seed of the noise of all runs: figures of two runs can be compared."""
+
+_POOL = "all"
+"""The name of the figure for all data sets together."""
+
+
+class Evaluator:
+    """Measures the weights as they are.
+
+    Args:
+        ctx: The run.
+        latents: Key in the store of each clip's latents, by ``clip_id``.
+        texts: Key in the store of each text, by text and whether the instruction comes before it.
+    """
+
+    def __init__(self, ctx: Context, *, latents: Mapping[str, str], texts: Mapping[tuple[str, bool], str]) -> None:
+        self._ctx = ctx
+        self._latents = latents
+        self._texts = texts
+        settings = ctx.settings.evaluation
+        schedule = SCHEDULES[ctx.settings.train.noise_schedule](ctx.facts["noise_schedule"])
+        self._levels = spaced_levels(schedule.levels, settings.timesteps)
+        self._groups = _groups(ctx.eval_rows, settings.num_clips, pooled=settings.pooling, only=settings.dataset_id)
+
+    def measure_if_due(self, state: TrainState) -> None:
+        """Measure at the intervals of the settings, before the first step, and at the end."""
+        settings, schedule = self._ctx.settings.evaluation, self._ctx.plan.body.schedule
+        if self._groups and _is_due(state.step, settings, schedule):
+            self.measure(state)
+
+    def measure(self, state: TrainState) -> None:
+        """Measure every data set with the last weights and, where there is one, their average, and tell of it."""
+        with interlude(self._ctx, state):
+            for weights in ("model", "ema") if state.average is not None else ("model",):
+                average = state.average if weights == "ema" else None
+                with average.swapped() if average is not None else nullcontext():
+                    for dataset, rows in self._groups.items():
+                        self._ctx.recorder.emit(self._figure(state, weights, dataset, rows))
+
+    def _figure(self, state: TrainState, weights: str, dataset: str, rows: Sequence[ClipRow]) -> Evaluated:
+        began = time.monotonic()
+        losses = [self._losses(state, row) for row in rows]
+        by_level = tuple(math.fsum(column) / len(rows) for column in zip(*losses, strict=True))
+        return Evaluated(
+            step=state.step,
+            dataset=dataset,
+            weights=weights,
+            clips=len(rows),
+            loss=math.fsum(by_level) / len(by_level),
+            sigmas=tuple(level.sigma for level in self._levels),
+            losses=by_level,
+            seconds=time.monotonic() - began,
+        )
+
+    def _losses(self, state: TrainState, row: ClipRow) -> list[float]:
+        """Return the loss of a clip at each level."""
+        size, settings = self._ctx.settings.train.batch_size, self._ctx.settings.train
+        losses: list[float] = []
+        for part in self._parts(row, size):
+            noisy = interpolate(part.latents, part.noise, part.sigma)
+            prediction = predict(state.model, noisy, part, mixed_precision=settings.mixed_precision)
+            losses += sample_losses(prediction, velocity(part.latents, part.noise)).tolist()
+        return losses
+
+    def _parts(self, row: ClipRow, size: int) -> Iterator[MicroBatch]:
+        """Yield a clip at all levels, so many at once as training has clips at once."""
+        latents = self._ctx.store.read("latents", self._latents[row.clip_id])["latents"].float()
+        noise = clip_noise(row, latents)
+        text, mask = pad_texts([self._ctx.store.read("text", self._texts[row.text, True])["embeds"]])
+        for first in range(0, len(self._levels), size):
+            levels = self._levels[first : first + size]
+            count = len(levels)
+            part = MicroBatch(
+                latents=_repeated(latents[None], count),
+                noise=_repeated(noise[None], count),
+                sigma=torch.tensor([level.sigma for level in levels], dtype=torch.float32),
+                timestep=torch.tensor([level.timestep for level in levels]),
+                text=_repeated(text, count),
+                mask=_repeated(mask, count),
+            )
+            yield part.to(self._ctx.device)
+
+
+def _is_due(step: int, settings: Evaluation, schedule: Schedule) -> bool:
+    if settings.step_interval is None and settings.epoch_interval is None:
+        return False
+    if step in (0, schedule.max_steps):
+        return True
+    if settings.step_interval is not None and step % settings.step_interval == 0:
+        return True
+    return settings.epoch_interval is not None and _passes_epoch(step, settings.epoch_interval, schedule)
+
+
+def _passes_epoch(step: int, interval: float, schedule: Schedule) -> bool:
+    """Say whether a step is the first to reach another multiple of ``interval`` epochs."""
+    before, after = (
+        (n * schedule.samples_per_step) / (schedule.samples_per_epoch * interval) for n in (step - 1, step)
+    )
+    return math.floor(after) > math.floor(before)
+
+
+def spaced_levels(levels: Sequence[NoiseLevel], count: int) -> tuple[NoiseLevel, ...]:
+    """Return ``count`` levels of a schedule's table: the middle of each of so many equal parts of it."""
+    return tuple(levels[int((index + 0.5) * len(levels) / count)] for index in range(count))
+
+
+def clip_noise(row: ClipRow, latents: Tensor) -> Tensor:
+    """Return the noise of a clip, of its latents' shape: a function of its content and bucket."""
+    return torch.randn(latents.shape, generator=generator(_SEED, "evaluation-noise", row.sha256, row.bucket))
+
+
+def _repeated(tensor: Tensor, count: int) -> Tensor:
+    return tensor.expand(count, *tensor.shape[1:])
+
+
+def _groups(rows: Sequence[ClipRow], most: int, *, pooled: bool, only: str | None) -> Mapping[str, tuple[ClipRow, ...]]:
+    """Choose the clips that are measured, at most ``most`` of each data set: always the same ones."""
+    chosen: dict[str, tuple[ClipRow, ...]] = {}
+    for dataset in sorted({row.dataset for row in rows}):
+        if only is None or dataset == only:
+            own = sorted((row for row in rows if row.dataset == dataset), key=lambda row: (row.sha256, row.clip_id))
+            chosen[dataset] = tuple(own[:most])
+    if pooled and chosen:
+        return {_POOL: tuple(row for group in chosen.values() for row in group)}
+    return chosen

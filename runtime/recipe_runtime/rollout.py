@@ -1,0 +1,119 @@
+"""Scheduled sampling: some training inputs are not made of clip and noise, but sampled by the model itself.
+
+At inference the model sees what it made, errors included; in training it sees perfect mixtures of clip and noise. Here a
+sample may start at more noise than its level and is sampled down to it by the model as it is, without gradients, one
+timestep (a thousandth of the noise level) after the other. The idea is that of "Scheduled Sampling for Sequence
+Prediction" (arXiv:1506.03099), for diffusion models of "Input Perturbation Reduces Exposure Bias" (arXiv:2301.11706) and
+"Elucidating the Exposure Bias" (arXiv:2308.15321).
+"""
+
+import math
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from recipe_schema.sections.regularizers import Rollout
+
+
+TIMESTEPS = 1000
+"""Timesteps of the whole way from noise to clip."""
+
+LEAST_SIGMA = 0.05
+"""Samples with less noise are not rolled out: the target would be their drift divided by next to nothing."""
+
+Predict = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Gives the velocity of some samples of a batch: their latents, noise levels (chosen,) and indices (chosen,)."""
+
+
+def probability(settings: Rollout, step: int) -> float:
+    """Return the share of samples that are rolled out in a step.
+
+    Args:
+        settings: The rollout's settings.
+        step: Optimizer steps before this one: the first is 0.
+    """
+    if step < settings.start_step:
+        return 0.0
+    if settings.ramp_steps == 0:
+        return settings.probability
+    start = settings.probability if settings.prob_start is None else settings.prob_start
+    progress = min((step - settings.start_step) / settings.ramp_steps, 1.0)
+    if settings.ramp_shape == "cosine":
+        progress = (1 - math.cos(math.pi * progress)) / 2
+    return start + (settings.prob_end - start) * progress
+
+
+def draw_offset(settings: Rollout, step: int, sigma: float, draw: torch.Generator) -> int:
+    """Return for how many timesteps a sample is rolled out; 0 leaves it as it is.
+
+    With r uniform in 0…1 the length is uniform, r² or 1 - r² of the largest. No sample starts beyond pure noise.
+
+    Args:
+        settings: The rollout's settings.
+        step: Optimizer steps before this one.
+        sigma: The noise level that the sample is trained at.
+        draw: Two numbers are drawn from it, whatever comes of them.
+    """
+    chance, part = torch.rand(2, generator=draw, dtype=torch.float64).tolist()
+    if sigma < LEAST_SIGMA or chance >= probability(settings, step):
+        return 0
+    longest = settings.max_step_offset
+    if settings.strategy == "uniform":
+        offset = int(part * (longest + 1))
+    else:
+        offset = round((part**2 if settings.strategy == "biased_early" else 1 - part**2) * longest)
+    return min(offset, math.floor((1 - sigma) * TIMESTEPS + 1e-6))
+
+
+@torch.no_grad()
+def roll_out(
+    predict: Predict, start: Callable[[Tensor], Tensor], sigma: Tensor, offsets: Tensor, *, sampler: str
+) -> Tensor:
+    """Sample a batch from more noise down to its levels.
+
+    All samples arrive together: one that has fewer timesteps to go joins later. At each timestep the model sees only the
+    samples that are under way.
+
+    Args:
+        predict: The model's velocity.
+        start: Gives the batch at noise levels (batch,).
+        sigma: The levels to arrive at, (batch,).
+        offsets: Timesteps to go, (batch,), whole numbers.
+        sampler: ``euler`` or ``heun``.
+    """
+    moving = start(sigma + offsets / TIMESTEPS)
+    step = _STEPS[sampler]
+    for left in range(int(offsets.max()), 0, -1):
+        chosen = (offsets >= left).nonzero(as_tuple=True)[0]
+        here = sigma[chosen] + left / TIMESTEPS
+        moving[chosen] = step(predict, moving[chosen], here, chosen)
+    return moving
+
+
+def _euler(predict: Predict, noisy: Tensor, sigma: Tensor, chosen: Tensor) -> Tensor:
+    return noisy - predict(noisy, sigma, chosen) / TIMESTEPS
+
+
+def _heun(predict: Predict, noisy: Tensor, sigma: Tensor, chosen: Tensor) -> Tensor:
+    """Take the mean of the velocities at both ends of an Euler step (Karras et al., arXiv:2206.00364, algorithm 1)."""
+    first = predict(noisy, sigma, chosen)
+    second = predict(noisy - first / TIMESTEPS, sigma - 1 / TIMESTEPS, chosen)
+    return noisy - (first + second) / (2 * TIMESTEPS)
+
+
+_STEPS: Mapping[str, Callable[[Predict, Tensor, Tensor, Tensor], Tensor]] = {"euler": _euler, "heun": _heun}
+
+
+def rolled_target(noisy: Tensor, data: Tensor, noise: Tensor, sigma: Tensor, offsets: Tensor, *, target: str) -> Tensor:
+    """Return the velocity that is learnt from inputs of which some were rolled out.
+
+    ``rederived`` is (x - data) / sigma, which leads from where the sample is to its clip; for a sample that was not rolled
+    out that is noise - data. ``kept`` is noise - data for all.
+    """
+    straight = noise - data
+    if target == "kept":
+        return straight
+    shape = (-1, *[1] * (data.ndim - 1))
+    level = sigma.clamp(min=LEAST_SIGMA).view(shape)
+    return torch.where((offsets > 0).view(shape), (noisy - data) / level, straight)

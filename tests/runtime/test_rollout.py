@@ -1,0 +1,121 @@
+import math
+
+import pytest
+import torch
+
+from recipe_runtime.randomness import generator
+from recipe_runtime.rollout import LEAST_SIGMA, draw_offset, probability, roll_out, rolled_target
+from recipe_schema.section import keys_of
+from recipe_schema.sections.regularizers import Rollout
+
+
+def settings(**values):
+    return Rollout(**{name: key.default for name, key in keys_of(Rollout).items()} | values)
+
+
+def offsets(strategy, count=4000, most=100, sigma=0.5):
+    ours = settings(max_step_offset=most, probability=1.0, strategy=strategy)
+    return [draw_offset(ours, 0, sigma, generator(0, "test", index)) for index in range(count)]
+
+
+def test_the_probability_is_constant_without_a_ramp_and_zero_before_its_start():
+    ours = settings(probability=0.25, start_step=5)
+
+    assert [probability(ours, step) for step in (0, 4, 5, 500)] == [0.0, 0.0, 0.25, 0.25]
+
+
+def test_a_ramp_goes_from_start_to_end_and_stays_there():
+    ours = settings(probability=0.1, prob_end=0.5, ramp_steps=4, start_step=2)
+
+    assert [probability(ours, step) for step in (1, 2, 4, 6, 99)] == pytest.approx([0.0, 0.1, 0.3, 0.5, 0.5])
+    explicit = settings(prob_start=0.0, prob_end=1.0, ramp_steps=4, ramp_shape="cosine")
+    assert [probability(explicit, step) for step in (0, 1, 2, 4)] == pytest.approx(
+        [0.0, (1 - math.cos(math.pi / 4)) / 2, 0.5, 1.0]
+    )
+
+
+@pytest.mark.parametrize(("strategy", "mean"), [("uniform", 50), ("biased_early", 100 / 3), ("biased_late", 200 / 3)])
+def test_lengths_keep_their_bounds_and_have_the_mean_of_their_law(strategy, mean):
+    drawn = offsets(strategy)
+
+    assert (min(drawn), max(drawn)) == (0, 100)
+    assert sum(drawn) / len(drawn) == pytest.approx(mean, abs=1.5)
+
+
+def test_no_sample_starts_beyond_pure_noise_or_ends_at_next_to_none():
+    assert max(offsets("uniform", sigma=0.97)) == 30
+    assert max(offsets("uniform", count=50, sigma=1.0)) == 0
+    assert max(offsets("uniform", count=50, sigma=LEAST_SIGMA - 1e-6)) == 0
+
+
+def test_samples_are_rolled_out_as_often_as_the_probability_says():
+    ours = settings(max_step_offset=1, probability=0.3, strategy="biased_late")
+    rolled = [draw_offset(ours, 0, 0.5, generator(0, "often", index)) for index in range(4000)]
+
+    assert sum(rolled) / 4000 == pytest.approx(0.3 * math.sqrt(0.5), abs=0.02)  # round(1 - r²) is 1 for r < √½
+
+
+def curved(noisy, sigma, chosen):
+    """A velocity that depends on place, level and sample."""
+    return torch.sin(noisy) + sigma.view(-1, 1) * (chosen.view(-1, 1) + 1)
+
+
+def stepped(noisy, sigma, count, index, heun):
+    """Sample one sample by itself."""
+    x, chosen = noisy.clone(), torch.tensor([index])
+    for left in range(count, 0, -1):
+        here = torch.tensor([sigma + left / 1000])
+        v = curved(x, here, chosen)
+        if heun:
+            v = (v + curved(x - v / 1000, here - 1 / 1000, chosen)) / 2
+        x = x - v / 1000
+    return x
+
+
+@pytest.mark.parametrize("sampler", ["euler", "heun"])
+def test_a_batch_is_sampled_as_each_of_its_samples_by_itself(sampler):
+    data, noise = torch.randn(3, 4, generator=generator(0, "d")), torch.randn(3, 4, generator=generator(0, "n"))
+    sigma, counts = torch.tensor([0.2, 0.5, 0.9]), torch.tensor([7, 0, 30])
+
+    def start(level):
+        return (1 - level.view(-1, 1)) * data + level.view(-1, 1) * noise
+
+    result = roll_out(curved, start, sigma, counts, sampler=sampler)
+
+    begin = start(sigma + counts / 1000)
+    for index in range(3):
+        alone = stepped(begin[index : index + 1], sigma[index], int(counts[index]), index, sampler == "heun")
+        assert torch.allclose(result[index], alone[0], atol=1e-6)
+    assert torch.equal(result[1], begin[1])
+
+
+def test_the_model_sees_only_samples_that_are_under_way():
+    seen = []
+
+    def predict(noisy, _, chosen):
+        seen.append(chosen.tolist())
+        return torch.zeros_like(noisy)
+
+    roll_out(predict, lambda _: torch.zeros(3, 2), torch.full((3,), 0.5), torch.tensor([2, 0, 3]), sampler="euler")
+
+    assert seen == [[2], [0, 2], [0, 2]]
+
+
+def test_without_offsets_the_model_is_not_asked():
+    def never(*_):
+        raise AssertionError
+
+    roll_out(
+        never, lambda _: torch.zeros(2, 2), torch.full((2,), 0.5), torch.zeros(2, dtype=torch.int64), sampler="heun"
+    )
+
+
+def test_the_rederived_target_leads_to_the_clip_and_the_kept_one_is_the_straight_velocity():
+    data, noise, noisy = torch.randn(3, 2, 4, generator=generator(0, "target"))
+    sigma, counts = torch.tensor([0.5, 0.25]), torch.tensor([3, 0])
+
+    target = rolled_target(noisy, data, noise, sigma, counts, target="rederived")
+
+    assert torch.allclose(noisy[0] - 0.5 * target[0], data[0], atol=1e-6)
+    assert torch.equal(target[1], (noise - data)[1])
+    assert torch.equal(rolled_target(noisy, data, noise, sigma, counts, target="kept"), noise - data)
