@@ -3,7 +3,7 @@
     text → parse → compose → expand → validate → resolve → survey → check → estimate → lower → freeze
 
 `compile_recipe` goes as far as the findings; `make_plan` does the rest for a recipe without errors. Each pass is a
-function of values; files are read by `compose` and `survey` alone.
+function of values; files are read by `compose`, `include_library` and `survey` alone, and rules ask the `Machine`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
