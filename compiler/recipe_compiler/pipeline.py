@@ -3,7 +3,7 @@
     text → parse → compose → expand → validate → resolve → survey → check → estimate → lower → freeze
 
 `compile_recipe` goes as far as the findings; `make_plan` does the rest for a recipe without errors. Each pass is a
-function of values; files are read by `compose` and `survey` alone.
+function of values; files are read by `compose`, `include_library` and `survey` alone, and rules ask the `Machine`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +15,7 @@ from recipe_compiler.data.captions import TABLES, caption_source, prompt_reader
 from recipe_compiler.diagnostics.codes import MISSING_KEY
 from recipe_compiler.diagnostics.diagnostic import Diagnostic, has_errors, in_order
 from recipe_compiler.diagnostics.together import together
+from recipe_compiler.machine import Machine, this_machine
 from recipe_compiler.passes.check import asked, check, silent as without_asking
 from recipe_compiler.passes.compose import Composed, compose, not_text, read_source
 from recipe_compiler.passes.environment import read_environment
@@ -24,10 +25,11 @@ from recipe_compiler.passes.resolve import resolve
 from recipe_compiler.passes.suppress import suppress
 from recipe_compiler.passes.validate import validate
 from recipe_compiler.passes.variants import Matrix, Variant, choose, one_folder_each, read_matrix
+from recipe_compiler.passes.versions import unsupported_versions
 from recipe_compiler.rules.data_sets import goes_together
 from recipe_compiler.rules.rule import Facts
 from recipe_compiler.settings import Resolved
-from recipe_compiler.source import Source
+from recipe_compiler.source import Source, start_of
 from recipe_schema.record import record, replace
 
 
@@ -53,6 +55,8 @@ class Options:
         overrides: Arguments of ``--set``.
         look_at_data: Look into the data folders.
         must_run: What is missing is an error and no warning.
+        starts_here: What this machine lacks is an error, too.
+        machine: What rules know of the machine; None is the one that this process runs on.
         index_file: Where probes of clips are remembered; None keeps them in memory.
         report: Called with files probed and their total.
         variant: The id of one variant of a recipe with a matrix; None takes all.
@@ -65,6 +69,8 @@ class Options:
     environment: Mapping[str, str] = MappingProxyType({})
     look_at_data: bool = True
     must_run: bool = False
+    starts_here: bool = False
+    machine: Machine | None = None
     index_file: Path | None = None
     report: Callable[[int, int], None] = silent
 
@@ -156,14 +162,23 @@ class _Checker:
             "recipe": {} if variant is None else {"variant": variant.id},
         }
         tree, in_templates = expand(composed.tree, names)
-        library = include_library(tree, self.path.parent.absolute())
+        library = include_library(tree, self.path.parent)
         valid = validate(library.tree, composed.bad | library.bad)
         settings = resolve(valid.tree, valid.bad, self.main, self.path.stem, variant.id if variant is not None else "")
         survey = self._survey(settings) if options.look_at_data else None
-        facts = Facts(settings=settings, survey=survey, must_run=options.must_run)
+        facts = Facts(
+            settings=settings,
+            survey=survey,
+            must_run=options.must_run,
+            starts_here=options.starts_here,
+            machine=options.machine or this_machine(options.environment),
+            root=self.path.parent.absolute(),
+        )
         whole = composed.whole
         later = (*valid.found, *check(facts)) if whole else (d for d in valid.found if d.code != MISSING_KEY.code)
-        early = (*composed.found, *self.matrix.found, *not_set, *in_templates, *library.found)
+        early = [*composed.found, *self.matrix.found, *not_set, *in_templates, *library.found]
+        if options.starts_here:
+            early += unsupported_versions(facts.machine, start_of(self.main))
         sources = (*composed.sources, *library.sources)
         compiled = Compiled(
             path=self.path,

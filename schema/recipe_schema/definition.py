@@ -38,6 +38,11 @@ class Spec:
     pattern: Pattern | None = None
     key_pattern: Pattern | None = None
 
+    @property
+    def element(self) -> "Spec":
+        """The type of one value of a list or map."""
+        return replace(self, container=None, nullable=False, one_or_many=False, or_file=False, key_pattern=None)
+
     def words(self) -> str:
         """Say the type for people, as in ``an integer, at least 1``."""
         if self.choices:
@@ -51,8 +56,7 @@ class Spec:
         if self.pattern is not None:
             text += f" ({self.pattern.meaning})"
         if self.container is not None:
-            several = f"a {self.container}, each value {text}"
-            text = f"{text}, or {several}" if self.one_or_many else several
+            text = f"{text}, or a list of such" if self.one_or_many else f"a {self.container}, each value {text}"
         return text + (", or a path" if self.or_file else "") + (", or null" if self.nullable else "")
 
 

@@ -114,12 +114,10 @@ def _is_required(node: Leaf | Section | Table) -> bool:
 def _appending(name: str, path: str, *, one_or_many: bool) -> dict[str, Any]:
     """Return what an editor should know of ``key+``, which is gone when a recipe is validated."""
     pointer = "".join("/items" if part == "*" else f"/properties/{part}" for part in path.split("."))
-    inside = "/else" if one_or_many else ""
-    return {
-        "description": f"Appends to `{name}` of the recipes that this one builds on.",
-        "type": "array",
-        "items": {"$ref": f"#{pointer}{inside}/items"},
-    }
+    description = f"Appends to `{name}` of the recipes that this one builds on."
+    if one_or_many:
+        return {"description": description, "not": {"type": "null"}, "$ref": f"#{pointer}"}
+    return {"description": description, "type": "array", "items": {"$ref": f"#{pointer}/items"}}
 
 
 def _node(node: Leaf | Section | Table) -> dict[str, Any]:

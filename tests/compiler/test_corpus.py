@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
+from fakes_machine import BARE
 from recipe_compiler.pipeline import Options, compile_recipe
 
 
@@ -60,7 +61,7 @@ def test_every_planted_mistake_is_found_at_its_place_and_nothing_else(broken, tm
     (tmp_path / "clips").mkdir()
 
     overrides = () if re.search("max_.*step|num_epochs|R401", broken.text + str(broken.planted)) else (LENGTH,)
-    options = Options(look_at_data=False, overrides=overrides)
+    options = Options(look_at_data=False, overrides=overrides, machine=BARE)
     found = {(d.code, d.span.line, d.span.column) for d in compile_recipe(recipe, options).found}
 
     score["planted"] += len(broken.planted)

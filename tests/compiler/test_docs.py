@@ -50,6 +50,12 @@ def test_a_key_tells_type_unit_default_impact_readers_and_other_names():
     assert "- **`extends`**: " in page
 
 
+def test_a_key_that_is_not_carried_out_whatever_its_value_says_so():
+    _, _, after = all_files()["recipe.md"].partition("### `checkpoints.epoch_interval`")
+
+    assert "Not carried out yet: anything but the default; R206 says so" in after.partition("###")[0]
+
+
 def test_links_of_the_language_page_lead_to_headings_of_it():
     page = language_page()
     headings = {line.removeprefix("## ") for line in page.splitlines() if line.startswith("## ")}

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from fakes_clips import make_clip, make_project
+from fakes_machine import BARE
 from recipe_compiler.diagnostics.codes import CODES
 from recipe_compiler.pipeline import Options, compile_recipe
-from recipe_compiler.rules import ON_DATA, ON_SETTINGS, all_rules
+from recipe_compiler.rules import ON_DATA, ON_PLANS, ON_SETTINGS, all_rules
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def block(page: str, title: str) -> str:
 def codes(project: Path, overlay: str) -> list[str]:
     file = project.parent / "overlay.yaml"
     file.write_text(overlay, encoding="utf-8")
-    return [d.code for d in compile_recipe(project, Options(overlays=[file])).found]
+    return [d.code for d in compile_recipe(project, Options(overlays=[file], must_run=True, machine=BARE)).found]
 
 
 def test_the_recipe_that_the_examples_build_on_is_clean(project):
@@ -44,7 +45,7 @@ def test_the_page_of_a_rule_says_what_it_does_and_why(rule):
 
 
 def test_codes_and_names_are_used_once():
-    codes = [listed.code for listed in ON_SETTINGS + ON_DATA] + list(CODES)
+    codes = [listed.code for listed in ON_SETTINGS + ON_DATA + ON_PLANS] + list(CODES)
     names = [rule.name for rule in all_rules()] + [code.name for code in CODES.values()]
 
     assert len(set(codes)) == len(codes)
@@ -52,7 +53,9 @@ def test_codes_and_names_are_used_once():
 
 
 def test_a_rule_has_the_code_under_which_it_is_listed():
-    assert [listed.load().code for listed in ON_SETTINGS + ON_DATA] == [listed.code for listed in ON_SETTINGS + ON_DATA]
+    assert [listed.load().code for listed in ON_SETTINGS + ON_DATA + ON_PLANS] == [
+        listed.code for listed in ON_SETTINGS + ON_DATA + ON_PLANS
+    ]
 
 
 def finding(project: Path, *overrides: str, code: str):

@@ -12,9 +12,12 @@ from recipe_compiler.cli.plan_text import plan_text
 from recipe_compiler.cli.setting_text import value_or_dash
 from recipe_compiler.cli.verdict import verdict
 from recipe_compiler.data.verify import verify
+from recipe_compiler.machine import this_machine
 from recipe_compiler.passes.compare import changed_settings, other_causes
 from recipe_compiler.passes.freeze import write
+from recipe_compiler.passes.versions import unsupported_versions
 from recipe_compiler.pipeline import make_plan
+from recipe_compiler.source import Source, start_of
 from recipe_compiler.subject import of_plan
 from recipe_schema.exits import Exit
 from recipe_schema.plan import Plan
@@ -60,6 +63,10 @@ def _frozen(options: argparse.Namespace) -> Plan:
     verified = verify(Path(options.subject))
     if verified.plan is None or verified.found:
         raise PlanError(verdict(options.subject, verified))
+    start = start_of(Source(options.subject, ""))
+    old = [found for found in unsupported_versions(this_machine(os.environ), start) if found.severity == "error"]
+    if old:
+        raise PlanError(f"{old[0].message}; {old[0].help}")
     return verified.plan
 
 

@@ -147,6 +147,12 @@ CLIP_GONE = Code(
     "clip-gone",
     "A clip that the plan trains is no longer there, or can't be read. Put it back, or make the plan anew without it.",
 )
+VERSIONS = Code(
+    "R806",
+    "versions-not-supported",
+    "The run is to start under a version of Python or torch that is too old for it, or newer than what was tested. Only "
+    "`recipe run` asks: plans are made without torch, and may be run elsewhere.",
+)
 
 CODES: Mapping[str, Code] = {
     code.code: code
@@ -177,5 +183,6 @@ CODES: Mapping[str, Code] = {
         LEDGER_DIFFERS,
         CLIP_CHANGED,
         CLIP_GONE,
+        VERSIONS,
     )
 }

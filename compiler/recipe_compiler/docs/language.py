@@ -93,7 +93,7 @@ def _leaf(leaf: Leaf) -> Iterator[str]:
     yield f"- Default: {_default(key.default)}"
     yield f"- Impact: *{key.impact}*, {_IMPACTS[key.impact]}"
     yield f"- Read by: {_readers(leaf)}"
-    if key.pending:
+    if isinstance(key.pending, AnyOther) or key.pending:
         yield f"- Not carried out yet: {_pending(leaf)}; R206 says so, and such a plan is refused"
     if key.aka is not None:
         yield f"- SimpleTuner: `{key.aka}`"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from recipe_compiler.diagnostics.diagnostic import Diagnostic, Note
-from recipe_compiler.rules import ON_DATA, ON_SETTINGS, Listed
+from recipe_compiler.rules import ON_DATA, ON_PLANS, ON_SETTINGS, Listed
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 from recipe_compiler.settings import Resolved
 from recipe_compiler.syntax.rewrite import new_literal, new_text
@@ -31,7 +31,8 @@ def silent(facts: Facts) -> frozenset[str]:
 
 
 def _listed(facts: Facts) -> tuple[Listed, ...]:
-    return ON_SETTINGS if facts.survey is None else ON_SETTINGS + ON_DATA
+    listed = ON_SETTINGS if facts.survey is None else ON_SETTINGS + ON_DATA
+    return listed + ON_PLANS if facts.must_run else listed
 
 
 def _mentioned(listed: Listed, settings: Resolved) -> bool:

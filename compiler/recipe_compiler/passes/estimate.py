@@ -72,9 +72,6 @@ def estimate(
     mean_forward = sum(forward[b.name] * b.samples for b in buckets) / samples
     parts = memory_parts(values, config, family.tokens(largest.width, largest.height, largest.frames))
     parameters = transformer_parameters(config)
-    state = parameters * FP32 * (3 + int(values["ema.enabled"]))
-    kept = values["checkpoints.total_limit"]
-    saves = -(-schedule.max_steps // values["checkpoints.step_interval"])
     full = preset is None
     others = family.raw["parameters"]["text_encoder"] * BF16 + family.raw["parameters"]["vae"] * FP32 if full else 0
     result = Estimate(
@@ -86,11 +83,27 @@ def estimate(
         memory_gb=sum(parts.values()),
         memory_parts_gb=parts,
         latents_gb=sum(b.clips * latent_bytes(family, b) for b in buckets) / 1e9,
-        checkpoints_gb=state * (min(saves, kept) + 1 if kept is not None else saves) / 1e9,
+        checkpoints_gb=checkpoint_bytes(values, family) * checkpoint_count(values, schedule.max_steps) / 1e9,
         export_gb=(parameters * FP32 + others) / 1e9,
         largest_bucket=largest.name,
     )
     return {name: _rounded(value) for name, value in asdict(result).items()}
+
+
+def checkpoint_bytes(values: Mapping[str, Any], family: FamilyFacts) -> int:
+    """Bytes of one checkpoint: weights, two moments and the average, all in fp32."""
+    return (
+        transformer_parameters(family.transformer(values["model.random_weights"]))
+        * FP32
+        * (3 + int(values["ema.enabled"]))
+    )
+
+
+def checkpoint_count(values: Mapping[str, Any], max_steps: int) -> int:
+    """Return how many checkpoints there are at most at one time: those that are kept, and one being written."""
+    saves = -(-max_steps // int(values["checkpoints.step_interval"]))
+    kept = values["checkpoints.total_limit"]
+    return saves if kept is None else min(saves, int(kept) + 1)
 
 
 def _rounded(value: Any) -> Any:

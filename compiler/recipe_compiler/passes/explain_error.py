@@ -73,7 +73,9 @@ def _type(error: ValidationError, path: Path, places: Mapping[Path, Place]) -> E
     leaf, place, name = _leaf(path), places[path], dotted(path)
     wanted_value: Any = error.validator_value
     kinds: list[str] = wanted_value if isinstance(wanted_value, list) else [wanted_value]
-    wanted = leaf.spec.words() if leaf is not None and len(kinds) <= 2 and "object" not in kinds else _kinds(kinds)  # noqa: PLR2004
+    wanted = _kinds(kinds)
+    if leaf is not None:
+        wanted = (leaf.spec if leaf.path == generic(name) else leaf.spec.element).words()
     advice, fix = "", None
     if "boolean" in kinds and isinstance(place.node, ScalarNode):
         word = str(place.node.value).lower()

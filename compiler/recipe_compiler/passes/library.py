@@ -13,7 +13,8 @@ from recipe_schema.record import record, replace
 
 
 SECTION, KEY = "validation", "prompt_library"
-_ENDINGS = (".json", ".yaml", ".yml")
+_JSON = ".json"
+_ENDINGS = (_JSON, ".yaml", ".yml")
 
 
 @record
@@ -46,8 +47,7 @@ def include_library(tree: MapNode, root: Path) -> Included:
     entry = section.node.entries.get(KEY)
     if entry is None or not isinstance(entry.node, ScalarNode) or not isinstance(entry.node.value, str):
         return Included(tree=tree)
-    file = root / entry.node.value
-    sources, prompts, found = _read(file, entry.node)
+    sources, prompts, found = _read(root / entry.node.value, entry.node)
     entries = dict(section.node.entries)
     if prompts is None:
         del entries[KEY]
@@ -72,9 +72,9 @@ def _read(file: Path, named: ScalarNode) -> tuple[tuple[Source, ...], Node | Non
         reason = (error.strerror if isinstance(error, OSError) else None) or "no path can look like that"
         message = f"the prompt library `{named.value}` can't be read: {reason}"
         return (), None, (PROMPT_LIBRARY.at(named.span, message, pointer=pointer, help=_advice(file)),)
-    node, found = parse_yaml(source)
+    node, found = _parsed(source, file)
     if isinstance(node, MapNode):
-        shadows = (*node.shadows, *named.shadows)
+        shadows = (*node.shadows, replace(named, shadows=()), *named.shadows)
         return (source,), replace(node, shadows=shadows), tuple(found)
     if not found:
         message = "a prompt library is a mapping of nicknames to prompts"
@@ -82,10 +82,25 @@ def _read(file: Path, named: ScalarNode) -> tuple[tuple[Source, ...], Node | Non
     return (source,), None, tuple(found)
 
 
+def _parsed(source: Source, file: Path) -> tuple[Node | None, list[Diagnostic]]:
+    if file.suffix.lower() != _JSON:
+        return parse_yaml(source)
+    # Only a recipe with such a file needs what reads it.
+    from recipe_compiler.syntax.json_tree import parse_json  # noqa: PLC0415
+
+    return parse_json(source)
+
+
 def _advice(file: Path) -> str:
-    folder = file.parent
-    if not folder.is_dir():
-        return f"there is no folder `{folder}`; a relative path starts at the recipe"
-    there = [path.name for path in sorted(folder.iterdir()) if path.suffix in _ENDINGS]
-    meant = near(file.name, there)
-    return f"did you mean `{meant}`?" if meant is not None else "check the path; a relative path starts at the recipe"
+    meant = near(file.name, _libraries(file.parent)) if not file.is_dir() else None
+    return (
+        f"did you mean `{meant}`?" if meant is not None else "name a JSON or YAML file; its path starts at the recipe"
+    )
+
+
+def _libraries(folder: Path) -> list[str]:
+    """Return the names of files that may be prompt libraries; none if the folder can't be listed."""
+    try:
+        return sorted(path.name for path in folder.iterdir() if path.suffix.lower() in _ENDINGS)
+    except (OSError, ValueError):
+        return []

@@ -7,7 +7,8 @@ replaced stays behind as a shadow, for ``recipe explain``.
 from recipe_compiler.diagnostics.codes import DUPLICATE_KEY, NOTHING_TO_APPEND, WRONG_TYPE
 from recipe_compiler.diagnostics.diagnostic import Diagnostic, Note
 from recipe_compiler.suggest import near
-from recipe_compiler.syntax.tree import BadNode, Entry, ListNode, MapNode, Node, Path, dotted
+from recipe_compiler.syntax.tree import BadNode, Entry, ListNode, MapNode, Node, Path, as_list, dotted
+from recipe_schema.definition import generic, leaf_index
 from recipe_schema.record import replace
 
 
@@ -53,7 +54,8 @@ def _append(entries: dict[str, Entry], base: str, entry: Entry, found: list[Diag
     if target not in entries:
         entries[target] = entry
         return
-    below, above = entries[target].node, entry.node
+    entry = replace(entry, node=_several(entry.node, base, path))
+    below, above = _several(entries[target].node, base, path), entry.node
     if isinstance(below, ListNode) and isinstance(above, ListNode):
         joined = replace(below, items=below.items + above.items, span=above.span, onto=(*below.onto, below.span))
         entries[target] = replace(entry, node=joined)
@@ -64,6 +66,12 @@ def _append(entries: dict[str, Entry], base: str, entry: Entry, found: list[Diag
         note = Note(below.span, "what it is")
         advice = f"write `{base}:` to replace it"
         found.append(WRONG_TYPE.at(entry.key_span, message, pointer=dotted((*path, base)), help=advice, notes=(note,)))
+
+
+def _several(node: Node, base: str, path: Path) -> Node:
+    """Return a value that stands for a list, where the language takes one or several, as that list."""
+    leaf = leaf_index().get(generic(dotted((*path, base))))
+    return as_list(node) if leaf is not None and leaf.spec.one_or_many else node
 
 
 def _no_list(base: str, entry: Entry, path: Path) -> tuple[Diagnostic, ...]:
@@ -97,6 +105,7 @@ def settle(node: Node, found: list[Diagnostic], path: Path = ()) -> Node:
         elif base in node.entries:
             found.append(_both(base, node))
         else:
+            entry = replace(entry, node=_several(entry.node, base, path))  # noqa: PLW2901 - one or several
             no_list = _no_list(base, entry, path)
             meant = near(base, [other for other in node.entries if appended_to(other) is None])
             if meant is None and not no_list:

@@ -45,7 +45,14 @@ def _family_name(tree: MapNode) -> str:
     return named if named in choices.spec.choices else str(choices.key.default)
 
 
+def _as_written(node: Node) -> Node:
+    """Return the single value that a list of one was made of, if it was."""
+    alone = isinstance(node, ListNode) and len(node.items) == 1 and node.items[0].span == node.span
+    return node.items[0] if alone and isinstance(node, ListNode) else node
+
+
 def _place(node: Node, key_span: Span | None) -> Span:
+    node = _as_written(node)
     one_line = node.span.line == node.span.end_line and node.span.column != node.span.end_column
     return node.span if key_span is None or (one_line and isinstance(node, ScalarNode)) else key_span
 
@@ -88,6 +95,7 @@ class _Resolver:
         )
 
     def _origin(self, node: Node) -> Origin:
+        node = _as_written(node)
         kind: OriginKind = "recipe" if node.span.source is self.main else "fragment"
         if not node.span.source.is_file:
             kind = "override"

@@ -20,6 +20,7 @@ from recipe_compiler.syntax.tree import (
     Path,
     Place,
     ScalarNode,
+    as_list,
     to_plain,
     walk,
 )
@@ -89,9 +90,7 @@ def _as_lists(node: Leaf | Section | Table | None, tree: Node) -> Node:
         return replace(tree, entries=entries)
     if isinstance(node, Table) and isinstance(tree, ListNode):
         return replace(tree, items=tuple(_as_lists(node.item, item) for item in tree.items))
-    if isinstance(node, Leaf) and node.spec.one_or_many and isinstance(tree, ScalarNode) and tree.value is not None:
-        return ListNode(items=(tree,), span=tree.span, shadows=tree.shadows)
-    return tree
+    return as_list(tree) if isinstance(node, Leaf) and node.spec.one_or_many else tree
 
 
 def _schema_findings(tree: MapNode, said: set[Path]) -> Iterator[Diagnostic]:

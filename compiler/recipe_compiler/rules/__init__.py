@@ -1,4 +1,4 @@
-"""The rules: one file each. The two tuples are the whole register; nothing is discovered.
+"""The rules: one file each. The three tuples are the whole register; nothing is discovered.
 
 A file is loaded only when its rule is asked: a lint should not pay for rules about what its recipe does not mention.
 """
@@ -99,6 +99,19 @@ ON_SETTINGS: tuple[Listed, ...] = (
     Listed("R602", "validation_without_prompt", ("validation",)),
     Listed("R603", "nickname_clash", ("validation",)),
     Listed("R604", "validation_costly", ("validation",)),
+    Listed("R606", "preview_not_seen", ("validation.preview",)),
+    Listed("R607", "preview_never_sent", ("validation.preview",)),
+    Listed("R608", "clip_score_of_video", ("evaluation.type",)),
+    Listed("R609", "webhook_address_unclear", ("tracking.webhooks",)),
+    Listed("R610", "secret_in_recipe", ("tracking.webhooks",)),
+    Listed("R611", "webhook_type_differs", ("tracking.webhooks",)),
+    Listed("R612", "push_without_repository", ("hub",)),
+    Listed("R614", "validation_other_speed", ("validation.framerate",)),
+    Listed("R617", "first_frame_without_use", ("validation.images",)),
+    Listed("R801", "wandb_without_login", ("tracking.report_to",)),
+    Listed("R802", "hub_without_login", ("hub",)),
+    Listed("R803", "tracker_not_installed", ("tracking.report_to",)),
+    Listed("R804", "webhook_variable_not_set", ("tracking.webhooks",)),
 )
 """Rules that are asked at every look."""
 
@@ -120,7 +133,10 @@ ON_DATA: tuple[Listed, ...] = (
 )
 """Rules that are asked after a look at the data."""
 
+ON_PLANS: tuple[Listed, ...] = (Listed("R805", "disk_too_small"),)
+"""Rules that are asked before a plan or a run alone."""
+
 
 def all_rules() -> tuple[Rule, ...]:
     """Load every rule, in order of the codes."""
-    return tuple(listed.load() for listed in sorted(ON_SETTINGS + ON_DATA))
+    return tuple(listed.load() for listed in sorted(ON_SETTINGS + ON_DATA + ON_PLANS))

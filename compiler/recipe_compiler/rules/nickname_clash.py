@@ -1,10 +1,10 @@
 """Two validation prompts would write the same file, or a placeholder was left in one.
 
 What it does: compares nicknames of `validation.prompt_library` without regard to case, reserves `main` for
-`validation.prompt`, and looks for `<token>` in prompts.
+`validation.prompt`, and looks for `<token>` and `{{` in prompts.
 
 Why it hurts: nicknames are file names, and some file systems don't tell cases apart. `<token>` stands in examples
-for the name of a subject; the model would be asked to draw a token.
+for the name of a subject; the model would be asked to draw a token. Templates in a file of prompts are not evaluated.
 
 Example:
     validation:
@@ -26,6 +26,10 @@ from recipe_compiler.rules.rule import Facts, Finding, Rule
 
 LIBRARY, PROMPT = "validation.prompt_library", "validation.prompt"
 MAIN = "main"
+PLACEHOLDERS = {
+    "<token>": "write your subject's name in its place",
+    "{{": "templates are evaluated in recipes, not in files of prompts; write what is meant",
+}
 
 
 def check(facts: Facts) -> Iterator[Finding]:
@@ -40,9 +44,10 @@ def check(facts: Facts) -> Iterator[Finding]:
         seen.setdefault(nickname.lower(), f"`{nickname}`")
     for at in (PROMPT, *(f"{LIBRARY}.{nickname}" for nickname in facts.settings[LIBRARY])):
         prompt = facts.settings[PROMPT] if at == PROMPT else facts.settings[LIBRARY][at.removeprefix(f"{LIBRARY}.")]
-        if "<token>" in (prompt or ""):
-            message = f"`{at}` still holds `<token>`"
-            yield Finding(at=at, message=message, help="write your subject's name in its place", severity="warning")
+        for placeholder, advice in PLACEHOLDERS.items():
+            if placeholder in (prompt or ""):
+                message = f"`{at}` still holds `{placeholder}`"
+                yield Finding(at=at, message=message, help=advice, severity="warning")
 
 
 RULE = Rule(code="R603", name="nickname-clash", severity="error", reads=(LIBRARY, PROMPT), check=check, page=__doc__)

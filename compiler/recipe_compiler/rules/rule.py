@@ -1,9 +1,11 @@
 """What a rule is: a pure function from settings and facts to findings, with a page of its own."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recipe_compiler.diagnostics.diagnostic import Severity
+from recipe_compiler.machine import Machine
 from recipe_compiler.settings import Resolved
 from recipe_schema.record import record
 
@@ -20,11 +22,17 @@ class Facts:
         settings: The resolved settings. A rule whose settings are wrong already stays silent.
         survey: What is in the data sets; None if nobody looked, and then rules about data are not asked.
         must_run: The recipe is to be planned or run now, so that everything it needs has to be there.
+        starts_here: The run starts on this machine now. (A plan may be run on another one.)
+        machine: This machine.
+        root: The folder at which relative paths of the recipe start.
     """
 
     settings: Resolved
     survey: "Survey | None"
     must_run: bool
+    starts_here: bool
+    machine: Machine
+    root: Path
 
 
 @record

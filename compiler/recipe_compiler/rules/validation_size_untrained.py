@@ -38,13 +38,20 @@ def check(facts: Facts) -> Iterator[Finding]:
             message=f"validation draws {settings[SIZE]}, a size that is not trained",
             help=f"trained are {', '.join(sizes[:SHOWN])}",
         )
-    trained = [settings[f"{t}.video.num_frames"] for t in in_use(settings)]
+    tables = [f"{t}.video" for t in in_use(settings)]
+    lengths = [(settings[f"{t}.min_frames"], settings[f"{t}.num_frames"]) for t in tables]
     legal = settings[FRAMES] == settings.family.legal_frames(settings[FRAMES])
-    if trained and settings[FRAMES] not in trained and (settings.given(FRAMES) or draws) and legal:
+    trained = any(
+        settings[FRAMES] == longest or shortest <= settings[FRAMES] < longest for shortest, longest in lengths
+    )
+    if tables and not trained and (settings.given(FRAMES) or draws) and legal:
+        usual = settings.family.default("num_frames")
+        beyond = f", and longer than the {usual} of the model's own training" if settings[FRAMES] > usual else ""
         yield Finding(
             at=FRAMES,
-            message=f"validation draws {settings[FRAMES]} frames, a length that is not trained",
-            help="trained are " + ", ".join(str(n) for n in sorted(set(trained))) + " frames",
+            message=f"validation draws {settings[FRAMES]} frames, a length that is not trained{beyond}",
+            help="trained are " + ", ".join(str(n) for n in sorted({longest for _, longest in lengths})) + " frames",
+            also=tuple((f"{t}.num_frames", "trained here") for t in tables if settings.given(f"{t}.num_frames")),
         )
 
 

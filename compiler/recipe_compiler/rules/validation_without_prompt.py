@@ -27,6 +27,8 @@ INTERVAL = "validation.step_interval"
 def check(facts: Facts) -> Iterator[Finding]:
     """Find validation without prompts."""
     settings = facts.settings
+    if settings["validation.preview.enabled"] and settings.fine("validation.preview.enabled"):
+        return  # another rule says so
     given = [path for path in settings.settings if path.startswith("validation.") and settings.given(path)]
     if not draws_clips(settings) and set(given) - {PROMPT, LIBRARY}:
         yield Finding(

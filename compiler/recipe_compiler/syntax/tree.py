@@ -86,6 +86,13 @@ class Place(NamedTuple):
     key_span: Span | None
 
 
+def as_list(node: Node) -> Node:
+    """Return a single value as the list that holds it alone; null and what is no single value stay what they are."""
+    if not isinstance(node, ScalarNode) or node.value is None:
+        return node
+    return ListNode(items=(node,), span=node.span, shadows=node.shadows)
+
+
 def dotted(path: Path) -> str:
     """Write a path as people do: ``data.datasets.0.id``."""
     return ".".join(str(part) for part in path)
