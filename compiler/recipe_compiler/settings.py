@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from recipe_compiler.source import Span
 from recipe_compiler.syntax.tree import Path
-from recipe_schema.definition import Leaf
+from recipe_schema.definition import Leaf, generic
 from recipe_schema.family import FamilyFacts
 from recipe_schema.record import record
 
@@ -92,6 +92,11 @@ class Resolved:
         """Whatever holds something bad."""
         parts = [path.split(".") for path in self.bad]
         return frozenset(".".join(path[:end]) for path in parts for end in range(1, len(path) + 1))
+
+    @cached_property
+    def mentioned(self) -> frozenset[str]:
+        """The keys and sections that the recipe has, by their paths in the definition."""
+        return frozenset(map(generic, self.places))
 
     def __getitem__(self, path: str) -> Any:
         """Return the value of a setting."""

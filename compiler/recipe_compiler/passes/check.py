@@ -35,10 +35,7 @@ def _listed(facts: Facts) -> tuple[Listed, ...]:
 
 
 def _mentioned(listed: Listed, settings: Resolved) -> bool:
-    if not listed.given:
-        return True
-    inside = tuple(f"{path}." for path in listed.given)
-    return any(place in listed.given or place.startswith(inside) for place in settings.places)
+    return not listed.given or not settings.mentioned.isdisjoint(listed.given)
 
 
 def _concrete(rule: Rule, settings: Resolved) -> tuple[str, ...]:
