@@ -20,7 +20,7 @@ data:
 
 @pytest.fixture
 def look(tmp_path):
-    """Lint a recipe of one data set with this text below it; returns what was found, but for R206."""
+    """Lint a recipe of one data set with this text below it; returns what was found about values and training."""
 
     def found(text: str):
         recipe = tmp_path / "recipe.yaml"
@@ -28,7 +28,7 @@ def look(tmp_path):
         data = "" if "data:" in text else SETS
         recipe.write_text(f"{head}{data}{text}", encoding="utf-8")
         (tmp_path / "clips").mkdir(exist_ok=True)
-        return [d for d in compile_recipe(recipe, Options(look_at_data=False)).found if d.code != "R206"]
+        return [d for d in compile_recipe(recipe, Options(look_at_data=False)).found if d.code[:2] in ("R1", "R4")]
 
     return found
 
@@ -261,9 +261,9 @@ def test_the_number_of_blocks_is_that_of_the_model_that_is_trained(tmp_path):
     found = []
     for index in (19, 20):
         recipe.write_text("recipe: 1\ntrain: {max_steps: 9}\n" + SETS + regularizers % index, encoding="utf-8")
-        found.append([d.code for d in compile_recipe(recipe, Options(look_at_data=False)).found])
+        found.append("R411" in [d.code for d in compile_recipe(recipe, Options(look_at_data=False)).found])
 
-    assert found == [["R206"], ["R206", "R411"]]
+    assert found == [False, True]
 
 
 def rollout(keys: str, steps: int = 100) -> str:
@@ -411,7 +411,7 @@ def test_steps_without_a_data_set_are_named(look):
         ("validation: {prompt: a, num_video_frames: 9, step_interval: 1000}", []),
         ("validation: {prompt: a, num_video_frames: 9, step_interval: 1001}", ["R418 w step_interval"]),
         ("validation: {prompt: a, num_video_frames: 9, step_interval: 900, after_step: 1000}", ["R418 w after_step"]),
-        ("validation: {step_interval: 1001}", ["R602 w step_interval"]),
+        ("validation: {step_interval: 1001}", []),
         ("evaluation: {fraction: 0.1, step_interval: 1001}", ["R418 w step_interval"]),
         ("checkpoints: {rolling_steps: 1001}", ["R418 w rolling_steps"]),
         ("checkpoints: {step_interval: 1001}", ["R407 w step_interval"]),
@@ -436,7 +436,7 @@ def test_intervals_in_epochs_are_compared_with_epochs(look):
     ("text", "advice"),
     [
         ("optimizer: {learning_rate: 4e07}", "did you mean `4e-07`?"),
-        ("optimizer: {learning_rate: 1e0}", ""),
+        ("optimizer: {learning_rate: 2e0}", ""),
         ("optimizer: {learning_rate: 50e1}", ""),
         ("train: {max_steps: 1e12}", ""),
         ("data: {framerate: 1e3}", ""),
