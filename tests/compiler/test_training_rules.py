@@ -232,7 +232,7 @@ AVERAGE = "ema: {enabled: true, decay: 0.98}"
         (crepa("block_index: 1, adjacent_distance: 3"), ["R422 w adjacent_distance"]),
         (crepa("block_index: 1, adjacent_distance: 0, adjacent_tau: 2"), ["R422 w adjacent_tau"]),
         (crepa("block_index: 1, adjacent_distance: 1", SETS.replace(": 9", ": 1")), ["R422 w adjacent_distance"]),
-        ("regularizers: {crepa: {block_index: 1}}\ntrain: {num_epochs: 2}", []),
+        ("regularizers: {crepa: {enabled: false, block_index: 99}}\ntrain: {num_epochs: 2}", []),
         ("regularizers: {crepa: {enabled: true, block_index: 1, warmup_steps: 9}}\ntrain: {num_epochs: 2}", []),
     ],
 )
