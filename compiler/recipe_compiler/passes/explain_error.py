@@ -1,6 +1,5 @@
 """Turns an error of the JSON Schema validator into a finding in our own words, at the right place."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -8,12 +7,13 @@ from jsonschema import ValidationError
 
 from recipe_compiler.diagnostics.codes import BAD_FORM, MISSING_KEY, NOT_A_CHOICE, OUT_OF_RANGE, WRONG_TYPE
 from recipe_compiler.diagnostics.diagnostic import Diagnostic
+from recipe_compiler.passes.number_slips import number_inside, slip
 from recipe_compiler.source import Span
 from recipe_compiler.suggest import near
 from recipe_compiler.syntax.errors import NumberError
 from recipe_compiler.syntax.rewrite import new_literal, new_text
 from recipe_compiler.syntax.scalars import plain_value
-from recipe_compiler.syntax.tree import BadNode, MapNode, Node, Path, Place, ScalarNode, dotted
+from recipe_compiler.syntax.tree import BadNode, MapNode, Path, Place, ScalarNode, dotted
 from recipe_schema.definition import Leaf, generic, leaf_index, number_text
 
 
@@ -117,7 +117,7 @@ def _number_advice(node: ScalarNode, *, whole: bool) -> tuple[str, str | None]:
     except NumberError:
         return "", None
     if isinstance(number, bool) or not isinstance(number, int | float):
-        return "", None
+        return number_inside(text, whole=whole), None
     if whole and number != int(number):
         return "write a whole number", None
     return f"write `{text}`" + ("" if node.plain else " without quotes"), text
@@ -153,17 +153,8 @@ def _range(error: ValidationError, path: Path, places: Mapping[Path, Place]) -> 
     place, name = places[path], dotted(path)
     limit: Any = error.validator_value
     message = f"`{name}` has to {words[str(error.validator)]} {number_text(limit)}, not {_shown(place)}"
-    advice = _lost_sign(place.node)
+    advice = slip(place.node, _leaf(path))
     yield OUT_OF_RANGE.at(_span(place), message, pointer=name, help=advice), path
-
-
-_EXPONENT = re.compile(r"([0-9.]+)[eE]\+?([0-9]+)\Z")
-
-
-def _lost_sign(node: Node) -> str:
-    """Suggest the small number where a large one was written as a power of ten: ``4e07`` for ``4e-07``."""
-    match = _EXPONENT.match(node.raw) if isinstance(node, ScalarNode) else None
-    return f"did you mean `{match[1]}e-{match[2]}`?" if match is not None else ""
 
 
 def _required(error: ValidationError, path: Path, places: Mapping[Path, Place]) -> Explained:
