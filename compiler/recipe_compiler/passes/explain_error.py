@@ -1,5 +1,6 @@
 """Turns an error of the JSON Schema validator into a finding in our own words, at the right place."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
