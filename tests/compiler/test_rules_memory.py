@@ -300,8 +300,9 @@ def test_quantized_weights_are_not_offloaded_to_files(found):
 def test_the_vae_is_not_freed_while_clips_are_drawn(found):
     crepa = ("regularizers.crepa.enabled=true", "regularizers.crepa.drop_vae_encoder=true")
 
-    assert [note.text for note in only(found, "R507", *crepa).notes] == ["drawn here"]
-    assert [d.code for d in found(*crepa, "validation.prompt=null")] == ["R602"]
+    (match,) = [d for d in found(*crepa) if d.code == "R507"]
+    assert [note.text for note in match.notes] == ["drawn here"]
+    assert "R507" not in [d.code for d in found(*crepa, "validation.prompt=null")]
 
 
 @pytest.mark.parametrize(("count", "is_found"), [(3, False), (4, True)])

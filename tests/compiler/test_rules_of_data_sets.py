@@ -162,7 +162,7 @@ def test_limits_on_the_shape_that_cross_are_an_error(tmp_path):
     ],
 )
 def test_folders_that_hold_the_same_clips_are_named_on_both_sides(first, second, words, tmp_path):
-    rest = "output_dir: /elsewhere/a"
+    rest = "output_dir: /elsewhere/a\nevaluation: {step_interval: 5}" * ("eval" in second) or "output_dir: /elsewhere/a"
     found = look(tmp_path, f"[{{id: a, {first}}}, {{id: b, {second}}}]\n  store_dir: /elsewhere/b", rest)
     (match,) = found
 
@@ -186,7 +186,7 @@ def test_folders_that_hold_the_same_clips_are_named_on_both_sides(first, second,
     ],
 )
 def test_folders_that_are_apart_or_trained_in_another_way_are_left_alone(first, second, tmp_path):
-    rest = "output_dir: /elsewhere/a"
+    rest = "output_dir: /elsewhere/a\nevaluation: {step_interval: 5}" * ("eval" in second) or "output_dir: /elsewhere/a"
 
     assert look(tmp_path, f"[{{id: a, {first}}}, {{id: b, {second}}}]\n  store_dir: /elsewhere/b", rest) == []
 
@@ -194,7 +194,9 @@ def test_folders_that_are_apart_or_trained_in_another_way_are_left_alone(first, 
 def test_masks_may_lie_below_their_clips(tmp_path):
     masks = "{id: m, instance_data_dir: clips/masks, dataset_type: conditioning, conditioning_type: mask}"
 
-    assert look(tmp_path, f"[{{id: a, instance_data_dir: clips, conditioning_data: m}}, {masks}]") == []
+    used = "regularizers: {masked_loss: {enabled: true}}"
+
+    assert look(tmp_path, f"[{{id: a, instance_data_dir: clips, conditioning_data: m}}, {masks}]", used) == []
 
 
 def test_folders_that_are_written_among_the_clips_are_named_where_they_are_given(tmp_path):
@@ -281,7 +283,9 @@ def test_masks_say_nothing_while_ids_or_links_are_wrong(tmp_path):
 
 
 def test_masks_may_name_their_clips_themselves(tmp_path):
-    assert look(tmp_path, f"[{{id: a, instance_data_dir: x}}, {MASKS % ', source_dataset_id: a'}]") == []
+    used = "regularizers: {masked_loss: {enabled: true}}"
+
+    assert look(tmp_path, f"[{{id: a, instance_data_dir: x}}, {MASKS % ', source_dataset_id: a'}]", used) == []
 
 
 def test_captions_of_several_lines_are_counted_unless_the_recipe_says_what_they_are(project):

@@ -30,8 +30,8 @@ FRACTION, ONLY = "evaluation.fraction", "evaluation.dataset_id"
 def check(facts: Facts) -> Iterator[Finding]:
     """Compare what is to be measured with when."""
     settings = facts.settings
-    if not settings.tables("data.datasets"):
-        return  # there is no list at all, and something was said
+    if not in_role(settings, *TRAINED):
+        return  # there is nothing to train, and something was said
     measured = in_role(settings, "eval")
     interval = next((path for path in (STEPS, EPOCHS) if settings[path] is not None), None)
     source = FRACTION if settings[FRACTION] is not None else f"{measured[0]}.dataset_type" if measured else None
