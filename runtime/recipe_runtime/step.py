@@ -84,9 +84,10 @@ def _backward(model: nn.Module, part: MicroBatch, samples: int, settings: Train)
 
     Each sample weighs 1 / samples, so that the split into micro-batches changes nothing.
     """
-    noisy = interpolate(part.latents, part.noise, part.sigma)
+    shown = part.noise if part.extra_noise is None else part.noise + part.extra_noise
+    noisy = interpolate(part.latents, shown, part.sigma)
     prediction = predict(model, noisy, part, mixed_precision=settings.mixed_precision)
-    losses = sample_losses(prediction, velocity(part.latents, part.noise))
+    losses = sample_losses(prediction, velocity(part.latents, part.noise), part.sigma, settings)
     (losses.sum() / samples).backward()
     return losses.detach()
 
