@@ -61,7 +61,9 @@ def train(
             batch = next(batches).to(ctx.device)
             data_seconds = time.monotonic() - began
             rate = _rate(ctx, state.step)
-            result = train_step(state.model, state.optimizer, batch, rate=rate, settings=ctx.settings.train)
+            result = train_step(
+                state.model, state.optimizer, batch, rate=rate, settings=ctx.settings.train, release=state.release
+            )
             if not result.finite:
                 raise report_nonfinite(ctx.run_dir, state.model, step=state.step + 1, batch=batch, result=result)
 

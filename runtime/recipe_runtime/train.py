@@ -12,8 +12,9 @@ from recipe_runtime.errors import RunError
 from recipe_runtime.loop import train
 from recipe_runtime.models.source import component_dir, pipeline_dir
 from recipe_runtime.models.transformer import load_transformer
-from recipe_runtime.optim import build_optimizer
+from recipe_runtime.optim import KINDS, build_optimizer, store_weights
 from recipe_runtime.order import Order
+from recipe_runtime.release import GradientRelease
 from recipe_runtime.stage import report_stage
 from recipe_runtime.state import TrainState
 from recipe_runtime.stop import StopRequested
@@ -53,9 +54,20 @@ def build_state(ctx: Context) -> TrainState:
         device=ctx.device,
         gradient_checkpointing=ctx.settings.memory.gradient_checkpointing,
     )
-    optimizer = build_optimizer(model.parameters(), ctx.settings.optimizer)
-    average = WeightAverage(model, ctx.settings.ema) if ctx.settings.ema.enabled else None
-    return TrainState(model=model, optimizer=optimizer, average=average, step=0)
+    settings = ctx.settings
+    store_weights(model, settings)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = build_optimizer(trained, settings.optimizer, seed=settings.train.seed)
+    average = WeightAverage(model, settings.ema) if settings.ema.enabled else None
+    return TrainState(
+        model=model,
+        optimizer=optimizer,
+        average=average,
+        step=0,
+        group_memory=KINDS[settings.optimizer.name].group_memory,
+        release=GradientRelease(optimizer, settings.train) if settings.optimizer.release_gradients else None,
+        averages=settings.optimizer.name == "schedule-free",
+    )
 
 
 def _train(ctx: Context, found: checkpoint.Checkpoint | None, stop: StopRequested) -> tuple[str, ...]:

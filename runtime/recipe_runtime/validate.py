@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -154,7 +154,7 @@ class _Artist:
         """Draw a clip and write its file."""
         began = time.monotonic()
         average = self._state.average
-        with average.swapped() if clip.weights == "ema" and average is not None else nullcontext():
+        with average.swapped() if clip.weights == "ema" and average is not None else self._state.result():
             latents = self._sample(clip.text)
         pixels = decode(self._vae, latents)[0]
         if not bool(torch.isfinite(pixels).all()):

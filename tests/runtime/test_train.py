@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fakes_runtime import CLIPS, make_context
-from fakes_training import encoded_project, same_bits, saved_parts
+from fakes_training import StopAfter, encoded_project, same_bits, saved_parts
 from recipe_runtime import loop, train
 from recipe_runtime.checkpoint import step_name
 from recipe_runtime.encode_video import latent_index
@@ -33,18 +33,6 @@ FULL = {
     "lr_schedule.name": "cosine",
     "lr_schedule.warmup_steps": 2,
 }
-
-
-class StopAfter(StopRequested):
-    """Asks to stop when a step is done, as a signal would."""
-
-    def __init__(self, step):
-        super().__init__()
-        self.step = step
-
-    def __call__(self, event):
-        if isinstance(event, StepDone) and event.step == self.step:
-            self.requested = "SIGTERM"
 
 
 def flip_last_byte(path):
