@@ -118,9 +118,15 @@ def _adamw_bf16(groups: Groups, settings: OptimizerSettings, seed: int) -> Optim
 
 
 def _adamw8bit(groups: Groups, settings: OptimizerSettings, _seed: int) -> Optimizer:
-    from torchao.optim import AdamW8bit  # noqa: PLC0415 - imported when it is used
-
-    return AdamW8bit(groups, **_adam_constants(settings))
+    try:
+        from bitsandbytes.optim import AdamW8bit  # noqa: PLC0415 - imported when it is used
+    except ImportError as error:
+        raise PlanRefused(
+            f"`optimizer.name: adamw8bit` needs the package bitsandbytes ({error}); install it with "
+            "`pip install -c constraints.txt '.[train,8bit]'`, or take another optimizer"
+        ) from error
+    made: Optimizer = AdamW8bit(groups, **_adam_constants(settings))
+    return made
 
 
 def _optimi(class_name: str) -> Callable[[Groups, OptimizerSettings, int], Optimizer]:

@@ -1,6 +1,6 @@
 """What an optimizer remembers, as tensors by name: exactly what is saved, and how it is put back."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,8 +15,8 @@ Named = Mapping[str, Tensor]
 def memory_of(optimizer: Optimizer, named: Named, group_memory: Sequence[str]) -> dict[str, Tensor]:
     """Return all that an optimizer remembers.
 
-    ``exp_avg.NAME`` is the memory ``exp_avg`` of a weight; quantized ones are ``exp_avg-codes.NAME`` and so on. ``group0.k``
-    is the memory ``k`` of the first group. Numbers are tensors of 64 bits. Tensors of the optimizer are the live ones.
+    ``exp_avg.NAME`` is the memory ``exp_avg`` of a weight, ``group0.k`` the memory ``k`` of the first group. Numbers are
+    tensors of 64 bits. Tensors of the optimizer are the live ones, but for what several weights share.
 
     Args:
         optimizer: The optimizer.
@@ -24,19 +24,17 @@ def memory_of(optimizer: Optimizer, named: Named, group_memory: Sequence[str]) -
         group_memory: What it remembers of a group.
     """
     of_weights = {
-        f"{kind}{part}.{name}": tensor
+        f"{kind}.{name}": _as_tensor(value)
         for name, parameter in named.items()
         for kind, value in optimizer.state.get(parameter, {}).items()
-        for part, tensor in _tensors(value)
     }
     of_groups = {
-        f"group{index}.{kind}": tensor
+        f"group{index}.{kind}": _as_tensor(group[kind])
         for index, group in enumerate(optimizer.param_groups)
         for kind in group_memory
         if kind in group
-        for _, tensor in _tensors(group[kind])
     }
-    return {**of_weights, **of_groups}
+    return _apart({**of_weights, **of_groups})
 
 
 def make_room(optimizer: Optimizer, named: Named) -> None:
@@ -57,26 +55,26 @@ def restore(optimizer: Optimizer, named: Named, group_memory: Sequence[str], sav
     for name, parameter in named.items():
         state = optimizer.state[parameter]
         for kind, value in state.items():
-            state[kind] = _restored(value, {part: saved[f"{kind}{part}.{name}"] for part, _ in _tensors(value)})
+            state[kind] = _restored(value, saved[f"{kind}.{name}"])
     for index, group in enumerate(optimizer.param_groups):
         for kind in group_memory:
-            group[kind] = _restored(group[kind], {"": saved[f"group{index}.{kind}"]})
+            group[kind] = _restored(group[kind], saved[f"group{index}.{kind}"])
 
 
-def _tensors(value: Any) -> Iterator[tuple[str, Tensor]]:
-    """Yield the tensors that make up a memory, each with a suffix for its name."""
-    if isinstance(value, Tensor) and hasattr(value, "__tensor_flatten__"):
-        parts, _ = value.__tensor_flatten__()
-        yield from ((f"-{part}", getattr(value, part)) for part in parts)
-    elif isinstance(value, Tensor):
-        yield "", value.detach()
-    else:
-        yield "", torch.tensor(value, dtype=torch.int64 if isinstance(value, int) else torch.float64)
+def _as_tensor(value: Any) -> Tensor:
+    if isinstance(value, Tensor):
+        return value.detach()
+    return torch.tensor(value, dtype=torch.int64 if isinstance(value, int) else torch.float64)
 
 
-def _restored(value: Any, saved: Mapping[str, Tensor]) -> Any:
-    if not isinstance(value, Tensor):
-        return type(value)(saved[""].item())
-    for part, tensor in _tensors(value):
-        tensor.copy_(saved[part])
-    return value
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copy what shares its storage with a tensor before it, such as bitsandbytes' tables: files hold each by itself."""
+    owners: dict[int, str] = {}
+    return {
+        name: tensor if owners.setdefault(tensor.data_ptr(), name) == name else tensor.clone()
+        for name, tensor in tensors.items()
+    }
+
+
+def _restored(value: Any, saved: Tensor) -> Any:
+    return value.copy_(saved) if isinstance(value, Tensor) else type(value)(saved.item())

@@ -24,7 +24,7 @@ class Storage:
 STORAGE: Mapping[str, Storage] = {
     "adamw": Storage(weight=4, full=8),
     "adamw_bf16": Storage(weight=2, full=4),
-    # Two codes of one byte, and an fp32 scale for each 256 of them.
+    # Two codes of one byte, and an fp32 scale for each 256 of them. Tensors of less than 4096 values stay in fp32.
     "adamw8bit": Storage(weight=4, full=2 + 2 * 4 / 256),
     # The optimi- ones keep everything in bf16, one value of it for Kahan summation.
     "optimi-adamw": Storage(weight=2, full=6),

@@ -29,7 +29,7 @@ class Optimizer:
         "adamw",
         "`adamw` is torch's AdamW on fp32 weights: 16 bytes per weight with gradient and both moments. `adamw_bf16` "
         "keeps weights and moments in bf16 and rounds them at random: 8 bytes; the `optimi-` ones keep them in bf16 with "
-        "Kahan summation: 8 to 14 bytes. `adamw8bit` keeps moments in 8 bits, which needs a C compiler on the machine; "
+        "Kahan summation: 8 to 14 bytes. `adamw8bit` keeps moments in 8 bits by bitsandbytes, which is installed by `pip install .[8bit]`; "
         "`adafactor` and `came` keep them factored. `adafactor` takes learning_rate as the most that a step may change a "
         "tensor, relative to its size. `prodigy` finds its own rate, and learning_rate is a factor of it: 1 is usual. "
         "`schedule-free` needs no learning-rate schedule. Those that keep weights in bf16 need train.mixed_precision: bf16.",
