@@ -1,6 +1,10 @@
 """Stage ``train``: makes everything that the loop uses, goes on from the latest checkpoint, and runs the loop."""
 
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
 
 from recipe_runtime import checkpoint
 from recipe_runtime.batches import BatchMaker
@@ -39,7 +43,8 @@ def run(ctx: Context, stop: StopRequested) -> None:
     failures: tuple[str, ...] = ()
     with report_stage(ctx.recorder, "train", total=last, reused=done, unit="steps", stop=stop):
         if done < last or missing_clips(ctx, last):
-            failures = _train(ctx, found, stop)
+            with _matrix_products(tf32=ctx.settings.hardware.tf32):
+                failures = _train(ctx, found, stop)
     if failures:
         raise RunError(
             f"training is done, but {len(failures)} validation clips could not be drawn ({failures[0]}); correct the "
@@ -68,6 +73,17 @@ def build_state(ctx: Context) -> TrainState:
         release=GradientRelease(optimizer, settings.train) if settings.optimizer.release_gradients else None,
         averages=settings.optimizer.name == "schedule-free",
     )
+
+
+@contextmanager
+def _matrix_products(*, tf32: bool) -> Iterator[None]:
+    """Let fp32 matrices be multiplied in TF32 on CUDA, if that is asked for."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if tf32 else before)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def _train(ctx: Context, found: checkpoint.Checkpoint | None, stop: StopRequested) -> tuple[str, ...]:
