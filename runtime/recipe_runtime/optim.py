@@ -119,7 +119,7 @@ def _adamw_bf16(groups: Groups, settings: OptimizerSettings, seed: int) -> Optim
 
 def _adamw8bit(groups: Groups, settings: OptimizerSettings, _seed: int) -> Optimizer:
     try:
-        from bitsandbytes.optim import AdamW8bit  # noqa: PLC0415 - imported when it is used
+        from bitsandbytes.optim.adamw import AdamW8bit  # noqa: PLC0415 - imported when it is used
     except ImportError as error:
         raise PlanRefused(
             f"`optimizer.name: adamw8bit` needs the package bitsandbytes ({error}); install it with "

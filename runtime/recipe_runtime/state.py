@@ -55,7 +55,7 @@ class TrainState:
     def parts(self) -> Parts:
         """Return all tensors of the state. They are the live ones, but for ``averaged``."""
         parts: dict[str, Mapping[str, Tensor]] = {
-            "model": {name: parameter.detach() for name, parameter in self.model.named_parameters()},
+            "model": {name: parameter.detach() for name, parameter in self.trained().items()},
             "optimizer": memory_of(self.optimizer, self.trained(), self.group_memory),
         }
         if self.averages:
@@ -71,7 +71,7 @@ class TrainState:
         Raises:
             CheckpointError: A part or a tensor is missing, unknown or of another shape. The state is of no use then.
         """
-        shapes = {name: parameter.shape for name, parameter in self.model.named_parameters()}
+        shapes = {name: parameter.shape for name, parameter in self.trained().items()}
         _check("model", parts["model"], shapes)
         make_room(self.optimizer, self.trained())
         memory = memory_of(self.optimizer, self.trained(), self.group_memory)
@@ -79,7 +79,7 @@ class TrainState:
         if self.average is not None:
             _check("ema", parts["ema"], shapes)
             self.average.load(parts["ema"])
-        for name, parameter in self.model.named_parameters():
+        for name, parameter in self.trained().items():
             parameter.copy_(parts["model"][name])
         restore(self.optimizer, self.trained(), self.group_memory, parts["optimizer"])
         self.step = step

@@ -95,10 +95,11 @@ def estimate(
 
 def _kept_checkpoints(values: Mapping[str, Any], schedule: Schedule) -> int:
     """Count checkpoints that lie on the disk at once: those that are kept, and one that is being written."""
-    saves = -(-schedule.max_steps // values["checkpoints.step_interval"])
+    saves: int = -(-schedule.max_steps // values["checkpoints.step_interval"])
     if (epochs := values["checkpoints.epoch_interval"]) is not None:
         saves += schedule.max_steps * schedule.samples_per_step // (epochs * schedule.samples_per_epoch)
-    limit, rolling = values["checkpoints.total_limit"], 0
+    limit: int | None = values["checkpoints.total_limit"]
+    rolling: int = 0
     if values["checkpoints.rolling_steps"] is not None:
         rolling = min(
             values["checkpoints.rolling_total_limit"], schedule.max_steps // values["checkpoints.rolling_steps"]
@@ -165,12 +166,13 @@ def optimizer_bytes(name: str, config: Mapping[str, Any]) -> float:
         return whole
     h = int(config["mlp_ratio"] * d)
     factors = 8 * 2 * d + 12 * h + 6 * h * d + 4 * d * d
-    return whole + FP32 * config["num_layers"] * (storage.factored * factors + 8 * h + 9 * d)
+    layers: int = config["num_layers"]
+    return whole + FP32 * layers * (storage.factored * factors + 8 * h + 9 * d)
 
 
 def checkpoint_bytes(values: Mapping[str, Any], config: Mapping[str, Any]) -> float:
     """Bytes of a checkpoint: weights, the optimizer's memory, and the averages that are kept."""
-    name = values["optimizer.name"]
+    name: str = values["optimizer.name"]
     averages = int(values["ema.enabled"]) + int(name == "schedule-free")
     weights = transformer_parameters(config) * (STORAGE[name].weight + FP32 * averages)
     return weights + optimizer_bytes(name, config)
