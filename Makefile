@@ -66,7 +66,7 @@ $(BIN)/python:
 
 # Stamps: what is installed changes only with these two files.
 .venv/train.stamp: pyproject.toml constraints.txt | $(BIN)/python
-	$(INSTALL) --editable '.[train]'
+	$(INSTALL) --editable '.[train,8bit]'
 	touch $@
 
 .venv/test.stamp: .venv/train.stamp

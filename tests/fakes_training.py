@@ -17,7 +17,7 @@ from recipe_runtime.batches import BatchMaker
 from recipe_runtime.context import Context
 from recipe_runtime.order import Order
 from recipe_runtime.stop import StopRequested
-from recipe_schema.events import Event
+from recipe_schema.events import Event, StepDone
 
 
 class EventList(list[Event]):
@@ -29,6 +29,18 @@ class EventList(list[Event]):
     def of(self, kind: type) -> list[Any]:
         """Return the events of one type."""
         return [event for event in self if isinstance(event, kind)]
+
+
+class StopAfter(StopRequested):
+    """Asks to stop when a step is done, as a signal would."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self.step = step
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, StepDone) and event.step == self.step:
+            self.requested = "SIGTERM"
 
 
 def encoded_project(tmp_path: Path, **overrides: Any) -> tuple[Project, Context, EventList]:

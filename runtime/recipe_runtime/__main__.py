@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+import torch
+
 from recipe_runtime.console import Console
 from recipe_runtime.context import build_context
 from recipe_runtime.errors import RunError
@@ -63,6 +65,8 @@ def _run(plan: Plan, options: argparse.Namespace) -> None:
         stack.enter_context(failures_told(recorder))
         stop = stack.enter_context(signals_request_stop())
         device = choose_device(str(plan.settings["hardware.device"]))
+        if plan.settings["hardware.torch_num_threads"] is not None:
+            torch.set_num_threads(plan.settings["hardware.torch_num_threads"])
         root: Path = options.root if options.root is not None else Path(plan.execution.root)
         ctx = build_context(plan, options.plan_dir, root=root, run_dir=run_dir, device=device, recorder=recorder)
         execute(ctx, stop, describe_device(device))

@@ -25,9 +25,10 @@ class MicroBatch:
         latents: Normalized, (batch, channels, frames, height, width), fp32.
         noise: Standard normal, of the same shape.
         sigma: Share of noise, (batch,), fp32.
-        timestep: What the transformer is told, (batch,), whole numbers from 0 to 1000.
+        timestep: What the transformer is told, (batch,), from 0 to 1000: whole numbers, or fp32 if they are exact.
         text: Embeddings, (batch, longest text, channels), fp32.
         mask: 1 for a token and 0 for padding, (batch, longest text).
+        extra_noise: Added to the noise that the transformer sees and not to that of its target; None if there is none.
     """
 
     latents: Tensor
@@ -36,6 +37,7 @@ class MicroBatch:
     timestep: Tensor
     text: Tensor
     mask: Tensor
+    extra_noise: Tensor | None
 
     def to(self, device: torch.device) -> "MicroBatch":
         """Return the same on a device."""
@@ -46,7 +48,8 @@ class MicroBatch:
         return self._each(lambda tensor: tensor.pin_memory())
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "MicroBatch":
-        return replace(self, **{field.name: change(getattr(self, field.name)) for field in fields(self)})
+        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: change(tensor) for name, tensor in tensors.items() if tensor is not None})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,25 +104,50 @@ class BatchMaker:
         chosen = self._order.step(step)
         size = self._train.batch_size
         slices = [chosen.samples[start : start + size] for start in range(0, len(chosen.samples), size)]
-        parts = tuple(self._part(samples) for samples in slices)
+        parts = tuple(self._part(samples, self._perturbation(step)) for samples in slices)
         sigmas = tuple(sigma for part in parts for sigma in part.sigma.tolist())
         if self._pins:
             parts = tuple(part.pinned() for part in parts)
         return StepBatch(bucket=chosen.bucket, samples=chosen.samples, sigmas=sigmas, parts=parts)
 
-    def _part(self, samples: Sequence[Sample]) -> MicroBatch:
+    def _part(self, samples: Sequence[Sample], perturbation: float) -> MicroBatch:
         latents = torch.stack([self._store.read("latents", self._latents[s.row.clip_id])["latents"] for s in samples])
-        levels = [self._schedule.draw(self._draws("noise-level", sample)) for sample in samples]
-        noise = [torch.randn(latents.shape[1:], generator=self._draws("noise", sample)) for sample in samples]
+        exact = self._train.timesteps == "exact"
+        levels = [self._schedule.draw(self._draws("noise-level", sample), exact=exact) for sample in samples]
+        noise = [self._noise(latents.shape[1:], sample) for sample in samples]
+        extra = [self._normal(latents.shape[1:], "perturbation", s) * perturbation for s in samples if perturbation > 0]
         text, mask = pad_texts([self._caption(sample) for sample in samples])
         return MicroBatch(
             latents=latents.float(),
             noise=torch.stack(noise),
             sigma=torch.tensor([level.sigma for level in levels], dtype=torch.float32),
-            timestep=torch.tensor([level.timestep for level in levels], dtype=torch.int64),
+            timestep=torch.tensor([level.timestep for level in levels], dtype=torch.float32 if exact else torch.int64),
             text=text,
             mask=mask,
+            extra_noise=torch.stack(extra) if extra else None,
         )
+
+    def _noise(self, shape: torch.Size, sample: Sample) -> Tensor:
+        """Return a sample's noise, with the same value added to a whole channel where its turn has come.
+
+        Source: https://www.crosslabs.org/blog/diffusion-with-offset-noise.
+        """
+        noise, offset = self._normal(shape, "noise", sample), self._train.noise_offset
+        if offset == 0:
+            return noise
+        chance = torch.rand((), generator=self._draws("noise-offset-chance", sample)).item()
+        if chance >= self._train.noise_offset_probability:
+            return noise
+        channels = torch.Size((shape[0], *[1] * (len(shape) - 1)))
+        return noise + offset * self._normal(channels, "noise-offset", sample)
+
+    def _perturbation(self, step: int) -> float:
+        """Return how much noise is added to the input alone (arXiv:2301.11706): all of it, or falling to none."""
+        whole, steps = self._train.input_perturbation, self._train.input_perturbation_steps
+        return whole * max(1 - step / steps, 0.0) if steps else whole
+
+    def _normal(self, shape: torch.Size, purpose: str, sample: Sample) -> Tensor:
+        return torch.randn(shape, generator=self._draws(purpose, sample))
 
     def _draws(self, purpose: str, sample: Sample) -> torch.Generator:
         return generator(self._train.seed, purpose, sample.epoch, sample.repeat, sample.row.clip_id)

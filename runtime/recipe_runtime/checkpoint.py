@@ -135,18 +135,19 @@ def latest(run_dir: Path, *, plan_id: str, warn: Callable[[str], None]) -> Check
     return None
 
 
-def prune(run_dir: Path, *, saved: int, limit: int | None) -> None:
+def prune(run_dir: Path, *, saved: int, limit: int | None, counts: Callable[[int], bool]) -> None:
     """Remove old checkpoints until ``limit`` are left, counting the one that was just saved.
 
     Args:
         run_dir: The run directory.
         saved: Step of the checkpoint that was just saved. It and later ones stay.
         limit: How many stay; None keeps all.
+        counts: Whether the checkpoint of a step is one of those that are limited. Others stay.
     """
     if limit is None:
         return
-    older = sorted((step, folder) for step, folder in _folders(run_dir) if step < saved)
-    for _, folder in older[: max(len(older) - (limit - 1), 0)]:
+    older = sorted((step, folder) for step, folder in _folders(run_dir) if step < saved and counts(step))
+    for _, folder in older[: max(len(older) - (limit - int(counts(saved))), 0)]:
         _remove(folder)
 
 

@@ -1,28 +1,30 @@
 """An average of the weights over time, kept in fp32 whatever the weights are in."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
 
+from recipe_runtime.averaged import weights_replaced
 from recipe_schema.sections.optimizer import Ema
 
 
-def decay_at(updates: int, decay: float, interval: int) -> float:
-    """Return which share of the average an update keeps: min((1 + s) / (10 + s), decay) ** interval.
+def decay_at(step: int, settings: Ema) -> float:
+    """Return which share of the average the update after ``step`` optimizer steps keeps.
 
-    The first factor lets the average forget its start; it is the warm-up of diffusers' ``EMAModel`` and of
-    TensorFlow's ``ExponentialMovingAverage``. The power makes an update every ``interval`` steps span the same
-    time as one at each step.
-
-    Args:
-        updates: Updates before this one.
-        decay: Share that one step keeps in the long run.
-        interval: Steps between updates, so that s = updates · interval.
+    In the warm-up it is 0: the average is a copy. After it, it is decay ** interval, so that an update every ``interval``
+    steps spans the same time as one at each step. With ``warmup: ramp`` the decay of a step is at most
+    (1 + s) / (10 + s), where s counts steps since the warm-up and the last update: so the average forgets its start, as in
+    diffusers' ``EMAModel`` and TensorFlow's ``ExponentialMovingAverage``.
     """
-    steps = updates * interval
-    return float(min((1 + steps) / (10 + steps), decay) ** interval)
+    if step <= settings.warmup_steps:
+        return 0.0
+    since = max(step - settings.update_interval - settings.warmup_steps, 0)
+    decay = settings.decay
+    if settings.warmup == "ramp":
+        decay = min((1 + since) / (10 + since), decay)
+    return float(decay**settings.update_interval)
 
 
 class WeightAverage:
@@ -30,39 +32,33 @@ class WeightAverage:
 
     Args:
         model: The model as it is before its first step.
-        settings: Decay and interval.
+        settings: Decay, interval, warm-up and place.
     """
 
     def __init__(self, model: nn.Module, settings: Ema) -> None:
         self._settings = settings
         self._parameters = dict(model.named_parameters())
-        self._shadow = {name: p.detach().float().clone() for name, p in self._parameters.items()}
+        cpu = torch.device("cpu") if settings.device == "cpu" else None
+        self._shadow = {
+            name: p.detach().to(cpu or p.device, torch.float32, copy=True) for name, p in self._parameters.items()
+        }
 
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Take in the weights after ``step`` optimizer steps, if an update is due then."""
-        interval = self._settings.update_interval
-        if step % interval:
+        if step % self._settings.update_interval:
             return
-        weight = 1 - decay_at(step // interval - 1, self._settings.decay, interval)
-        weights = [p.detach().float() for p in self._parameters.values()]
-        torch._foreach_lerp_(list(self._shadow.values()), weights, weight)
+        decay = decay_at(step, self._settings)
+        shadows = list(self._shadow.values())
+        weights = [p.detach().to(self._shadow[name].device).float() for name, p in self._parameters.items()]
+        if decay == 0:
+            torch._foreach_copy_(shadows, weights)
+        else:
+            torch._foreach_lerp_(shadows, weights, 1 - decay)
 
-    @contextmanager
-    def swapped(self) -> Iterator[None]:
-        """Put the average into the model, and the model's own weights back afterwards, bit for bit.
-
-        Only pointers change, so this costs neither memory nor rounding.
-        """
-        self._swap()
-        try:
-            yield
-        finally:
-            self._swap()
-
-    def _swap(self) -> None:
-        for name, parameter in self._parameters.items():
-            parameter.data, self._shadow[name] = self._shadow[name], parameter.data
+    def swapped(self) -> AbstractContextManager[None]:
+        """Put the average into the model, and the model's own weights back afterwards, bit for bit."""
+        return weights_replaced(self._parameters, self._shadow)
 
     def state(self) -> Mapping[str, Tensor]:
         """Return the average by the parameters' names. The tensors are the live ones."""

@@ -8,7 +8,6 @@ the figure moves for one reason, that the weights did. It is the plain mean squa
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
 
 import torch
 from torch import Tensor
@@ -17,7 +16,7 @@ from recipe_runtime.batches import MicroBatch, pad_texts
 from recipe_runtime.context import Context
 from recipe_runtime.interlude import interlude
 from recipe_runtime.noise import SCHEDULES, NoiseLevel
-from recipe_runtime.objective import interpolate, sample_losses, velocity
+from recipe_runtime.objective import interpolate, mean_squared_errors, velocity
 from recipe_runtime.randomness import generator
 from recipe_runtime.state import TrainState
 from recipe_runtime.step import predict
@@ -63,7 +62,7 @@ class Evaluator:
         with interlude(self._ctx, state):
             for weights in ("model", "ema") if state.average is not None else ("model",):
                 average = state.average if weights == "ema" else None
-                with average.swapped() if average is not None else nullcontext():
+                with average.swapped() if average is not None else state.result():
                     for dataset, rows in self._groups.items():
                         self._ctx.recorder.emit(self._figure(state, weights, dataset, rows))
 
@@ -89,7 +88,7 @@ class Evaluator:
         for part in self._parts(row, size):
             noisy = interpolate(part.latents, part.noise, part.sigma)
             prediction = predict(state.model, noisy, part, mixed_precision=settings.mixed_precision)
-            losses += sample_losses(prediction, velocity(part.latents, part.noise)).tolist()
+            losses += mean_squared_errors(prediction, velocity(part.latents, part.noise)).tolist()
         return losses
 
     def _parts(self, row: ClipRow, size: int) -> Iterator[MicroBatch]:
@@ -107,6 +106,7 @@ class Evaluator:
                 timestep=torch.tensor([level.timestep for level in levels]),
                 text=_repeated(text, count),
                 mask=_repeated(mask, count),
+                extra_noise=None,
             )
             yield part.to(self._ctx.device)
 

@@ -46,7 +46,8 @@ def run(ctx: Context) -> None:
     never = StopRequested()
     with report_stage(ctx.recorder, "export", total=1, reused=int(ready), unit="models", stop=never) as report:
         if not ready:
-            file = _weights_file(ctx, last, weights)
+            averages = weights == "model" and ctx.settings.optimizer.name == "schedule-free"
+            file = _weights_file(ctx, last, "averaged" if averages else weights)
             try:
                 _build(ctx, target, file, marker)
             except (OSError, SafetensorError) as error:

@@ -22,7 +22,7 @@ def report_nonfinite(
 
     Args:
         run_dir: The run directory.
-        model: The transformer with the gradients of the step. Its weights are those before the step.
+        model: The transformer with the gradients of the step. Its weights are those before the step, unless gradients are released.
         step: The step that failed: the first is 1.
         batch: What it was fed.
         result: What came of it.
@@ -57,6 +57,6 @@ def report_nonfinite(
     layers = f"; the first broken gradient is that of {broken[0]}" if broken else ""
     return NonFiniteLoss(
         f"loss {result.loss} and gradient norm {result.grad_norm} at step {step} in bucket {batch.bucket}, clips "
-        f"{named}{more}{layers}; the weights were not changed, {path} has the details: look at these clips, or lower "
+        f"{named}{more}{layers}; nothing of this step was saved, {path} has the details: look at these clips, or lower "
         "optimizer.learning_rate, and run again"
     )

@@ -47,10 +47,10 @@ def train(
     failures: list[str] = []
     with closing(prefetch(make_batch, range(state.step, last))) as batches:
         while True:
-            if state.step > saved and _is_due(state.step, ctx.settings.checkpoints.step_interval, last):
+            if state.step > saved and (_is_kept(ctx, state.step) or _is_rolling(ctx, state.step)):
                 saved = _save(ctx, state)
             measure()
-            if state.step > 0 and _is_due(state.step, ctx.settings.validation.step_interval, last):
+            if _is_drawn(ctx, state.step):
                 failures += draw()
             if stop.requested is not None:
                 if state.step > saved:
@@ -64,7 +64,9 @@ def train(
             batch = next(batches).to(ctx.device)
             data_seconds = time.monotonic() - began
             rate = _rate(ctx, state.step)
-            result = train_step(state.model, state.optimizer, batch, rate=rate, settings=ctx.settings.train)
+            result = train_step(
+                state.model, state.optimizer, batch, rate=rate, settings=ctx.settings.train, release=state.release
+            )
             if not result.finite:
                 raise report_nonfinite(ctx.run_dir, state.model, step=state.step + 1, batch=batch, result=result)
 
@@ -75,8 +77,34 @@ def train(
             ctx.recorder.emit(_report(ctx, state.step, batch, result, times=(seconds, data_seconds)))
 
 
-def _is_due(step: int, interval: int | None, last: int) -> bool:
-    return step == last or (interval is not None and step % interval == 0)
+def _is_kept(ctx: Context, step: int) -> bool:
+    """Whether the checkpoint of a step is one that checkpoints.total_limit counts."""
+    saves = ctx.settings.checkpoints
+    return _is_due(ctx, step, saves.step_interval, saves.epoch_interval)
+
+
+def _is_rolling(ctx: Context, step: int) -> bool:
+    interval = ctx.settings.checkpoints.rolling_steps
+    return interval is not None and step % interval == 0
+
+
+def _is_drawn(ctx: Context, step: int) -> bool:
+    looks = ctx.settings.validation
+    if step == 0:
+        return looks.on_startup
+    early = step < min(looks.after_step, ctx.plan.body.schedule.max_steps)
+    return not early and _is_due(ctx, step, looks.step_interval, looks.epoch_interval)
+
+
+def _is_due(ctx: Context, step: int, steps: int | None, epochs: int | None) -> bool:
+    """Tell whether a step is the last one, or one of every so many, or the first after every so many epochs."""
+    schedule = ctx.plan.body.schedule
+    if step == schedule.max_steps or (steps is not None and step % steps == 0):
+        return True
+    if epochs is None:
+        return False
+    done, every = step * schedule.samples_per_step, epochs * schedule.samples_per_epoch
+    return done // every > (done - schedule.samples_per_step) // every
 
 
 def _rate(ctx: Context, step: int) -> float:
@@ -90,7 +118,14 @@ def _save(ctx: Context, state: TrainState) -> int:
     seconds = time.monotonic() - began
     path = folder.relative_to(ctx.run_dir).as_posix()
     ctx.recorder.emit(CheckpointSaved(step=state.step, path=path, seconds=seconds))
-    checkpoint.prune(ctx.run_dir, saved=state.step, limit=ctx.settings.checkpoints.total_limit)
+    limits = ctx.settings.checkpoints
+    if limits.rolling_steps is None:
+        checkpoint.prune(ctx.run_dir, saved=state.step, limit=limits.total_limit, counts=lambda _: True)
+    else:
+        checkpoint.prune(ctx.run_dir, saved=state.step, limit=limits.total_limit, counts=lambda n: _is_kept(ctx, n))
+        checkpoint.prune(
+            ctx.run_dir, saved=state.step, limit=limits.rolling_total_limit, counts=lambda n: not _is_kept(ctx, n)
+        )
     return state.step
 
 

@@ -23,7 +23,7 @@ class NoiseLevel:
     """
 
     sigma: float
-    timestep: int
+    timestep: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,15 +33,20 @@ class NoiseSchedule:
     Attributes:
         levels: The levels; u in 0…1 picks number floor(u · count).
         density: Draws u.
+        sigma: The curve that the table is cut from: sigma of u.
     """
 
     levels: tuple[NoiseLevel, ...]
     density: Callable[[torch.Generator], float]
+    sigma: Callable[[float], float]
 
-    def draw(self, draw: torch.Generator) -> NoiseLevel:
-        """Draw one level."""
-        count = len(self.levels)
-        return self.levels[min(max(int(self.density(draw) * count), 0), count - 1)]
+    def draw(self, draw: torch.Generator, *, exact: bool) -> NoiseLevel:
+        """Draw one level: of the table, or as u gives it, with 1000 sigma as the timestep."""
+        count, u = len(self.levels), self.density(draw)
+        if exact:
+            sigma = self.sigma(u)
+            return NoiseLevel(sigma, count * sigma)
+        return self.levels[min(max(int(u * count), 0), count - 1)]
 
 
 def official(facts: Mapping[str, Any]) -> NoiseSchedule:
@@ -64,7 +69,11 @@ def official(facts: Mapping[str, Any]) -> NoiseSchedule:
         return torch.sigmoid(torch.randn((), generator=draw) * std + mean).item()
 
     pairs = zip(sigma.tolist(), timestep.tolist(), strict=True)
-    return NoiseSchedule(levels=tuple(NoiseLevel(*pair) for pair in pairs), density=logit_normal)
+    return NoiseSchedule(
+        levels=tuple(NoiseLevel(*pair) for pair in pairs),
+        density=logit_normal,
+        sigma=lambda u: shift * u / (1 + (shift - 1) * u),
+    )
 
 
 def simpletuner(facts: Mapping[str, Any]) -> NoiseSchedule:
@@ -79,7 +88,7 @@ def simpletuner(facts: Mapping[str, Any]) -> NoiseSchedule:
         return torch.rand((), generator=draw).item()
 
     levels = tuple(NoiseLevel((count - index) / count, count - index) for index in range(count))
-    return NoiseSchedule(levels=levels, density=uniform)
+    return NoiseSchedule(levels=levels, density=uniform, sigma=lambda u: 1 - u)
 
 
 SCHEDULES: Mapping[str, Callable[[Mapping[str, Any]], NoiseSchedule]] = {

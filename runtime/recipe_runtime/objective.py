@@ -7,6 +7,8 @@ Source: SANA-Video (arXiv:2509.24695) trains with rectified flow as in "Scaling 
 import torch
 from torch import Tensor
 
+from recipe_schema.sections.train import Train
+
 
 def interpolate(data: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
     """Return x = (1 - sigma) · data + sigma · noise.
@@ -25,6 +27,72 @@ def velocity(data: Tensor, noise: Tensor) -> Tensor:
     return noise - data
 
 
-def sample_losses(prediction: Tensor, target: Tensor) -> Tensor:
+def sample_losses(prediction: Tensor, target: Tensor, sigma: Tensor, settings: Train) -> Tensor:
+    """Return the loss of each sample, (batch,), in fp32.
+
+    Args:
+        prediction: The model's velocity, (batch, channels, frames, height, width).
+        target: The true one, of the same shape.
+        sigma: (batch,), from 0 (data) to 1 (noise).
+        settings: ``loss_type`` and what goes with it, and ``snr_gamma``.
+    """
+    if settings.loss_type == "l2":
+        losses = mean_squared_errors(prediction, target)
+    else:
+        losses = _means(_robust(prediction.float() - target.float(), sigma, settings))
+    return losses if settings.snr_gamma is None else losses * min_snr_weight(sigma, settings.snr_gamma)
+
+
+def mean_squared_errors(prediction: Tensor, target: Tensor) -> Tensor:
     """Return the mean squared error of each sample, (batch,), in fp32."""
-    return (prediction.float() - target.float()).square().flatten(1).mean(dim=1, dtype=torch.float32)
+    return _means((prediction.float() - target.float()).square())
+
+
+def _means(each: Tensor) -> Tensor:
+    return each.flatten(1).mean(dim=1, dtype=torch.float32)
+
+
+def huber_c(sigma: Tensor, c: float, schedule: str) -> Tensor:
+    """Return where the loss turns from squared to straight, (batch,).
+
+    Source: "Improving Diffusion Models's Data-Corruption Resistance using Scheduled Pseudo-Huber Loss"
+    (arXiv:2403.16728) and the training scripts of diffusers that follow it, with t / T as sigma and the ratio of noise
+    to signal of a straight path, sigma / (1 - sigma): ``exponential`` is exp(ln(c) t / T), and ``snr`` is
+    (1 - c) / (1 + noise / signal)² + c.
+
+    Args:
+        sigma: (batch,), from 0 (data) to 1 (noise).
+        c: The value at full noise.
+        schedule: ``constant``, ``exponential`` or ``snr``.
+    """
+    if schedule == "exponential":
+        return c**sigma
+    if schedule == "snr":
+        return (1 - c) * (1 - sigma).square() + c
+    return torch.full_like(sigma, c)
+
+
+def min_snr_weight(sigma: Tensor, gamma: float) -> Tensor:
+    """Return min((1 - sigma)², gamma · sigma²), (batch,): the weighting of Min-SNR for velocities of a straight path.
+
+    Source: arXiv:2303.09556 weighs the squared error of the predicted data by min(SNR, gamma). From x = (1 - sigma) data +
+    sigma · noise and velocity = noise - data follows data = x - sigma · velocity, so the error of the data is sigma² times
+    that of the velocity. With SNR = (1 - sigma)² / sigma² the weight is sigma² min(SNR, gamma). Where signal and noise have
+    powers that sum to one, sigma² is 1 / (SNR + 1), which is the form for velocities in that paper; on a straight path
+    they do not, and the two differ by up to a factor of two.
+
+    Args:
+        sigma: (batch,), from 0 (data) to 1 (noise).
+        gamma: The bound; 5 in the paper.
+    """
+    return torch.minimum((1 - sigma).square(), gamma * sigma.square())
+
+
+def _robust(difference: Tensor, sigma: Tensor, settings: Train) -> Tensor:
+    """Return the pseudo-Huber losses of diffusers' training scripts, with d the difference.
+
+    ``huber`` is 2c (√(d² + c²) - c), about d² near 0; ``smooth_l1`` is that without the factor c, about 2 |d| far from 0.
+    """
+    c = huber_c(sigma, settings.huber_c, settings.huber_schedule).view(-1, *[1] * (difference.ndim - 1))
+    loss = 2 * ((difference.square() + c.square()).sqrt() - c)
+    return c * loss if settings.loss_type == "huber" else loss

@@ -10,8 +10,11 @@ import torch
 from recipe_schema.canonical import canonical_json
 
 
-def generator(seed: int, purpose: str, *parts: str | int) -> torch.Generator:
-    """Return a generator on the processor for one purpose.
+PROCESSOR = torch.device("cpu")
+
+
+def generator(seed: int, purpose: str, *parts: str | int, device: torch.device = PROCESSOR) -> torch.Generator:
+    """Return a generator for one purpose.
 
     torch's engine keeps the low 32 bits of a seed, so two names may share a stream once in 2**32 pairs: two
     samples then see the same noise, which does no harm.
@@ -20,6 +23,7 @@ def generator(seed: int, purpose: str, *parts: str | int) -> torch.Generator:
         seed: The run's seed.
         purpose: What is drawn, such as ``noise``.
         parts: What it is drawn for, such as epoch and clip.
+        device: Where numbers are drawn. Other devices draw other numbers.
     """
     name = canonical_json([seed, purpose, *parts]).encode()
-    return torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(name).digest()[:8], "big"))
+    return torch.Generator(device).manual_seed(int.from_bytes(hashlib.sha256(name).digest()[:8], "big"))

@@ -13,6 +13,8 @@ from recipe_runtime.context import Context
 from recipe_runtime.encode_text import text_items
 from recipe_runtime.encode_video import latent_index
 from recipe_runtime.models.source import component_dir, pipeline_dir, read_config, vae_dir
+from recipe_schema.optimizers import STORAGE
+from recipe_schema.recipe import Settings
 
 
 _FP32 = 4
@@ -69,12 +71,18 @@ def missing_space(needs: Sequence[Need]) -> Iterator[Shortage]:
 
 def parameter_count(folder: Path) -> int:
     """Count the values in a component's safetensors files, from their headers alone."""
-    return sum(
-        prod(entry["shape"])
-        for path in folder.glob("*.safetensors")
-        for name, entry in _header(path).items()
-        if name != "__metadata__"
+    return sum(map(prod, _shapes(folder)))
+
+
+def state_bytes(folder: Path, settings: Settings) -> int:
+    """Return the size of a checkpoint of a component's weights: these, the optimizer's memory, and averages."""
+    storage, shapes = STORAGE[settings.optimizer.name], list(_shapes(folder))
+    averages = int(settings.ema.enabled) + int(settings.optimizer.name == "schedule-free")
+    whole = sum(map(prod, shapes)) * (storage.weight + storage.full + _FP32 * averages)
+    factored = storage.factored and sum(
+        prod(shape) * _FP32 if len(shape) <= 1 else _factors(shape) * _FP32 * storage.factored for shape in shapes
     )
+    return int(whole + factored)
 
 
 def _latent_bytes(ctx: Context) -> int:
@@ -96,13 +104,17 @@ def _text_bytes(ctx: Context) -> int:
 
 
 def _checkpoint_bytes(ctx: Context) -> int:
-    """Estimate checkpoints: weights, two moments and the average, one more than are kept while the next is written."""
+    """Estimate checkpoints: one more than are kept while the next is written."""
     checkpoints, steps = ctx.settings.checkpoints, ctx.plan.body.schedule.max_steps
     count = -(-steps // checkpoints.step_interval)
+    if checkpoints.epoch_interval is not None:
+        schedule = ctx.plan.body.schedule
+        count += steps * schedule.samples_per_step // (checkpoints.epoch_interval * schedule.samples_per_epoch)
     if checkpoints.total_limit is not None:
         count = min(count, checkpoints.total_limit + 1)
-    copies = 4 if ctx.settings.ema.enabled else 3
-    one = parameter_count(component_dir(pipeline_dir(ctx), "transformer")) * _FP32 * copies
+    if checkpoints.rolling_steps is not None:
+        count += min(checkpoints.rolling_total_limit, steps // checkpoints.rolling_steps)
+    one = state_bytes(component_dir(pipeline_dir(ctx), "transformer"), ctx.settings)
     return max(0, count * one - _used(ctx.run_dir / "checkpoints"))
 
 
@@ -115,6 +127,16 @@ def _export_bytes(ctx: Context) -> int:
 
 def _used(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _shapes(folder: Path) -> Iterator[list[int]]:
+    for path in folder.glob("*.safetensors"):
+        yield from (entry["shape"] for name, entry in _header(path).items() if name != "__metadata__")
+
+
+def _factors(shape: list[int]) -> int:
+    """Count the rows and columns of the last two axes."""
+    return prod(shape[:-1]) + prod(shape[:-2]) * shape[-1]
 
 
 def _existing(folder: Path) -> Path:

@@ -1,21 +1,23 @@
 """What training changes, and exactly what a checkpoint holds."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from recipe_runtime.averaged import averaged_weights, weights_replaced
 from recipe_runtime.ema import WeightAverage
 from recipe_runtime.errors import CheckpointError
+from recipe_runtime.optim_memory import make_room, memory_of, restore
+from recipe_runtime.release import GradientRelease
 
 
 Parts = Mapping[str, Mapping[str, Tensor]]
-"""Tensors by name, for each part of the state: ``model``, ``optimizer`` and, where it is kept, ``ema``."""
-
-_ADAM = ("step", "exp_avg", "exp_avg_sq")
-"""What AdamW remembers of each parameter: updates, mean of gradients, mean of squared gradients."""
+"""Tensors by name, for each part of the state: ``model``, ``optimizer``, ``ema`` where it is kept, and ``averaged`` with
+Schedule-Free, where the model's own weights are not the result."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -23,28 +25,41 @@ class TrainState:
     """The state of training after ``step`` optimizer steps.
 
     Attributes:
-        model: The transformer, in fp32.
-        optimizer: AdamW over all its parameters.
+        model: The transformer.
+        optimizer: Its optimizer.
         average: The average of the weights, if it is kept.
         step: Optimizer steps done.
+        group_memory: What the optimizer remembers of groups, see `recipe_runtime.optim.Kind`.
+        release: What updates weights in the backward pass, if they are.
+        averages: Whether the optimizer's result is an average of its own, as with Schedule-Free.
     """
 
     model: nn.Module
     optimizer: Optimizer
     average: WeightAverage | None
     step: int
+    group_memory: tuple[str, ...] = ()
+    release: GradientRelease | None = None
+    averages: bool = False
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        """Return the weights that are trained, by name."""
+        return {name: parameter for name, parameter in self.model.named_parameters() if parameter.requires_grad}
+
+    def result(self) -> AbstractContextManager[None]:
+        """Put the result of training into the model, where its own weights are not that, and these back afterwards."""
+        if not self.averages:
+            return nullcontext()
+        return weights_replaced(self.trained(), averaged_weights(self.optimizer, self.trained()))
 
     def parts(self) -> Parts:
-        """Return all tensors of the state. They are the live ones."""
-        memory = {
-            f"{kind}.{name}": self.optimizer.state[parameter][kind]
-            for name, parameter in self.model.named_parameters()
-            for kind in _ADAM
-        }
+        """Return all tensors of the state. They are the live ones, but for ``averaged``."""
         parts: dict[str, Mapping[str, Tensor]] = {
-            "model": {name: parameter.detach() for name, parameter in self.model.named_parameters()},
-            "optimizer": memory,
+            "model": {name: parameter.detach() for name, parameter in self.trained().items()},
+            "optimizer": memory_of(self.optimizer, self.trained(), self.group_memory),
         }
+        if self.averages:
+            parts["averaged"] = averaged_weights(self.optimizer, self.trained())
         if self.average is not None:
             parts["ema"] = self.average.state()
         return parts
@@ -54,21 +69,19 @@ class TrainState:
         """Take over a saved state, bit for bit.
 
         Raises:
-            CheckpointError: A part or a tensor is missing, unknown or of another shape. Nothing was changed.
+            CheckpointError: A part or a tensor is missing, unknown or of another shape. The state is of no use then.
         """
-        shapes = {name: parameter.shape for name, parameter in self.model.named_parameters()}
+        shapes = {name: parameter.shape for name, parameter in self.trained().items()}
         _check("model", parts["model"], shapes)
-        memory = {f"{kind}.{name}": shape for kind in _ADAM for name, shape in shapes.items()}
-        _check("optimizer", parts["optimizer"], {**memory, **{f"step.{name}": torch.Size() for name in shapes}})
+        make_room(self.optimizer, self.trained())
+        memory = memory_of(self.optimizer, self.trained(), self.group_memory)
+        _check("optimizer", parts["optimizer"], {name: tensor.shape for name, tensor in memory.items()})
         if self.average is not None:
             _check("ema", parts["ema"], shapes)
             self.average.load(parts["ema"])
-        for name, parameter in self.model.named_parameters():
+        for name, parameter in self.trained().items():
             parameter.copy_(parts["model"][name])
-        # Copies, because the tensors of safetensors are views into the file.
-        remembered = [{kind: parts["optimizer"][f"{kind}.{name}"].clone() for kind in _ADAM} for name in shapes]
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": dict(enumerate(remembered)), "param_groups": groups})
+        restore(self.optimizer, self.trained(), self.group_memory, parts["optimizer"])
         self.step = step
 
 

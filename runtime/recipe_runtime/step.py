@@ -10,6 +10,8 @@ from torch.nn.utils import clip_grad_value_, clip_grads_with_norm_, get_total_no
 
 from recipe_runtime.batches import MicroBatch, StepBatch
 from recipe_runtime.objective import interpolate, sample_losses, velocity
+from recipe_runtime.optim import set_rate
+from recipe_runtime.release import GradientRelease
 from recipe_schema.sections.train import Train
 
 
@@ -32,31 +34,41 @@ class StepResult:
 
     @property
     def finite(self) -> bool:
-        """Whether loss and gradients are numbers. If not, the weights were left as they were."""
+        """Whether loss and gradients are numbers. If not, the weights are of no use, or were left as they were."""
         return math.isfinite(self.loss) and math.isfinite(self.grad_norm)
 
 
 def train_step(
-    model: nn.Module, optimizer: torch.optim.Optimizer, batch: StepBatch, *, rate: float, settings: Train
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batch: StepBatch,
+    *,
+    rate: float,
+    settings: Train,
+    release: GradientRelease | None = None,
 ) -> StepResult:
     """Take one optimizer step, unless loss or gradients are not finite.
 
     Args:
-        model: The transformer, in fp32.
+        model: The transformer.
         optimizer: Its optimizer.
         batch: The samples, on the model's device.
         rate: The learning rate of this step.
-        settings: Precision and clipping.
+        settings: Precision, loss and clipping.
+        release: Updates weights in the backward pass. A gradient that is not finite is then seen after it was used.
     """
     optimizer.zero_grad(set_to_none=True)
+    set_rate(optimizer, rate)
+    if release is not None:
+        release.begin()
+        losses = _backward(model, batch.parts[0], len(batch.samples), settings)
+        return StepResult(losses=tuple(losses.tolist()), grad_norm=release.total_norm().item())
     losses = torch.cat([_backward(model, part, len(batch.samples), settings) for part in batch.parts])
     parameters = [parameter for parameter in model.parameters() if parameter.grad is not None]
     norm = get_total_norm(gradients(parameters))
     result = StepResult(losses=tuple(losses.tolist()), grad_norm=norm.item())
     if result.finite:
         _clip(parameters, norm, settings)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
         optimizer.step()
     return result
 
@@ -84,9 +96,10 @@ def _backward(model: nn.Module, part: MicroBatch, samples: int, settings: Train)
 
     Each sample weighs 1 / samples, so that the split into micro-batches changes nothing.
     """
-    noisy = interpolate(part.latents, part.noise, part.sigma)
+    shown = part.noise if part.extra_noise is None else part.noise + part.extra_noise
+    noisy = interpolate(part.latents, shown, part.sigma)
     prediction = predict(model, noisy, part, mixed_precision=settings.mixed_precision)
-    losses = sample_losses(prediction, velocity(part.latents, part.noise))
+    losses = sample_losses(prediction, velocity(part.latents, part.noise), part.sigma, settings)
     (losses.sum() / samples).backward()
     return losses.detach()
 

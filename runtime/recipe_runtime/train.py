@@ -1,6 +1,10 @@
 """Stage ``train``: makes everything that the loop uses, goes on from the latest checkpoint, and runs the loop."""
 
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
 
 from recipe_runtime import checkpoint
 from recipe_runtime.batches import BatchMaker
@@ -13,8 +17,9 @@ from recipe_runtime.evaluate import Evaluator
 from recipe_runtime.loop import train
 from recipe_runtime.models.source import component_dir, pipeline_dir
 from recipe_runtime.models.transformer import load_transformer
-from recipe_runtime.optim import build_optimizer
+from recipe_runtime.optim import KINDS, build_optimizer, store_weights
 from recipe_runtime.order import Order
+from recipe_runtime.release import GradientRelease
 from recipe_runtime.stage import report_stage
 from recipe_runtime.state import TrainState
 from recipe_runtime.stop import StopRequested
@@ -39,7 +44,8 @@ def run(ctx: Context, stop: StopRequested) -> None:
     failures: tuple[str, ...] = ()
     with report_stage(ctx.recorder, "train", total=last, reused=done, unit="steps", stop=stop):
         if done < last or missing_clips(ctx, last):
-            failures = _train(ctx, found, stop)
+            with _matrix_products(tf32=ctx.settings.hardware.tf32):
+                failures = _train(ctx, found, stop)
     if failures:
         raise RunError(
             f"training is done, but {len(failures)} validation clips could not be drawn ({failures[0]}); correct the "
@@ -54,9 +60,31 @@ def build_state(ctx: Context) -> TrainState:
         device=ctx.device,
         gradient_checkpointing=ctx.settings.memory.gradient_checkpointing,
     )
-    optimizer = build_optimizer(model.parameters(), ctx.settings.optimizer)
-    average = WeightAverage(model, ctx.settings.ema) if ctx.settings.ema.enabled else None
-    return TrainState(model=model, optimizer=optimizer, average=average, step=0)
+    settings = ctx.settings
+    store_weights(model, settings)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = build_optimizer(trained, settings.optimizer, seed=settings.train.seed)
+    average = WeightAverage(model, settings.ema) if settings.ema.enabled else None
+    return TrainState(
+        model=model,
+        optimizer=optimizer,
+        average=average,
+        step=0,
+        group_memory=KINDS[settings.optimizer.name].group_memory,
+        release=GradientRelease(optimizer, settings.train) if settings.optimizer.release_gradients else None,
+        averages=settings.optimizer.name == "schedule-free",
+    )
+
+
+@contextmanager
+def _matrix_products(*, tf32: bool) -> Iterator[None]:
+    """Let fp32 matrices be multiplied in TF32 on CUDA, if that is asked for."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if tf32 else before)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def _train(ctx: Context, found: checkpoint.Checkpoint | None, stop: StopRequested) -> tuple[str, ...]:

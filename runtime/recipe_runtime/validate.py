@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -41,6 +40,9 @@ _WEIGHTS: Mapping[str, tuple[Literal["model", "ema"], ...]] = {
 }
 
 
+_SUFFIXES: Mapping[str, str] = {"model": "", "ema": "-ema"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedClip:
     """A clip that is to be there after some step.
@@ -51,6 +53,7 @@ class PlannedClip:
         text: The prompt.
         path: Its file.
         note: Digest of all that shapes it, kept in the file, so that a clip of other settings is drawn anew.
+        seed: Seed of its starting noise.
     """
 
     nickname: str
@@ -58,6 +61,7 @@ class PlannedClip:
     text: str
     path: Path
     note: str
+    seed: int
 
 
 def planned_clips(ctx: Context, step: int) -> tuple[PlannedClip, ...]:
@@ -76,17 +80,18 @@ def planned_clips(ctx: Context, step: int) -> tuple[PlannedClip, ...]:
         "guidance": looks.guidance,
         "num_inference_steps": looks.num_inference_steps,
         "size": [looks.resolution, looks.num_video_frames, looks.framerate],
-        "seed": looks.seed,
     }
     clips = tuple(
         PlannedClip(
             nickname=prompt.nickname,
             weights=weights,
             text=prompt.text,
-            path=folder / f"{prompt.nickname}{'-ema' if weights == 'ema' else ''}.mp4",
-            note=digest({**shared, "weights": weights, "text": prompt.text}),
+            path=folder / f"{prompt.nickname}{f'-{number + 1}' if number else ''}{_SUFFIXES[weights]}.mp4",
+            note=digest({**shared, "weights": weights, "text": prompt.text, "seed": looks.seed + number}),
+            seed=looks.seed + number,
         )
         for prompt in ctx.plan.execution.prompts
+        for number in range(looks.num_clips)
         for weights in (_WEIGHTS[ema.validation] if ema.enabled else ("model",))
     )
     names = [clip.path.name for clip in clips]
@@ -155,8 +160,8 @@ class _Artist:
         """Draw a clip and write its file."""
         began = time.monotonic()
         average = self._state.average
-        with average.swapped() if clip.weights == "ema" and average is not None else nullcontext():
-            latents = self._sample(clip.text)
+        with average.swapped() if clip.weights == "ema" and average is not None else self._state.result():
+            latents = self._sample(clip.text, clip.seed)
         pixels = decode(self._vae, latents)[0]
         if not bool(torch.isfinite(pixels).all()):
             raise ModelError(
@@ -175,7 +180,7 @@ class _Artist:
             )
         )
 
-    def _sample(self, text: str) -> Tensor:
+    def _sample(self, text: str, seed: int) -> Tensor:
         """Return normalized latents, (1, channels, frames, height, width)."""
         looks, device = self._ctx.settings.validation, self._ctx.device
         negative = self._ctx.plan.execution.negative_prompt
@@ -195,7 +200,7 @@ class _Artist:
                 height=height,
                 width=width,
                 frames=looks.num_video_frames,
-                generator=torch.Generator().manual_seed(looks.seed),
+                generator=torch.Generator().manual_seed(seed),
                 use_resolution_binning=False,
                 output_type="latent",
                 return_dict=False,

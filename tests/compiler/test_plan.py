@@ -152,11 +152,48 @@ def test_the_estimate_knows_the_real_model():
         "train.mixed_precision": "bf16",
         "memory.gradient_checkpointing": True,
         "ema.enabled": False,
+        "ema.device": "accelerator",
+        "optimizer.name": "adamw",
+        "optimizer.release_gradients": False,
     }
 
     assert transformer_parameters(config) == 2_056_862_144
     assert forward_flop(config, 32_760) / 1e12 == pytest.approx(121.08, rel=0.001)
     assert sum(memory_parts(values, config, 32_760).values()) == pytest.approx(43.4, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "gradients", "optimizer"),
+    [
+        ("adamw", 4, 4, 8),
+        ("adamw_bf16", 2, 2, 4),
+        ("optimi-lion", 2, 2, 4),
+        ("optimi-adan", 2, 2, 10),
+        ("adamw8bit", 4, 4, 2.03),
+        ("adafactor", 4, 4, 4.30),
+        ("came", 4, 4, 4 + 2 * 4.30),
+        ("prodigy", 4, 4, 16),
+    ],
+)
+def test_the_estimate_knows_what_each_optimizer_keeps_for_a_weight(name, weights, gradients, optimizer):
+    config = load_family("sana-video-480p").raw["transformer"]
+    values = {
+        "train.batch_size": 1,
+        "train.mixed_precision": "bf16",
+        "memory.gradient_checkpointing": True,
+        "ema.enabled": True,
+        "ema.device": "cpu",
+        "optimizer.name": name,
+        "optimizer.release_gradients": False,
+    }
+    parts = memory_parts(values, config, 32_760)
+    released = memory_parts(values | {"optimizer.release_gradients": True}, config, 32_760)
+    count = transformer_parameters(config) / 1e9
+
+    assert (parts["weights"], parts["gradients"]) == (count * weights, count * gradients)
+    assert parts["optimizer"] == pytest.approx(count * optimizer, rel=0.01)
+    assert parts["ema"] == 0
+    assert released["gradients"] == pytest.approx(30_105_600 * weights / 1e9)
 
 
 def test_the_guide_recipe_plans_against_real_clips_without_weights(project, tmp_path):

@@ -71,6 +71,51 @@ def test_noise_is_standard_normal(tmp_path):
     assert noise.std().item() == pytest.approx(1, abs=0.02)
 
 
+def test_exact_timesteps_are_fractions(tmp_path):
+    _, ctx, _ = encoded_project(tmp_path, **{"train.timesteps": "exact"})
+
+    part = batch_maker(ctx).make(0).parts[0]
+
+    assert part.timestep.dtype == torch.float32
+    assert torch.allclose(part.timestep, 1000 * part.sigma)
+    assert part.timestep.item() != round(part.timestep.item())
+
+
+def test_offset_noise_moves_whole_channels_of_as_many_samples_as_asked(tmp_path):
+    _, plain, _ = encoded_project(tmp_path / "plain", **{"train.batch_size": 4})
+    asked = {"train.noise_offset": 0.5, "train.noise_offset_probability": 0.25}
+    _, ctx, _ = encoded_project(tmp_path, **{"train.batch_size": 4, **asked})
+
+    moved, sizes = 0, []
+    for step in range(50):
+        with_offset, without = batch_maker(ctx).make(step).parts[0], batch_maker(plain).make(step).parts[0]
+        offsets = (with_offset.noise - without.noise).flatten(2)
+        assert torch.allclose(offsets, offsets[:, :, :1].expand_as(offsets), atol=1e-6)
+        sizes += [offset[:, 0] for offset in offsets if offset.any()]
+        moved = len(sizes)
+        assert torch.equal(with_offset.sigma, without.sigma)
+
+    assert moved / 200 == pytest.approx(0.25, abs=0.09)
+    assert torch.cat(sizes).std().item() == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize(("steps", "shares"), [(0, (1.0, 1.0, 1.0)), (4, (1.0, 0.5, 0.0))])
+def test_input_perturbation_is_seen_by_the_model_alone_and_falls_to_none(tmp_path, steps, shares):
+    _, plain, _ = encoded_project(tmp_path / "plain")
+    asked = {"train.input_perturbation": 0.1, "train.input_perturbation_steps": steps}
+    _, ctx, _ = encoded_project(tmp_path, **asked)
+
+    for step, share in zip((0, 2, 4), shares, strict=True):
+        part, without = batch_maker(ctx).make(step).parts[0], batch_maker(plain).make(step).parts[0]
+        assert torch.equal(part.noise, without.noise)
+        assert without.extra_noise is None
+        if share == 0:
+            assert part.extra_noise is None
+        else:
+            assert part.extra_noise.std().item() == pytest.approx(0.1 * share, rel=0.05)
+            assert not torch.equal(part.extra_noise, part.noise * 0.1 * share)
+
+
 def test_dropped_captions_are_the_null_caption(tmp_path):
     _, ctx, _ = encoded_project(tmp_path, **{"train.caption_dropout_probability": 1.0})
     null = ctx.store.read("text", text_index(ctx)["", False])["embeds"]

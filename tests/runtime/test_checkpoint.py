@@ -19,7 +19,7 @@ PARTS = {"model": {"w": torch.arange(4.0)}, "optimizer": {"step.w": torch.tensor
 def save(run_dir, *steps, limit=None):
     for step in steps:
         checkpoint.save(run_dir, PARTS, step=step, plan_id="sha256:a")
-        checkpoint.prune(run_dir, saved=step, limit=limit)
+        checkpoint.prune(run_dir, saved=step, limit=limit, counts=lambda _: True)
 
 
 def find(run_dir, plan_id="sha256:a"):
@@ -199,3 +199,14 @@ def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(tmp_path, part
 
     assert all(torch.equal(a, b) for a, b in zip(fresh.model.parameters(), untouched.model.parameters(), strict=True))
     assert fresh.step == 0
+
+
+@pytest.mark.parametrize(("limit", "left"), [(1, [2, 3, 4, 5]), (None, [1, 2, 3, 4, 5])])
+def test_pruning_leaves_alone_what_is_not_counted(tmp_path, limit, left):
+    for step in range(1, 6):
+        checkpoint.save(tmp_path, PARTS, step=step, plan_id="sha256:1")
+
+    checkpoint.prune(tmp_path, saved=5, limit=limit, counts=lambda step: step in (1, 3))
+
+    kept = [step for step in range(1, 6) if (tmp_path / "checkpoints" / checkpoint.step_name(step)).exists()]
+    assert kept == left

@@ -7,9 +7,9 @@ from recipe_schema.section import keys_of
 from recipe_schema.sections.optimizer import Ema
 
 
-def settings(decay=0.99, interval=1):
+def settings(decay=0.99, interval=1, **chosen):
     usual = {name: key.default for name, key in keys_of(Ema).items()}
-    return Ema(**usual | {"enabled": True, "decay": decay, "update_interval": interval})
+    return Ema(**usual | {"enabled": True, "decay": decay, "update_interval": interval} | chosen)
 
 
 def model(value=0.0, dtype=torch.float32):
@@ -36,8 +36,8 @@ def test_a_thousand_updates_equal_the_closed_form():
 
 
 def test_an_interval_spans_the_same_time_as_single_steps():
-    assert decay_at(2000, 0.999, 10) == pytest.approx(0.999**10)
-    assert decay_at(0, 0.999, 1) == pytest.approx(0.1)
+    assert decay_at(20_010, settings(decay=0.999, interval=10)) == pytest.approx(0.999**10)
+    assert decay_at(1, settings(decay=0.999)) == pytest.approx(0.1)
 
 
 def test_updates_come_at_the_interval_alone():
@@ -92,3 +92,58 @@ def test_swapping_ends_even_when_the_inside_fails():
         raise RuntimeError("out of memory")
 
     assert weights.weight[0, 0].item() == 5.0
+
+
+def test_without_a_ramp_a_thousand_updates_equal_the_closed_form_of_one_decay():
+    weights = model()
+    average = WeightAverage(weights, settings(warmup="none"))
+    values = torch.cos(torch.arange(1, 1001) / 70).tolist()
+
+    for step, value in enumerate(values, start=1):
+        nn.init.constant_(weights.weight, value)
+        average.update(step)
+
+    expected = sum(0.01 * 0.99 ** (1000 - step) * value for step, value in enumerate(values, start=1))
+    assert average.state()["weight"][0, 0].item() == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("ramp", ["none", "ramp"])
+def test_in_the_warmup_the_average_is_a_copy_and_then_follows_its_closed_form(ramp):
+    weights = model()
+    average = WeightAverage(weights, settings(warmup_steps=100, warmup=ramp))
+    values = torch.sin(torch.arange(1, 1001) / 50).tolist()
+
+    for step, value in enumerate(values, start=1):
+        nn.init.constant_(weights.weight, value)
+        average.update(step)
+        if step <= 100:
+            assert torch.equal(average.state()["weight"], weights.weight)
+
+    expected = values[99]
+    for since, value in enumerate(values[100:]):
+        decay = min((1 + since) / (10 + since), 0.99) if ramp == "ramp" else 0.99
+        expected = decay * expected + (1 - decay) * value
+    assert average.state()["weight"][0, 0].item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_an_average_in_main_memory_is_the_same_bit_for_bit():
+    weights = model()
+    kept = {device: WeightAverage(weights, settings(device=device)) for device in ("accelerator", "cpu")}
+
+    for step in range(1, 50):
+        nn.init.normal_(weights.weight, generator=torch.Generator().manual_seed(step))
+        for average in kept.values():
+            average.update(step)
+
+    assert torch.equal(kept["cpu"].state()["weight"], kept["accelerator"].state()["weight"])
+    assert kept["cpu"].state()["weight"].device.type == "cpu"
+
+
+def test_the_average_of_bf16_weights_is_put_in_as_fp32_and_the_weights_come_back():
+    weights = model(1.0, torch.bfloat16)
+    average = WeightAverage(weights, settings())
+
+    with average.swapped():
+        inside = weights.weight.dtype
+
+    assert (inside, weights.weight.dtype) == (torch.float32, torch.bfloat16)

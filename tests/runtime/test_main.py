@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from fakes_runtime import TINY_CONFIGS, make_project
 from recipe_runtime.__main__ import main
@@ -43,6 +44,17 @@ def test_a_plan_is_executed_and_a_second_time_there_is_nothing_to_do(tmp_path, c
     shown = capsys.readouterr().err
     assert "run test: 2 steps on cpu" in shown
     assert "finished: step 2" in shown
+
+
+def test_threads_are_those_of_the_recipe(tmp_path):
+    project = make_project(tmp_path, random_weights=TINY_CONFIGS, max_steps=1, **{"hardware.torch_num_threads": 2})
+    before = torch.get_num_threads()
+
+    try:
+        assert main(arguments(project, "--quiet")) == Exit.OK
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_project_may_move(tmp_path):

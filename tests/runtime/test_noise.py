@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -41,7 +43,7 @@ def test_official_levels_are_drawn_with_a_logit_normal_density():
     schedule = official(FACTS["official"])
     draw = generator(0, "test")
 
-    sigmas = torch.tensor([schedule.draw(draw).sigma for _ in range(20_000)])
+    sigmas = torch.tensor([schedule.draw(draw, exact=False).sigma for _ in range(20_000)])
 
     u = torch.sigmoid(torch.linspace(-8, 8, 100_001, dtype=torch.float64))
     weight = torch.exp(-(torch.linspace(-8, 8, 100_001, dtype=torch.float64) ** 2) / 2)
@@ -55,7 +57,7 @@ def test_simpletuner_levels_are_uniform_and_told_as_they_are():
     schedule = simpletuner(FACTS["simpletuner"])
     draw = generator(0, "test")
 
-    drawn = [schedule.draw(draw) for _ in range(20_000)]
+    drawn = [schedule.draw(draw, exact=False) for _ in range(20_000)]
 
     assert (schedule.levels[0].sigma, schedule.levels[-1].sigma) == (1.0, 0.001)
     assert all(level.sigma * 1000 == pytest.approx(level.timestep) for level in drawn)
@@ -66,6 +68,23 @@ def test_simpletuner_levels_are_uniform_and_told_as_they_are():
 def test_the_ends_of_the_density_stay_in_the_table(u):
     schedule = official(FACTS["official"])
 
-    level = type(schedule)(levels=schedule.levels, density=lambda _: u).draw(torch.Generator())
+    level = replace(schedule, density=lambda _: u).draw(torch.Generator(), exact=False)
 
     assert level == schedule.levels[0 if u == 0 else -1]
+
+
+@pytest.mark.parametrize("name", ["official", "simpletuner"])
+def test_exact_levels_lie_on_the_curve_of_the_table_and_are_told_unrounded(name):
+    schedule = SCHEDULES[name](FACTS[name])
+
+    for u in (0.0, 0.2504, 0.5, 0.9999):
+        at = replace(schedule, density=lambda _, u=u: u)
+        exact, whole = at.draw(torch.Generator(), exact=True), at.draw(torch.Generator(), exact=False)
+        assert exact.timestep == 1000 * exact.sigma
+        assert abs(exact.sigma - whole.sigma) <= 0.003
+        assert abs(exact.timestep - whole.timestep) <= 3 + 1
+
+    table = replace(schedule, density=lambda _: 0.25)
+    assert table.draw(torch.Generator(), exact=True).sigma == pytest.approx(
+        table.draw(torch.Generator(), exact=False).sigma, abs=1e-12
+    )

@@ -112,7 +112,7 @@ def test_the_optimizer_is_adamw_with_the_plans_constants(tmp_path):
         tmp_path, **{"optimizer.beta1": 0.8, "optimizer.beta2": 0.95, "optimizer.weight_decay": 0.5}
     )
     weight = torch.nn.Parameter(torch.tensor([1.0]))
-    optimizer = build_optimizer([weight], ctx.settings.optimizer)
+    optimizer = build_optimizer([weight], ctx.settings.optimizer, seed=0)
 
     weight.grad = torch.tensor([0.25])
     optimizer.step()

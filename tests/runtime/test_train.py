@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fakes_runtime import CLIPS, make_context
-from fakes_training import encoded_project, same_bits, saved_parts
+from fakes_training import StopAfter, encoded_project, same_bits, saved_parts
 from recipe_runtime import loop, train
 from recipe_runtime.checkpoint import step_name
 from recipe_runtime.encode_video import latent_index
@@ -33,18 +33,6 @@ FULL = {
     "lr_schedule.name": "cosine",
     "lr_schedule.warmup_steps": 2,
 }
-
-
-class StopAfter(StopRequested):
-    """Asks to stop when a step is done, as a signal would."""
-
-    def __init__(self, step):
-        super().__init__()
-        self.step = step
-
-    def __call__(self, event):
-        if isinstance(event, StepDone) and event.step == self.step:
-            self.requested = "SIGTERM"
 
 
 def flip_last_byte(path):
@@ -282,3 +270,100 @@ def test_the_loop_stops_at_once_when_training_is_done_already(tmp_path):
     assert loop.train(ctx, state, never, measure=lambda: None, draw=lambda: ("clip failed",), stop=StopRequested()) == (
         "clip failed",
     )
+
+
+def saved_at(events):
+    return [event.step for event in events.of(CheckpointSaved)]
+
+
+def test_checkpoints_come_after_every_so_many_epochs_too(tmp_path):
+    # Four samples an epoch and three a step: epochs end in steps 2, 3, 4, 6, 7, 8.
+    _, ctx, events = encoded_project(
+        tmp_path,
+        prompts=(),
+        max_steps=9,
+        **{"train.batch_size": 3, "checkpoints.step_interval": 5, "checkpoints.epoch_interval": 2},
+    )
+
+    train.run(ctx, StopRequested())
+
+    assert saved_at(events) == [3, 5, 6, 8, 9]
+
+
+def test_rolling_checkpoints_are_counted_by_themselves(tmp_path):
+    saves = {"step_interval": 4, "total_limit": 2, "rolling_steps": 1, "rolling_total_limit": 2}
+    project, _, _ = encoded_project(
+        tmp_path, prompts=(), max_steps=11, **{f"checkpoints.{name}": value for name, value in saves.items()}
+    )
+    stop = StopAfter(7)
+    with pytest.raises(StoppedBySignal):
+        train.run(make_context(project, [stop]), stop)
+    assert checkpoints(make_context(project)) == [step_name(step) for step in (4, 6, 7)]
+
+    train.run(make_context(project), StopRequested())
+
+    assert checkpoints(make_context(project)) == [step_name(step) for step in (8, 9, 10, 11)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "steps"),
+    [
+        ({}, [4]),
+        ({"validation.on_startup": True}, [0, 4]),
+        ({"validation.step_interval": 1}, [1, 2, 3, 4]),
+        ({"validation.step_interval": 1, "validation.after_step": 3}, [3, 4]),
+        ({"validation.step_interval": 1, "validation.after_step": 30, "validation.on_startup": True}, [0, 4]),
+        ({"validation.epoch_interval": 1, "train.batch_size": 2}, [2, 4]),
+    ],
+)
+def test_clips_are_drawn_when_they_are_asked_for(tmp_path, settings, steps):
+    _, ctx, events = encoded_project(tmp_path, **{"checkpoints.step_interval": 100, **settings})
+
+    train.run(ctx, StopRequested())
+
+    assert [event.step for event in events.of(ClipDrawn)] == steps
+
+
+def test_drawing_before_the_first_step_changes_no_bit_of_training(tmp_path):
+    _, plain, _ = encoded_project(tmp_path / "plain")
+    train.run(plain, StopRequested())
+    _, ctx, _ = encoded_project(tmp_path, **{"validation.on_startup": True, "validation.num_clips": 2})
+
+    train.run(ctx, StopRequested())
+
+    assert same_bits(saved_parts(ctx.run_dir, 4), saved_parts(plain.run_dir, 4))
+
+
+def test_options_of_noise_and_loss_resume_bit_for_bit(tmp_path):
+    options = {
+        "loss_type": "huber",
+        "huber_schedule": "snr",
+        "snr_gamma": 5.0,
+        "timesteps": "exact",
+        "noise_offset": 0.1,
+        "noise_offset_probability": 0.5,
+        "input_perturbation": 0.1,
+        "input_perturbation_steps": 5,
+    }
+    settings = {**FULL, **{f"train.{name}": value for name, value in options.items()}}
+    _, straight, events = encoded_project(tmp_path / "straight", **settings)
+    train.run(straight, StopRequested())
+    project, _, _ = encoded_project(tmp_path / "cut", **settings)
+    stop = StopAfter(3)
+    with pytest.raises(StoppedBySignal):
+        train.run(make_context(project, [stop]), stop)
+
+    train.run(make_context(project), StopRequested())
+
+    assert same_bits(saved_parts(project.run_dir, 6), saved_parts(straight.run_dir, 6))
+    assert all(event.loss > 0 for event in events.of(StepDone))
+
+
+def test_tf32_is_on_while_the_transformer_works_and_off_again(tmp_path):
+    seen = []
+    project, _, _ = encoded_project(tmp_path, prompts=(), **{"hardware.tf32": True})
+
+    train.run(make_context(project, [lambda _: seen.append(torch.get_float32_matmul_precision())]), StopRequested())
+
+    assert "high" in seen
+    assert torch.get_float32_matmul_precision() == "highest"

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from fractions import Fraction
 
 import av
@@ -201,3 +202,31 @@ def test_a_clip_that_is_not_finite_is_a_failure_and_no_file(tmp_path):
     assert failures == (expected,)
     assert events.of(Warned) == [Warned(message=expected)]
     assert files(ctx) == []
+
+
+def test_several_clips_of_a_prompt_come_from_noise_of_their_own_and_the_first_stays_the_same(tmp_path):
+    _, one, _ = encoded_project(tmp_path / "one")
+    drawn(one)
+    _, ctx, _ = encoded_project(tmp_path, **{"validation.num_clips": 3})
+
+    drawn(ctx)
+
+    assert files(ctx) == ["main-2.mp4", "main-3.mp4", "main.mp4"]
+    folder = ctx.run_dir / "validation" / "step-00000000"
+    contents = [clip_frames(folder / name) for name in files(ctx)]
+    assert not any(torch.equal(a, b) for a, b in ((contents[0], contents[1]), (contents[0], contents[2])))
+    assert torch.equal(clip_frames(one.run_dir / "validation" / "step-00000000" / "main.mp4"), contents[2])
+
+
+def test_a_clip_whose_number_makes_it_another_prompts_clip_is_refused(tmp_path):
+    prompts = (Prompt(nickname="main", text="a"), Prompt(nickname="main-2", text="b"))
+    _, ctx, _ = encoded_project(tmp_path, **{"validation.num_clips": 2})
+    twice = replace(ctx, plan=replace(ctx.plan, execution=replace(ctx.plan.execution, prompts=prompts)))
+
+    with pytest.raises(RunError, match=r"main-2\.mp4"):
+        validate.planned_clips(twice, 0)
+
+
+def clip_frames(path):
+    with av.open(str(path)) as container:
+        return torch.stack([torch.from_numpy(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)])

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from recipe_schema.family import FamilyFacts
+from recipe_schema.optimizers import STORAGE
 from recipe_schema.plan import Bucket, Schedule
 
 
@@ -72,6 +73,8 @@ def estimate(
     mean_forward = sum(forward[b.name] * b.samples for b in buckets) / samples
     parts = memory_parts(values, config, family.tokens(largest.width, largest.height, largest.frames))
     parameters = transformer_parameters(config)
+    steps_per_epoch = schedule.samples_per_epoch / schedule.samples_per_step
+    kept = checkpoint_count(values, schedule.max_steps, steps_per_epoch)
     full = preset is None
     others = family.raw["parameters"]["text_encoder"] * BF16 + family.raw["parameters"]["vae"] * FP32 if full else 0
     result = Estimate(
@@ -83,27 +86,31 @@ def estimate(
         memory_gb=sum(parts.values()),
         memory_parts_gb=parts,
         latents_gb=sum(b.clips * latent_bytes(family, b) for b in buckets) / 1e9,
-        checkpoints_gb=checkpoint_bytes(values, family) * checkpoint_count(values, schedule.max_steps) / 1e9,
+        checkpoints_gb=checkpoint_bytes(values, config) * kept / 1e9,
         export_gb=(parameters * FP32 + others) / 1e9,
         largest_bucket=largest.name,
     )
     return {name: _rounded(value) for name, value in asdict(result).items()}
 
 
-def checkpoint_bytes(values: Mapping[str, Any], family: FamilyFacts) -> int:
-    """Bytes of one checkpoint: weights, two moments and the average, all in fp32."""
-    return (
-        transformer_parameters(family.transformer(values["model.random_weights"]))
-        * FP32
-        * (3 + int(values["ema.enabled"]))
-    )
+def checkpoint_count(values: Mapping[str, Any], max_steps: int, steps_per_epoch: float | None = None) -> int:
+    """Count the checkpoints that lie on the disk at once: those that are kept, and one that is being written.
 
-
-def checkpoint_count(values: Mapping[str, Any], max_steps: int) -> int:
-    """Return how many checkpoints there are at most at one time: those that are kept, and one being written."""
+    Args:
+        values: Settings by path.
+        max_steps: Optimizer steps.
+        steps_per_epoch: None if nobody looked at the data; checkpoints of epochs are then not counted.
+    """
     saves = -(-max_steps // int(values["checkpoints.step_interval"]))
-    kept = values["checkpoints.total_limit"]
-    return saves if kept is None else min(saves, int(kept) + 1)
+    if values["checkpoints.epoch_interval"] is not None and steps_per_epoch is not None:
+        saves += int(max_steps / (values["checkpoints.epoch_interval"] * steps_per_epoch))
+    limit: int | None = values["checkpoints.total_limit"]
+    rolling = 0
+    if values["checkpoints.rolling_steps"] is not None:
+        rolling = min(
+            int(values["checkpoints.rolling_total_limit"]), max_steps // int(values["checkpoints.rolling_steps"])
+        )
+    return rolling + (saves if limit is None else min(saves, limit + 1))
 
 
 def _rounded(value: Any) -> Any:
@@ -151,6 +158,32 @@ def vae_encode_flop(bucket: Bucket) -> float:
     return 163.75e12 * bucket.width * bucket.height * latent_frames / (832 * 480 * 21)
 
 
+def optimizer_bytes(name: str, config: Mapping[str, Any]) -> float:
+    """Bytes of an optimizer's memory of gradients, without the gradients themselves.
+
+    A factored memory keeps rows and columns of the last two axes. With the names of `transformer_parameters`, that is
+    2D for each of the eight D×D matrices of a block, 12h for the depth-wise layer, and more than one value for each weight of
+    the convolutions of width one: 6hD for the feed-forward, 4D² for its layer over time. Vectors (8h + 9D in a block) are
+    kept whole.
+    """
+    storage, d = STORAGE[name], _width(config)
+    whole = storage.full * transformer_parameters(config)
+    if not storage.factored:
+        return whole
+    h = int(config["mlp_ratio"] * d)
+    factors = 8 * 2 * d + 12 * h + 6 * h * d + 4 * d * d
+    layers: int = config["num_layers"]
+    return whole + FP32 * layers * (storage.factored * factors + 8 * h + 9 * d)
+
+
+def checkpoint_bytes(values: Mapping[str, Any], config: Mapping[str, Any]) -> float:
+    """Bytes of a checkpoint: weights, the optimizer's memory, and the averages that are kept."""
+    name: str = values["optimizer.name"]
+    averages = int(values["ema.enabled"]) + int(name == "schedule-free")
+    weights = transformer_parameters(config) * (STORAGE[name].weight + FP32 * averages)
+    return weights + optimizer_bytes(name, config)
+
+
 def memory_parts(values: Mapping[str, Any], config: Mapping[str, Any], tokens: int) -> dict[str, float]:
     """Return the parts of the peak memory of a step, in GB.
 
@@ -164,17 +197,21 @@ def memory_parts(values: Mapping[str, Any], config: Mapping[str, Any], tokens: i
     ratio, layers = config["mlp_ratio"], config["num_layers"]
     block = 45.5 + 8 * ratio if autocast else 50.1 + 16 * ratio
     ends = 2.0 + 5.0 if autocast else 6.4 + 4.8
-    gradients = parameters * FP32
+    stored = STORAGE[values["optimizer.name"]].weight
+    gradients = parameters * stored
+    if values["optimizer.release_gradients"]:  # of the largest weight alone
+        gradients = int(2 * ratio * _width(config) ** 2) * stored
+    averages = parameters * FP32 * int(values["ema.enabled"])
     if values["memory.gradient_checkpointing"]:
         in_backward = (layers * 2 + block + ends) * unit
         activations = max(in_backward, gradients + (block + 2 + 2.7) * unit) - gradients
     else:
         activations = (layers * block + ends) * unit
     return {
-        "weights": parameters * FP32 / 1e9,
+        "weights": parameters * stored / 1e9,
         "gradients": gradients / 1e9,
-        "optimizer": parameters * FP32 * 2 / 1e9,
-        "ema": parameters * FP32 * int(values["ema.enabled"]) / 1e9,
+        "optimizer": optimizer_bytes(values["optimizer.name"], config) / 1e9,
+        "ema": averages * int(values["ema.device"] == "accelerator") / 1e9,
         "activations": max(activations, 0.0) / 1e9,
     }
 

@@ -43,7 +43,10 @@ def check(facts: Facts) -> Iterator[Finding]:
     folder = facts.root / settings[FOLDER]
     free = facts.machine.free_bytes(folder)
     values = settings.values()
-    count, size = checkpoint_count(values, settings[STEPS]), checkpoint_bytes(values, settings.family)
+    count, size = (
+        checkpoint_count(values, settings[STEPS]),
+        int(checkpoint_bytes(values, settings.family.transformer(values["model.random_weights"]))),
+    )
     if free is None or count * size <= free + facts.machine.used_bytes(folder / "checkpoints"):
         return
     what = f"a checkpoint of {_shown(size)} needs" if count == 1 else f"{count} checkpoints of {_shown(size)} need"

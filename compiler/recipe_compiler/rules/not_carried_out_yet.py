@@ -8,7 +8,8 @@ Why it hurts: a trainer that passes over an option trains something else than wa
 Example:
     validation:
       prompt: a red ball
-      on_startup: true
+      preview:
+        enabled: true
 
 Use instead:
     validation:

@@ -166,12 +166,11 @@ class Validation:
     seed: Seed = key(42, "Seed of the starting noise.", impact="runtime", reads=("validate",), aka="validation_seed")
     num_clips: Count = key(
         1,
-        "Clips of each prompt, each from noise of its own.",
+        "Clips of each prompt, each from noise of its own: the second has validation.seed + 1, and so on.",
         unit="clips",
         impact="runtime",
         reads=("validate",),
         aka="num_validation_images",
-        pending=ANY_OTHER,
     )
     step_interval: Steps | None = key(
         None,
@@ -188,7 +187,6 @@ class Validation:
         impact="runtime",
         reads=("validate",),
         aka="validation_epoch_interval",
-        pending=ANY_OTHER,
     )
     on_startup: bool = key(
         False,
@@ -196,16 +194,14 @@ class Validation:
         impact="runtime",
         reads=("validate",),
         aka="validation_on_startup",
-        pending=(True,),
     )
     after_step: StepsOrNone = key(
         0,
-        "Draw no clips before this step.",
+        "Draw no clips before this step, but for those of on_startup and of the end.",
         unit="steps",
         impact="runtime",
         reads=("validate",),
         aka="validate_after_step",
-        pending=ANY_OTHER,
     )
     images: Mapping[Name, str] = key(
         {},

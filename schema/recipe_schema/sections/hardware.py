@@ -19,9 +19,8 @@ class Hardware:
     )
     tf32: bool = key(
         False,
-        "Multiply fp32 matrices in TF32 on CUDA: faster, with 10 bits of mantissa.",
-        reads=("train",),
-        pending=(True,),
+        "Multiply fp32 matrices in TF32 on CUDA while the transformer works: faster, with 10 bits of mantissa.",
+        reads=("train", "validate"),
     )
     torch_num_threads: Annotated[int, Ge(1), Le(4096)] | None = key(
         None,
@@ -29,7 +28,6 @@ class Hardware:
         impact="runtime",
         reads=("encode-text", "encode-video", "train", "validate"),
         aka="torch_num_threads",
-        pending=ANY_OTHER,
     )
     compile: Literal["no", "default", "reduce-overhead", "max-autotune"] = key(
         "no",

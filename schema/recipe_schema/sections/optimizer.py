@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from recipe_schema.marks import ANY_OTHER, Family, Ge, Gt, Le, Lt, key
+from recipe_schema.marks import Family, Ge, Gt, Le, Lt, key
 from recipe_schema.section import section
 from recipe_schema.sections.forms import Count, Steps, StepsOrNone
 
@@ -28,9 +28,11 @@ class Optimizer:
     ] = key(
         "adamw",
         "`adamw` is torch's AdamW on fp32 weights: 16 bytes per weight with gradient and both moments. `adamw_bf16` "
-        "keeps weights in bf16 and rounds at random; the `optimi-` ones keep them in bf16 with Kahan summation; "
-        "`adamw8bit` keeps moments in 8 bits, `adafactor` and `came` factored; `prodigy` finds its own rate; "
-        "`schedule-free` needs no learning-rate schedule.",
+        "keeps weights and moments in bf16 and rounds them at random: 8 bytes; the `optimi-` ones keep them in bf16 with "
+        "Kahan summation: 8 to 14 bytes. `adamw8bit` keeps moments in 8 bits by bitsandbytes, which is installed by `pip install .[8bit]`; "
+        "`adafactor` and `came` keep them factored. `adafactor` takes learning_rate as the most that a step may change a "
+        "tensor, relative to its size. `prodigy` finds its own rate, and learning_rate is a factor of it: 1 is usual. "
+        "`schedule-free` needs no learning-rate schedule. Those that keep weights in bf16 need train.mixed_precision: bf16.",
         reads=("train",),
         aka="optimizer",
         refused={
@@ -39,7 +41,6 @@ class Optimizer:
             "bnb-adamw8bit": "that is `adamw8bit` here",
             "adamw_schedulefree": "that is `schedule-free` here",
         },
-        pending=ANY_OTHER,
     )
     learning_rate: Annotated[float, Gt(0), Le(1)] = key(
         Family("learning_rate"),
@@ -48,26 +49,37 @@ class Optimizer:
         aka="learning_rate",
     )
     beta1: Annotated[float, Ge(0), Lt(1)] = key(
-        0.9, "Decay of the mean of gradients.", reads=("train",), aka="optimizer_beta1"
+        0.9, "Decay of the mean of gradients; adafactor has none.", reads=("train",), aka="optimizer_beta1"
     )
     beta2: Annotated[float, Ge(0), Lt(1)] = key(
-        0.999, "Decay of the mean of squared gradients.", reads=("train",), aka="optimizer_beta2"
+        0.999,
+        "Decay of the mean of squared gradients; adafactor has its own. The optimi- ones keep that mean in bf16, where it "
+        "stands still above 0.99.",
+        reads=("train",),
+        aka="optimizer_beta2",
     )
-    eps: Annotated[float, Gt(0)] = key(Family("adam_eps"), "Term that keeps the division finite.", reads=("train",))
-    weight_decay: Annotated[float, Ge(0)] = key(0.0, "Decoupled weight decay.", reads=("train",))
+    eps: Annotated[float, Gt(0)] = key(
+        Family("adam_eps"),
+        "Term that keeps the division finite; lion has none, adafactor and came have their own.",
+        reads=("train",),
+    )
+    weight_decay: Annotated[float, Ge(0)] = key(
+        0.0,
+        "Decoupled weight decay. The optimi- ones round it away in bf16 unless it is more than 1/512 a step, learning_rate "
+        "times this.",
+        reads=("train",),
+    )
     decay_all: bool = key(
         True,
         "Whether weight decay also pulls at biases and norms.",
         reads=("train",),
-        pending=(False,),
     )
     release_gradients: bool = key(
         False,
         "Update each weight as soon as its gradient is there, and free the gradient: 4 bytes less for each weight. Needs "
-        "steps of one micro-batch without clipping by norm.",
+        "steps of one micro-batch without clipping by norm. Not for prodigy.",
         reads=("train",),
         aka="optimizer_release_gradients",
-        pending=(True,),
     )
 
 
@@ -143,13 +155,12 @@ class Ema:
         unit="steps",
         reads=("train",),
         aka="ema_warmup_steps",
-        pending=ANY_OTHER,
     )
     warmup: Literal["none", "ramp"] = key(
-        "none",
-        "`ramp` starts with a short memory: the decay of step s is at most (1 + s) / (10 + s).",
+        "ramp",
+        "`ramp` starts with a short memory: the decay of step s after warmup_steps is at most (1 + s) / (10 + s). `none` "
+        "takes ema.decay from the start.",
         reads=("train",),
-        pending=("ramp",),
     )
     device: Literal["accelerator", "cpu"] = key(
         "accelerator",
@@ -157,7 +168,6 @@ class Ema:
         impact="runtime",
         reads=("train",),
         aka="ema_device",
-        pending=("cpu",),
     )
     validation: Literal["ema_only", "none", "comparison"] = key(
         "ema_only",

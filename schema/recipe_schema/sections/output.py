@@ -26,7 +26,6 @@ class Checkpoints:
         impact="runtime",
         reads=("train",),
         aka="checkpoint_epoch_interval",
-        pending=ANY_OTHER,
     )
     total_limit: Steps | None = key(
         5,
@@ -43,7 +42,6 @@ class Checkpoints:
         impact="runtime",
         reads=("train",),
         aka="checkpointing_rolling_steps",
-        pending=ANY_OTHER,
     )
     rolling_total_limit: Count = key(
         1,

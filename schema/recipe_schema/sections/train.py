@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from recipe_schema.marks import ANY_OTHER, Family, Ge, Gt, key
+from recipe_schema.marks import Family, Ge, Gt, key
 from recipe_schema.section import section
 from recipe_schema.sections.forms import Count, Seed, Share, Steps, StepsOrNone
 
@@ -72,16 +72,15 @@ class Train:
     )
     timesteps: Literal["whole", "exact"] = key(
         "whole",
-        "Noise levels are rounded to whole timesteps of 1000, as in the authors' code, or taken as they are drawn.",
+        "Noise levels are rounded to whole timesteps of 1000, as in the authors' code, or taken as they are drawn; the "
+        "model is then told 1000 sigma, unrounded.",
         reads=("train",),
-        pending=("exact",),
     )
     loss_type: Literal["l2", "huber", "smooth_l1"] = key(
         "l2",
         "How the difference of predicted and true velocity counts: squared, or less than that where it is large.",
         reads=("train",),
         aka="loss_type",
-        pending=("huber", "smooth_l1"),
     )
     huber_c: Annotated[float, Gt(0)] = key(
         0.1, "Where huber and smooth_l1 turn from squared to straight.", reads=("train",), aka="huber_c"
@@ -95,17 +94,16 @@ class Train:
     )
     snr_gamma: Annotated[float, Gt(0)] | None = key(
         None,
-        "Weight each sample by min(SNR, gamma) / (SNR + 1), the weighting of arXiv:2303.09556 for velocities; 5 is usual.",
+        "Weight each sample by sigma² min(SNR, gamma), the Min-SNR weighting of arXiv:2303.09556 for velocities of a "
+        "straight path, with SNR = (1 - sigma)² / sigma²; 5 is usual.",
         reads=("train",),
         aka="snr_gamma",
-        pending=ANY_OTHER,
     )
     noise_offset: Share = key(
         0.0,
         "Add this much of one random value per clip and channel to the noise, for darker and brighter clips.",
         reads=("train",),
         aka="noise_offset",
-        pending=ANY_OTHER,
     )
     noise_offset_probability: Share = key(
         0.25, "Share of samples that noise_offset is added to.", reads=("train",), aka="noise_offset_probability"
@@ -115,7 +113,6 @@ class Train:
         "Add this much more noise to the model's input, and not to its target (arXiv:2301.11706).",
         reads=("train",),
         aka="input_perturbation",
-        pending=ANY_OTHER,
     )
     input_perturbation_steps: StepsOrNone = key(
         0,
