@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from recipe_runtime.models.trained import trained_parameters
 from recipe_schema.sections.optimizer import Ema
 
 
@@ -26,7 +27,7 @@ def decay_at(updates: int, decay: float, interval: int) -> float:
 
 
 class WeightAverage:
-    """The average of a model's parameters.
+    """The average of a model's trained parameters.
 
     Args:
         model: The model as it is before its first step.
@@ -35,7 +36,7 @@ class WeightAverage:
 
     def __init__(self, model: nn.Module, settings: Ema) -> None:
         self._settings = settings
-        self._parameters = dict(model.named_parameters())
+        self._parameters = trained_parameters(model)
         self._shadow = {name: p.detach().float().clone() for name, p in self._parameters.items()}
 
     @torch.no_grad()

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
+from recipe_runtime.build import adapter_parameters
 from recipe_runtime.context import Context
 from recipe_runtime.encode_text import text_items
 from recipe_runtime.encode_video import latent_index
-from recipe_runtime.models.source import component_dir, pipeline_dir, read_config, vae_dir
+from recipe_runtime.models.source import component_dir, pipeline_dir, read_config, transformer_dir, vae_dir
 
 
 _FP32 = 4
@@ -102,15 +103,23 @@ def _checkpoint_bytes(ctx: Context) -> int:
     if checkpoints.total_limit is not None:
         count = min(count, checkpoints.total_limit + 1)
     copies = 4 if ctx.settings.ema.enabled else 3
-    one = parameter_count(component_dir(pipeline_dir(ctx), "transformer")) * _FP32 * copies
+    one = _trained_count(ctx) * _FP32 * copies
     return max(0, count * one - _used(ctx.run_dir / "checkpoints"))
 
 
 def _export_bytes(ctx: Context) -> int:
+    if ctx.settings.model.type == "lora":
+        return max(0, _trained_count(ctx) * _FP32 - _used(ctx.run_dir / "export"))
     home = pipeline_dir(ctx)
     copied = _used(vae_dir(ctx)) + sum(_used(component_dir(home, name)) for name in ("tokenizer", "text_encoder"))
-    trained = parameter_count(component_dir(home, "transformer")) * _FP32
+    trained = _trained_count(ctx) * _FP32
     return max(0, copied + trained - _used(ctx.run_dir / "export"))
+
+
+def _trained_count(ctx: Context) -> int:
+    if ctx.settings.model.type == "lora":
+        return adapter_parameters(ctx)
+    return parameter_count(transformer_dir(ctx))
 
 
 def _used(folder: Path) -> int:

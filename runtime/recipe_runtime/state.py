@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 
 from recipe_runtime.ema import WeightAverage
 from recipe_runtime.errors import CheckpointError
+from recipe_runtime.models.trained import trained_parameters
 
 
 Parts = Mapping[str, Mapping[str, Tensor]]
@@ -23,8 +24,8 @@ class TrainState:
     """The state of training after ``step`` optimizer steps.
 
     Attributes:
-        model: The transformer, in fp32.
-        optimizer: AdamW over all its parameters.
+        model: The transformer. What is trained of it is in fp32.
+        optimizer: AdamW over all parameters that are trained.
         average: The average of the weights, if it is kept.
         step: Optimizer steps done.
     """
@@ -38,11 +39,11 @@ class TrainState:
         """Return all tensors of the state. They are the live ones."""
         memory = {
             f"{kind}.{name}": self.optimizer.state[parameter][kind]
-            for name, parameter in self.model.named_parameters()
+            for name, parameter in trained_parameters(self.model).items()
             for kind in _ADAM
         }
         parts: dict[str, Mapping[str, Tensor]] = {
-            "model": {name: parameter.detach() for name, parameter in self.model.named_parameters()},
+            "model": {name: parameter.detach() for name, parameter in trained_parameters(self.model).items()},
             "optimizer": memory,
         }
         if self.average is not None:
@@ -56,14 +57,14 @@ class TrainState:
         Raises:
             CheckpointError: A part or a tensor is missing, unknown or of another shape. Nothing was changed.
         """
-        shapes = {name: parameter.shape for name, parameter in self.model.named_parameters()}
+        shapes = {name: parameter.shape for name, parameter in trained_parameters(self.model).items()}
         _check("model", parts["model"], shapes)
         memory = {f"{kind}.{name}": shape for kind in _ADAM for name, shape in shapes.items()}
         _check("optimizer", parts["optimizer"], {**memory, **{f"step.{name}": torch.Size() for name in shapes}})
         if self.average is not None:
             _check("ema", parts["ema"], shapes)
             self.average.load(parts["ema"])
-        for name, parameter in self.model.named_parameters():
+        for name, parameter in trained_parameters(self.model).items():
             parameter.copy_(parts["model"][name])
         # Copies, because the tensors of safetensors are views into the file.
         remembered = [{kind: parts["optimizer"][f"{kind}.{name}"].clone() for kind in _ADAM} for name in shapes]

@@ -4,14 +4,15 @@ import functools
 
 from recipe_runtime import checkpoint
 from recipe_runtime.batches import BatchMaker
+from recipe_runtime.build import build_model
 from recipe_runtime.context import Context
+from recipe_runtime.dropout import count_dropout
 from recipe_runtime.ema import WeightAverage
 from recipe_runtime.encode_text import text_index
 from recipe_runtime.encode_video import latent_index
 from recipe_runtime.errors import RunError
 from recipe_runtime.loop import train
-from recipe_runtime.models.source import component_dir, pipeline_dir
-from recipe_runtime.models.transformer import load_transformer
+from recipe_runtime.models.trained import trained_parameters
 from recipe_runtime.optim import build_optimizer
 from recipe_runtime.order import Order
 from recipe_runtime.stage import report_stage
@@ -48,14 +49,13 @@ def run(ctx: Context, stop: StopRequested) -> None:
 
 def build_state(ctx: Context) -> TrainState:
     """Make the state of a training that begins: the model as it is published, and no memory of gradients."""
-    model = load_transformer(
-        component_dir(pipeline_dir(ctx), "transformer"),
-        device=ctx.device,
-        gradient_checkpointing=ctx.settings.memory.gradient_checkpointing,
-    )
-    optimizer = build_optimizer(model.parameters(), ctx.settings.optimizer)
+    model = build_model(ctx)
+    optimizer = build_optimizer(trained_parameters(model).values(), ctx.settings.optimizer)
     average = WeightAverage(model, ctx.settings.ema) if ctx.settings.ema.enabled else None
-    return TrainState(model=model, optimizer=optimizer, average=average, step=0)
+    state = TrainState(model=model, optimizer=optimizer, average=average, step=0)
+    if ctx.settings.model.type == "lora" and ctx.settings.model.lora.dropout > 0:
+        count_dropout(state, seed=ctx.settings.train.seed)
+    return state
 
 
 def _train(ctx: Context, found: checkpoint.Checkpoint | None, stop: StopRequested) -> tuple[str, ...]:

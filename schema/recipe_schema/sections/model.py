@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from recipe_schema.marks import ANY_OTHER, Derived, Family, Ge, Gt, Le, Lt, key
+from recipe_schema.marks import Derived, Family, Ge, Gt, Le, Lt, key
 from recipe_schema.section import section
 from recipe_schema.sections.forms import PathText, Text
 
@@ -88,7 +88,6 @@ class Lora:
         "An adapter in diffusers' format to go on from: a folder or a .safetensors file.",
         reads=("train",),
         aka="init_lora",
-        pending=ANY_OTHER,
     )
     use_dora: bool = key(
         False,
@@ -117,7 +116,6 @@ class Model:
         "What is trained: `full` trains all weights of the transformer, `lora` an adapter, see model.lora.",
         reads=("train", "export"),
         aka="model_type",
-        pending=("lora",),
     )
     pretrained_model_name_or_path: PathText = key(
         Family("model_id"),
@@ -142,7 +140,6 @@ class Model:
         "Where the transformer comes from, such as the export of an earlier run.",
         reads=("train", "export"),
         aka="pretrained_transformer_model_name_or_path",
-        pending=ANY_OTHER,
     )
     random_weights: Literal["tiny"] | None = key(
         None,
