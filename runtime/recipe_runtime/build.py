@@ -7,6 +7,7 @@ from recipe_runtime.context import Context
 from recipe_runtime.models.adapter import add_adapter, adapter_file, load_adapter
 from recipe_runtime.models.checkpointing import enable_checkpointing
 from recipe_runtime.models.frozen import quantize_weights, store_in_bf16
+from recipe_runtime.models.offload import in_blocks, in_leaves, offload
 from recipe_runtime.models.source import transformer_dir
 from recipe_runtime.models.transformer import build_transformer, empty_transformer, weight_files
 from recipe_runtime.models.trained import trained_parameters
@@ -27,7 +28,10 @@ def build_model(ctx: Context) -> SanaVideoTransformer3DModel:
     if settings.model.type == "lora":
         _store_frozen(model, ctx)
         _put_adapter(model, ctx)
-    model.to(ctx.device)  # type: ignore[arg-type]  # diffusers wraps `to` and loses its types
+    if settings.model.type == "lora" and settings.memory.group_offload.enabled:
+        _offload(model, ctx)
+    else:
+        model.to(ctx.device)  # type: ignore[arg-type]  # diffusers wraps `to` and loses its types
     if settings.memory.gradient_checkpointing:
         enable_checkpointing(model, interval=settings.memory.gradient_checkpointing_interval)
     return model.train()
@@ -52,6 +56,18 @@ def _store_frozen(model: SanaVideoTransformer3DModel, ctx: Context) -> None:
     if precision != "no_change":
         model.to(ctx.device if ctx.settings.model.quantize_via == "accelerator" else torch.device("cpu"))  # type: ignore[arg-type]  # as above
         quantize_weights(model, precision, layers=_BLOCKS)
+
+
+def _offload(model: SanaVideoTransformer3DModel, ctx: Context) -> None:
+    """Let the blocks' frozen weights wait. What comes before and after the blocks is small, and stays."""
+    settings, blocks = ctx.settings.memory.group_offload, list(model.transformer_blocks)
+    offload(
+        model,
+        in_blocks(blocks, settings.blocks_per_group) if settings.type == "block_level" else in_leaves(blocks),
+        device=ctx.device,
+        use_stream=settings.use_stream,
+        folder=None if settings.to_disk_path is None else ctx.resolve(settings.to_disk_path),
+    )
 
 
 def _put_adapter(model: SanaVideoTransformer3DModel, ctx: Context) -> None:
