@@ -1,20 +1,31 @@
-"""Builds the transformer that is trained: all of it, or frozen weights with an adapter beside them."""
+"""Builds the models of a run as its settings ask for: the transformer that is trained, text encoder and VAE.
+
+Of the transformer all weights are trained, or an adapter beside frozen ones.
+"""
 
 import torch
+from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 from diffusers.models.transformers.transformer_sana_video import SanaVideoTransformer3DModel
+from torch import nn
 
 from recipe_runtime.context import Context
-from recipe_runtime.models.adapter import add_adapter, adapter_file, load_adapter
+from recipe_runtime.models.adapter import adapter_file, add_adapter, load_adapter
 from recipe_runtime.models.checkpointing import enable_checkpointing
 from recipe_runtime.models.frozen import quantize_weights, store_in_bf16
 from recipe_runtime.models.offload import in_blocks, in_leaves, offload
-from recipe_runtime.models.source import transformer_dir
-from recipe_runtime.models.transformer import build_transformer, empty_transformer, weight_files
+from recipe_runtime.models.source import pipeline_dir, transformer_dir, vae_dir
+from recipe_runtime.models.text import TextEncoder
 from recipe_runtime.models.trained import trained_parameters
+from recipe_runtime.models.transformer import build_transformer, empty_transformer, weight_files
+from recipe_runtime.models.vae import load_vae
 
 
 _BLOCKS = "transformer_blocks.*"
 """What is quantized: 98 % of the 2B model's weights. Embeddings and output layer are small, and errors there spread."""
+
+
+_TEXT_LAYERS = "layers.*"
+"""What is quantized of the text encoder: all but the table of its tokens."""
 
 
 def build_model(ctx: Context) -> SanaVideoTransformer3DModel:
@@ -29,12 +40,53 @@ def build_model(ctx: Context) -> SanaVideoTransformer3DModel:
         _store_frozen(model, ctx)
         _put_adapter(model, ctx)
     if settings.model.type == "lora" and settings.memory.group_offload.enabled:
-        _offload(model, ctx)
+        groups, blocks = settings.memory.group_offload, list(model.transformer_blocks)
+        by_block = groups.type == "block_level"
+        _offload(model, ctx, in_blocks(blocks, groups.blocks_per_group) if by_block else in_leaves(blocks))
     else:
         model.to(ctx.device)  # type: ignore[arg-type]  # diffusers wraps `to` and loses its types
     if settings.memory.gradient_checkpointing:
         enable_checkpointing(model, interval=settings.memory.gradient_checkpointing_interval)
     return model.train()
+
+
+def build_vae(ctx: Context, *, rests_on: torch.device) -> AutoencoderKLWan:
+    """Build the VAE.
+
+    Args:
+        ctx: The run.
+        rests_on: Where it is put, unless its weights are offloaded. Then they wait, and it computes on the run's device.
+
+    Raises:
+        ModelError: It can't be loaded.
+    """
+    settings = ctx.settings
+    away = settings.memory.group_offload.enabled and settings.memory.group_offload.vae
+    place = torch.device("cpu") if away else rests_on
+    tiling, slicing = settings.memory.vae_tiling, settings.memory.vae_slicing
+    vae = load_vae(vae_dir(ctx), settings.model.vae_dtype, place, tiling=tiling, slicing=slicing)
+    if away:
+        _offload(vae, ctx, in_leaves([vae]))
+    return vae
+
+
+def build_text_encoder(ctx: Context) -> TextEncoder:
+    """Build the text encoder with its tokenizer.
+
+    Raises:
+        ModelError: They can't be loaded.
+    """
+    model, groups = ctx.settings.model, ctx.settings.memory.group_offload
+    away = groups.enabled and groups.text_encoder
+    text = TextEncoder(pipeline_dir(ctx), model.text_encoder_dtype, torch.device("cpu") if away else ctx.device)
+    if model.text_encoder_precision != "no_change":
+        quantize_weights(text.encoder, model.text_encoder_precision, layers=_TEXT_LAYERS)
+    if away:
+        layers = list(text.encoder.layers)
+        by_block = groups.type == "block_level"
+        _offload(text.encoder, ctx, in_blocks(layers, groups.blocks_per_group) if by_block else in_leaves(layers))
+        text.computes_on(ctx.device)
+    return text
 
 
 def adapter_parameters(ctx: Context) -> int:
@@ -58,12 +110,12 @@ def _store_frozen(model: SanaVideoTransformer3DModel, ctx: Context) -> None:
         quantize_weights(model, precision, layers=_BLOCKS)
 
 
-def _offload(model: SanaVideoTransformer3DModel, ctx: Context) -> None:
-    """Let the blocks' frozen weights wait. What comes before and after the blocks is small, and stays."""
-    settings, blocks = ctx.settings.memory.group_offload, list(model.transformer_blocks)
+def _offload(model: nn.Module, ctx: Context, units: list[list[nn.Module]]) -> None:
+    """Let the frozen weights of some layers wait. The rest is small, and stays on the run's device."""
+    settings = ctx.settings.memory.group_offload
     offload(
         model,
-        in_blocks(blocks, settings.blocks_per_group) if settings.type == "block_level" else in_leaves(blocks),
+        units,
         device=ctx.device,
         use_stream=settings.use_stream,
         folder=None if settings.to_disk_path is None else ctx.resolve(settings.to_disk_path),

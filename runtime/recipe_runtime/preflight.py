@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from recipe_runtime.build import adapter_parameters
 from recipe_runtime.context import Context
 from recipe_runtime.errors import ModelError, PlanRefused, RunError
 from recipe_runtime.models.adapter import adapter_file
+from recipe_runtime.models.frozen import COMPILED
 from recipe_runtime.models.sampler import load_scheduler
 from recipe_runtime.models.source import check_index, component_dir, pipeline_dir, read_config, transformer_dir, vae_dir
 from recipe_runtime.models.transformer import weight_files
@@ -32,6 +34,7 @@ def check(ctx: Context) -> None:
     """
     check_ledger(ctx)
     check_clips(ctx)
+    check_quantization(ctx)
     for folder in (ctx.run_dir, ctx.store.folder):
         check_writable(folder)
     if ctx.facts["random_weights"] is None:
@@ -90,6 +93,25 @@ def check_model(ctx: Context) -> None:
     check_channels(ctx)
     if ctx.settings.model.type == "lora":
         adapter_parameters(ctx)
+
+
+def check_quantization(ctx: Context) -> None:
+    """Check that there is a compiler for weights of fewer than eight bits: quanto compiles what unpacks them.
+
+    Raises:
+        ModelError: There is none.
+    """
+    model = ctx.settings.model
+    asked = {"model.text_encoder_precision": model.text_encoder_precision}
+    if model.type == "lora":
+        asked["model.base_model_precision"] = model.base_model_precision
+    compiler = "nvcc" if ctx.device.type == "cuda" else "c++"
+    for key, precision in asked.items():
+        if precision in COMPILED and shutil.which(compiler) is None:
+            raise ModelError(
+                f"`{key}: {precision}` compiles a kernel when it is first used, and there is no {compiler} on the PATH; "
+                "install it, or take `int8-quanto`, which needs none"
+            )
 
 
 def check_given(ctx: Context) -> None:

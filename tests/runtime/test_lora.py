@@ -6,24 +6,30 @@ import warnings
 
 import pytest
 import torch
+from accelerate import init_empty_weights
+from diffusers.models.transformers.transformer_sana_video import SanaVideoTransformer3DModel
 from diffusers.pipelines.sana_video.pipeline_sana_video import SanaVideoPipeline
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from fakes_runtime import make_context
 from fakes_training import batch_maker, encoded_project, same_bits, saved_parts
+from recipe_compiler.passes.layers import adaptable_layers, adapter_parameters
 from recipe_runtime import export, preflight, train
-from recipe_runtime.build import adapter_parameters
+from recipe_runtime.build import adapter_parameters as count_adapter
 from recipe_runtime.errors import ModelError, StoppedBySignal
+from recipe_runtime.models.adapter import add_adapter, target_layers
 from recipe_runtime.models.trained import trained_parameters
 from recipe_runtime.space import estimate_needs
 from recipe_runtime.step import predict
 from recipe_runtime.stop import StopRequested
 from recipe_schema.events import ClipDrawn, Exported, StepDone
+from recipe_schema.family import load_family
+from recipe_schema.sections.model import Lora
 
 
 LORA = {"model.type": "lora", "model.lora.rank": 4, "model.lora.alpha": 8.0, "prompts": ()}
-EVERYWHERE = ["attn*.to_*", "to_out.0", "ff.conv_*"]
+EVERYWHERE = ["attn*.to_*", "to_out.0", "ff.conv_*", "patch_embedding"]
 FILE = "pytorch_lora_weights.safetensors"
 
 
@@ -85,9 +91,7 @@ def test_dora_begins_as_the_model_does(tmp_path):
     assert torch.allclose(found, predicted(ctx, plain_model(tmp_path)), atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("precision", "stored"), [("no", {torch.float32}), ("bf16", {torch.bfloat16, torch.float32})]
-)
+@pytest.mark.parametrize(("precision", "stored"), [("no", {torch.float32}), ("bf16", {torch.bfloat16, torch.float32})])
 def test_weights_are_frozen_and_the_adapter_is_fp32(tmp_path, precision, stored):
     _, ctx, _ = encoded_project(tmp_path, **LORA, **{"train.mixed_precision": precision, "ema.enabled": True})
 
@@ -321,7 +325,7 @@ def test_an_adapter_without_a_configuration_has_alpha_equal_to_rank(tmp_path):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda place: None, r"`model.lora.init_from` names .*place, and there is no .*place"),
+        (lambda _place: None, r"`model.lora.init_from` names .*place, and there is no .*place"),
         (lambda place: place.mkdir(), r"there is no .*place/pytorch_lora_weights.safetensors"),
         (lambda place: place.write_bytes(b"no tensors"), r"place can't be read"),
     ],
@@ -339,7 +343,9 @@ def test_an_adapter_that_is_not_there_is_named(tmp_path, make, message):
 def test_a_target_that_means_no_layer_is_refused(tmp_path, target):
     _, ctx, _ = encoded_project(tmp_path, **LORA, **{"model.lora.target_modules": ["to_q", target]})
 
-    with pytest.raises(ModelError, match=rf"names {target}, which is no linear layer .*it has conv_inverted, .*to_k, to_out.0, to_q"):
+    with pytest.raises(
+        ModelError, match=rf"names {target}, which is no linear layer .*it has conv_inverted, .*to_k, to_out.0, to_q"
+    ):
         preflight.check(ctx)
 
 
@@ -355,10 +361,33 @@ def test_the_estimate_of_the_disk_counts_the_adapter(tmp_path):
 
     needs = {need.what: need.bytes for need in estimate_needs(ctx)}
 
-    count = adapter_parameters(ctx)
+    count = count_adapter(ctx)
     state = trained_parameters(train.build_state(ctx).model)
     assert count == sum(parameter.numel() for parameter in state.values())
     assert needs["checkpoints"] == 2 * 3 * 4 * count
     assert needs["the exported model"] == 4 * count
 
 
+@pytest.mark.parametrize("dora", [False, True])
+def test_the_compiler_counts_the_adapter_as_it_is(dora):
+    config = load_family("sana-video-480p").raw["transformer"]
+    with init_empty_weights(include_buffers=False):
+        model = SanaVideoTransformer3DModel(**config)
+    able = target_layers(model, ["*"])
+    assert sorted(layer.name for layer in adaptable_layers(config)) == sorted(able)
+    settings = Lora(
+        type="standard",
+        rank=16,
+        alpha=16.0,
+        dropout=0.0,
+        target_modules=("*",),
+        init="default",
+        init_from=None,
+        use_dora=dora,
+        lokr_factor=16,
+    )
+
+    add_adapter(model, settings, seed=0)
+
+    count = sum(parameter.numel() for parameter in trained_parameters(model).values())
+    assert adapter_parameters(adaptable_layers(config), rank=16, dora=dora) == count

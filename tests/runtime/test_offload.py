@@ -78,7 +78,9 @@ MODES = [
 ]
 
 
-@pytest.mark.parametrize("mode", MODES, ids=lambda mode: " ".join(f"{k.rpartition('.')[2]}={v}" for k, v in mode.items()))
+@pytest.mark.parametrize(
+    "mode", MODES, ids=lambda mode: " ".join(f"{k.rpartition('.')[2]}={v}" for k, v in mode.items())
+)
 def test_twenty_steps_are_the_same_bits(tmp_path, mode):
     mode = {"memory.gradient_checkpointing": True, **mode}
     _, expected, _ = trained(tmp_path, "there", **mode)
@@ -135,7 +137,8 @@ def test_a_folder_that_is_used_again_gives_no_other_models_weights(tmp_path):
     assert len({path.name for path in (tmp_path / "shared").iterdir()}) == 2 * len(files)
 
 
-def test_only_one_group_is_there_and_the_next_one_follows_the_direction(streams):
+@pytest.mark.usefixtures("streams")
+def test_only_one_group_is_there_and_the_next_one_follows_the_direction():
     fetched = []
 
     class Counted(Group):
@@ -143,7 +146,7 @@ def test_only_one_group_is_there_and_the_next_one_follows_the_direction(streams)
             super().__init__((), list, ())
             self.index = index
 
-        def fetch(self, device, *, ahead):
+        def fetch(self, _device, *, ahead):
             fetched.append((self.index, ahead))
             return []
 

@@ -1,5 +1,6 @@
 """The layers of the transformer that can have an adapter, from its configuration: names and sizes."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,9 +8,12 @@ from recipe_schema.layers import is_target
 from recipe_schema.record import record
 
 
+_BLOCKS = "transformer_blocks."
+
+
 @record
 class Layer:
-    """A linear layer or a convolution over two dimensions.
+    """A linear layer or a convolution.
 
     Attributes:
         name: Its full name, as in ``transformer_blocks.0.attn1.to_q``.
@@ -23,6 +27,11 @@ class Layer:
     outputs: int
     taps: int = 1
 
+    @property
+    def in_block(self) -> bool:
+        """Whether it is a part of a block, and not before or after all of them."""
+        return self.name.startswith(_BLOCKS)
+
 
 def adaptable_layers(config: Mapping[str, Any]) -> tuple[Layer, ...]:
     """Return the layers of `SanaVideoTransformer3DModel` in diffusers 0.42 that can have an adapter.
@@ -34,14 +43,15 @@ def adaptable_layers(config: Mapping[str, Any]) -> tuple[Layer, ...]:
     """
     d = config["num_attention_heads"] * config["attention_head_dim"]
     cross = config["num_cross_attention_heads"] * config["cross_attention_head_dim"]
-    h, patch = int(config["mlp_ratio"] * d), config["patch_size"]
+    h, pixels = int(config["mlp_ratio"] * d), math.prod(config["patch_size"])
     once = (
+        Layer(name="patch_embedding", inputs=config["in_channels"], outputs=d, taps=pixels),
         Layer(name="time_embed.emb.timestep_embedder.linear_1", inputs=256, outputs=d),
         Layer(name="time_embed.emb.timestep_embedder.linear_2", inputs=d, outputs=d),
         Layer(name="time_embed.linear", inputs=d, outputs=6 * d),
         Layer(name="caption_projection.linear_1", inputs=config["caption_channels"], outputs=d),
         Layer(name="caption_projection.linear_2", inputs=d, outputs=d),
-        Layer(name="proj_out", inputs=d, outputs=patch[0] * patch[1] * patch[2] * config["out_channels"]),
+        Layer(name="proj_out", inputs=d, outputs=pixels * config["out_channels"]),
     )
     block = (
         *(Layer(name=f"attn1.{name}", inputs=d, outputs=d) for name in ("to_q", "to_k", "to_v", "to_out.0")),
@@ -54,7 +64,7 @@ def adaptable_layers(config: Mapping[str, Any]) -> tuple[Layer, ...]:
         Layer(name="ff.conv_temp", inputs=d, outputs=d, taps=3),
     )
     blocks = (
-        Layer(name=f"transformer_blocks.{n}.{layer.name}", inputs=layer.inputs, outputs=layer.outputs, taps=layer.taps)
+        Layer(name=f"{_BLOCKS}{n}.{layer.name}", inputs=layer.inputs, outputs=layer.outputs, taps=layer.taps)
         for n in range(config["num_layers"])
         for layer in block
     )

@@ -62,8 +62,8 @@ def add_adapter(model: ModelMixin, settings: Lora, *, seed: int) -> None:
 def target_layers(model: nn.Module, targets: Collection[str]) -> tuple[str, ...]:
     """Return the names of the layers that targets mean, in the model's order.
 
-    Layers that can have an adapter are the linear ones and convolutions over two dimensions, but for those that
-    take each channel alone: there a change of rank r would need r groups as well.
+    Layers that can have an adapter are the linear ones and convolutions, but for those that take each channel
+    alone: there a change of rank r would need r groups as well.
 
     Raises:
         ModelError: A target means none, or there is no target.
@@ -164,7 +164,7 @@ def _short(name: str) -> str:
 
 
 def _can_adapt(module: nn.Module) -> bool:
-    return isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1)
+    return isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d | nn.Conv3d) and module.groups == 1)
 
 
 def _peft_config(settings: Lora, layers: Iterable[str]) -> LoraConfig:
@@ -191,8 +191,8 @@ def _plain_convolutions(model: nn.Module) -> None:
 
 
 def _like(conv: nn.Conv2d) -> nn.Conv2d:
-    sizes: Any = {"kernel_size": conv.kernel_size, "stride": conv.stride, "padding": conv.padding}
-    plain = nn.Conv2d(conv.in_channels, conv.out_channels, **sizes, dilation=conv.dilation, bias=False, device="meta")
+    sizes: Any = {name: getattr(conv, name) for name in ("kernel_size", "stride", "padding", "dilation")}
+    plain = nn.Conv2d(conv.in_channels, conv.out_channels, **sizes, bias=False, device="meta")
     plain.weight = conv.weight
     return plain
 

@@ -15,6 +15,9 @@ QUANTO: Mapping[str, qtype] = {
 }
 """The number formats of optimum-quanto, by the names that settings use."""
 
+COMPILED = ("int4-quanto", "int2-quanto")
+"""Formats that several weights share a byte in. quanto compiles the kernel that takes them apart, at its first use."""
+
 
 def store_in_bf16(model: nn.Module) -> None:
     """Store the weights of linear layers and convolutions in bf16, and all else as it is.

@@ -197,7 +197,7 @@ def _write(folder: Path, tensors: Sequence[Tensor]) -> Path:
     state = hashlib.sha256()
     for tensor in tensors:
         state.update(f"{tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        state.update(tensor.contiguous().flatten().view(torch.uint8).numpy())
+        state.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
     file = folder / f"group-{state.hexdigest()}.safetensors"
     if not file.is_file():
         folder.mkdir(parents=True, exist_ok=True)

@@ -22,9 +22,7 @@ INDEX = "model_index.json"
 _WEIGHTS = (".safetensors", ".bin", ".model", ".json", ".txt", ".jinja")
 
 
-def model_dir(
-    name: str, revision: str | None, root: Path, key: str = "model.pretrained_model_name_or_path"
-) -> Path:
+def model_dir(name: str, revision: str | None, root: Path, key: str = "model.pretrained_model_name_or_path") -> Path:
     """Return the directory that holds a model in diffusers format, downloading it when it is not local.
 
     Args:

@@ -19,15 +19,7 @@ Quantization = Literal[
 ]
 """How frozen weights are stored. The names are SimpleTuner's: the number format, and the library that does it."""
 
-_QUANTIZED = (
-    "int8-quanto",
-    "int4-quanto",
-    "int2-quanto",
-    "fp8-quanto",
-    "int8-torchao",
-    "int4-torchao",
-    "fp8-torchao",
-)
+_TORCHAO = ("int8-torchao", "int4-torchao", "fp8-torchao")
 
 _OTHER_PRECISIONS = {
     "bf16": "that is no quantization; `train.mixed_precision: bf16` computes in bf16, and `no_change` stores weights as "
@@ -176,7 +168,7 @@ class Model:
         reads=("train", "validate"),
         aka="base_model_precision",
         refused=_OTHER_PRECISIONS,
-        pending=_QUANTIZED,
+        pending=_TORCHAO,
     )
     text_encoder_precision: Quantization = key(
         "no_change",
@@ -184,7 +176,7 @@ class Model:
         reads=("encode-text", "validate"),
         aka="text_encoder_1_precision",
         refused=_OTHER_PRECISIONS,
-        pending=_QUANTIZED,
+        pending=_TORCHAO,
     )
     quantize_via: Literal["cpu", "accelerator"] = key(
         "accelerator",

@@ -25,7 +25,7 @@ def home(tmp_path):
 def sampler(home):
     folder = home / "transformer"
     transformer = build_transformer(folder, weight_files(folder))
-    vae = load_vae(home / "vae", "fp32", CPU, tiling=False)
+    vae = load_vae(home / "vae", "fp32", CPU, tiling=False, slicing=False)
     return build_sampler(transformer.eval(), vae, load_scheduler(home / "scheduler"))
 
 

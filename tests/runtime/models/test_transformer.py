@@ -43,9 +43,7 @@ def test_bf16_files_become_fp32_weights(folder):
 
     change(folder, to_bf16)
 
-    assert {p.dtype for p in build_transformer(folder, weight_files(folder)).parameters()} == {
-        torch.float32
-    }
+    assert {p.dtype for p in build_transformer(folder, weight_files(folder)).parameters()} == {torch.float32}
 
 
 def test_a_final_table_with_a_leading_axis_is_taken(folder):
