@@ -11,7 +11,7 @@ _PAGE = """\
 # {name}
 
 {kind} for `{base}`, trained with sana-recipes.
-
+{other}
 | | |
 |---|---|
 | rank, alpha | {rank}, {alpha:g} |
@@ -39,11 +39,15 @@ def adapter_page(ctx: Context, *, layers: int, weights: str) -> str:
         weights: Whether the ``model`` 's last weights are exported, or their average, ``ema``.
     """
     settings = ctx.settings
-    lora, base = settings.model.lora, settings.model.pretrained_transformer_model_name_or_path
+    lora, base = settings.model.lora, settings.model.pretrained_model_name_or_path
+    transformer = settings.model.pretrained_transformer_model_name_or_path
     page = _PAGE.format(
         name=settings.name,
         kind="DoRA adapter" if lora.use_dora else "LoRA adapter",
         base=base,
+        other=""
+        if transformer == base
+        else f"\nIts transformer is that of `{transformer}`: load it into the pipeline first.\n",
         rank=lora.rank,
         alpha=lora.alpha,
         layers=layers,

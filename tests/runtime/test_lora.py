@@ -245,12 +245,25 @@ def test_the_export_says_what_it_is(tmp_path):
     for words in ("LoRA adapter for `models/tiny`", "| rank, alpha | 4, 8 |", "| layers | 2 (`attn1.to_q`) |"):
         assert words in page
     assert not page.startswith("---")
+    assert "Its transformer" not in page
     assert (folder / FILE).stat().st_mode == (folder / "recipe.json").stat().st_mode
+
+
+def test_a_transformer_of_another_place_is_named(tmp_path):
+    other = tmp_path / "other"
+    _, ctx, _ = encoded_project(tmp_path / "first")
+    shutil.copytree(ctx.root / "models" / "tiny", other)
+    _, ctx, _ = run(tmp_path, **{"model.pretrained_transformer_model_name_or_path": str(other)})
+
+    export.run(ctx)
+
+    page = (ctx.run_dir / "export" / "README.md").read_text()
+    assert f"Its transformer is that of `{other}`" in page
+    assert 'from_pretrained("models/tiny")' in page
 
 
 def test_a_published_base_is_named_where_the_hub_reads_it(tmp_path):
     _, ctx, _ = run(tmp_path, **{"model.lora.use_dora": True, "ema.enabled": True})
-    shutil.copytree(ctx.root / "models" / "tiny", ctx.root / "models" / "kept")
     (ctx.root / "models" / "tiny").rename(ctx.root / "tiny")
 
     export.run(ctx)  # needs no model

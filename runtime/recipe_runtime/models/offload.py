@@ -112,7 +112,8 @@ class Offloader:
         now = torch.cuda.current_stream(self._device)
         now.wait_stream(self._stream)
         for tensor in ahead[1]:
-            tensor.record_stream(now)
+            for part in _parts(tensor):
+                part.record_stream(now)
         return ahead[1]
 
 
@@ -184,12 +185,20 @@ def _slots(module: nn.Module) -> list[Slot]:
 def _group(slots: Sequence[Slot], folder: Path | None, *, pinned: bool) -> Group:
     host = [slot.get().detach().cpu() for slot in slots]
     if folder is None:
-        kept = [tensor.pin_memory() for tensor in host] if pinned else host
+        kept = [tensor.pin_memory() if pinned and _parts(tensor)[0] is tensor else tensor for tensor in host]
         return Group(slots, lambda: kept, kept)
     file = _write(folder, host)
     # A weight without values: who computes with one that was not fetched fails at once.
     resting = [torch.empty_like(tensor, device="meta") for tensor in host]
     return Group(slots, lambda: _read(file, len(host)), resting)
+
+
+def _parts(tensor: Tensor) -> list[Tensor]:
+    """Return what a weight is made of: numbers and scales of a quantized one, else itself."""
+    if not hasattr(tensor, "__tensor_flatten__"):
+        return [tensor]
+    names, _ = tensor.__tensor_flatten__()
+    return [part for name in names for part in _parts(getattr(tensor, name))]
 
 
 def _write(folder: Path, tensors: Sequence[Tensor]) -> Path:
