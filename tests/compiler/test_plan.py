@@ -151,6 +151,8 @@ def test_the_estimate_knows_the_real_model():
         "train.batch_size": 1,
         "train.mixed_precision": "bf16",
         "memory.gradient_checkpointing": True,
+        "memory.gradient_checkpointing_interval": 1,
+        "model.type": "full",
         "ema.enabled": False,
         "ema.device": "accelerator",
         "optimizer.name": "adamw",

@@ -35,6 +35,7 @@ ON_SETTINGS: tuple[Listed, ...] = (
     Listed("R204", "ema_never_updated", ("ema",)),
     Listed("R205", "random_weights_without_folder", ("model.random_weights",)),
     Listed("R206", "not_carried_out_yet"),
+    Listed("R217", "dora_of_quantized_weights", ("model.base_model_precision",)),
     Listed("R308", "frames_not_legal", ("data", "validation")),
     Listed("R309", "size_not_legal", ("data", "validation")),
     Listed("R310", "frame_limits", ("data",)),
