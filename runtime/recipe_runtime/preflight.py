@@ -35,13 +35,21 @@ def check(ctx: Context) -> None:
     check_ledger(ctx)
     check_clips(ctx)
     check_quantization(ctx)
-    for folder in (ctx.run_dir, ctx.store.folder):
+    for folder in written_folders(ctx):
         check_writable(folder)
     if ctx.facts["random_weights"] is None:
         check_model(ctx)
     else:
         check_given(ctx)
     check_space(estimate_needs(ctx))
+
+
+def written_folders(ctx: Context) -> tuple[Path, ...]:
+    """Return the folders that a run writes into."""
+    groups = ctx.settings.memory.group_offload
+    if groups.enabled and groups.to_disk_path is not None:
+        return ctx.run_dir, ctx.store.folder, ctx.resolve(groups.to_disk_path)
+    return ctx.run_dir, ctx.store.folder
 
 
 def check_ledger(ctx: Context) -> None:
@@ -73,7 +81,7 @@ def check_writable(folder: Path) -> None:
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         raise RunError(
             f"{folder} can't be written: {place} is not a folder that this user may write; correct its rights, or "
-            "name another place in `output_dir` or `data.store_dir`"
+            "name another place in `output_dir`, `data.store_dir` or `memory.group_offload.to_disk_path`"
         )
 
 

@@ -21,6 +21,9 @@ from recipe_schema.recipe import Settings
 _FP32 = 4
 """Bytes of a value of latents, weights, moments and average."""
 
+_BF16 = 2
+"""Bytes of a frozen weight under bf16 training."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Need:
@@ -54,6 +57,7 @@ def estimate_needs(ctx: Context) -> tuple[Need, ...]:
         Need(folder=ctx.store.folder, bytes=_text_bytes(ctx), what="text embeddings"),
         Need(folder=ctx.run_dir, bytes=_checkpoint_bytes(ctx), what="checkpoints"),
         Need(folder=ctx.run_dir, bytes=_export_bytes(ctx), what="the exported model"),
+        *_offloaded(ctx),
     )
 
 
@@ -133,6 +137,15 @@ def _trained_shapes(ctx: Context) -> Sequence[Sequence[int]]:
         rank = ctx.settings.model.lora.rank
         return [[adapter_parameters(ctx) // rank, rank]]
     return list(weight_shapes(transformer_dir(ctx)))
+
+
+def _offloaded(ctx: Context) -> Iterator[Need]:
+    """Estimate frozen weights that wait in files, from above: all of them, and none there yet."""
+    groups, bf16 = ctx.settings.memory.group_offload, ctx.settings.train.mixed_precision == "bf16"
+    if ctx.settings.model.type == "lora" and groups.enabled and groups.to_disk_path is not None:
+        needed = parameter_count(transformer_dir(ctx)) * (_BF16 if bf16 else _FP32)
+        folder = ctx.resolve(groups.to_disk_path)
+        yield Need(folder=folder, bytes=max(0, needed - _used(folder)), what="offloaded weights")
 
 
 def _trained_count(ctx: Context) -> int:

@@ -5,11 +5,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from fakes_training import encoded_project, same_bits, saved_parts
-from recipe_runtime import train
+from recipe_runtime import preflight, train
+from recipe_runtime.errors import RunError
 from recipe_runtime.models.offload import Group, Offloader
 from recipe_runtime.models.trained import trained_parameters
+from recipe_runtime.space import estimate_needs, parameter_count
 from recipe_runtime.stop import StopRequested
 from recipe_schema.events import ClipDrawn
 from recipe_schema.plan import Prompt
@@ -137,6 +140,36 @@ def test_what_is_trained_is_never_moved(tmp_path):
     blocks = state.model.transformer_blocks
     assert all(p.is_meta for p in blocks.parameters() if not p.requires_grad)
     assert not state.model.proj_out.base_layer.weight.is_meta
+
+
+@pytest.mark.parametrize(("precision", "each"), [("no", 4), ("bf16", 2)])
+def test_files_are_estimated_and_their_folder_is_looked_at_beforehand(tmp_path, precision, each):
+    _, ctx, _ = encoded_project(tmp_path, **LORA, **ON, **DISK, **{"train.mixed_precision": precision})
+    count = parameter_count(ctx.resolve("models/tiny/transformer"))
+
+    needs = {need.what: need for need in estimate_needs(ctx)}
+
+    assert (needs["offloaded weights"].folder, needs["offloaded weights"].bytes) == (
+        ctx.resolve("offloaded"),
+        each * count,
+    )
+    ctx.resolve("offloaded").write_text("a file")
+    with pytest.raises(RunError, match=r"offloaded can't be written.*to_disk_path"):
+        preflight.check(ctx)
+
+
+def test_a_full_disk_is_said_in_a_sentence(tmp_path, monkeypatch):
+    def full(_tensors, file):
+        file.write_bytes(b"half")
+        raise SafetensorError("No space left on device")
+
+    monkeypatch.setattr("recipe_runtime.models.offload.save_file", full)
+    _, ctx, _ = encoded_project(tmp_path, **LORA, **ON, **DISK)
+
+    with pytest.raises(RunError, match=r"can't be written: No space left.*to_disk_path"):
+        train.build_state(ctx)
+
+    assert list(ctx.resolve("offloaded").iterdir()) == []
 
 
 def test_a_folder_that_is_used_again_gives_no_other_models_weights(tmp_path):

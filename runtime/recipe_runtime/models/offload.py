@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+
+from recipe_runtime.errors import RunError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -209,10 +212,17 @@ def _write(folder: Path, tensors: Sequence[Tensor]) -> Path:
         state.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
     file = folder / f"group-{state.hexdigest()}.safetensors"
     if not file.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
         temporary = file.with_suffix(f".{os.getpid()}.tmp")
-        save_file({str(index): tensor.contiguous() for index, tensor in enumerate(tensors)}, temporary)
-        os.replace(temporary, file)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            save_file({str(index): tensor.contiguous() for index, tensor in enumerate(tensors)}, temporary)
+            os.replace(temporary, file)
+        except (OSError, SafetensorError) as error:
+            temporary.unlink(missing_ok=True)
+            raise RunError(
+                f"{file} can't be written: {error}; make room, or name another folder in "
+                "`memory.group_offload.to_disk_path`"
+            ) from error
     return file
 
 
