@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from recipe_runtime.averaged import weights_replaced
+from recipe_runtime.models.trained import trained_parameters
 from recipe_schema.sections.optimizer import Ema
 
 
@@ -28,7 +29,7 @@ def decay_at(step: int, settings: Ema) -> float:
 
 
 class WeightAverage:
-    """The average of a model's parameters.
+    """The average of a model's trained parameters.
 
     Args:
         model: The model as it is before its first step.
@@ -37,7 +38,7 @@ class WeightAverage:
 
     def __init__(self, model: nn.Module, settings: Ema) -> None:
         self._settings = settings
-        self._parameters = dict(model.named_parameters())
+        self._parameters = trained_parameters(model)
         cpu = torch.device("cpu") if settings.device == "cpu" else None
         self._shadow = {
             name: p.detach().to(cpu or p.device, torch.float32, copy=True) for name, p in self._parameters.items()

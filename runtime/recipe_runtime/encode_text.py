@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import torch
 
+from recipe_runtime.build import build_text_encoder
 from recipe_runtime.context import Context
 from recipe_runtime.errors import ModelError
 from recipe_runtime.models.source import component_dir, pipeline_dir, weights_digest
-from recipe_runtime.models.text import TextEncoder
 from recipe_runtime.stage import report_stage
 from recipe_runtime.stop import StopRequested
 from recipe_runtime.store import content_key
@@ -55,6 +55,9 @@ def text_items(ctx: Context) -> list[TextItem]:
         "dtype": ctx.settings.model.text_encoder_dtype,
         "max_sequence_length": ctx.facts["max_sequence_length"],
     }
+    precision = ctx.settings.model.text_encoder_precision
+    if precision != "no_change":  # as it was, so that stores of earlier versions hold
+        encoder["precision"] = precision
     items = []
     for text, with_instruction in dict.fromkeys(wanted):
         instruction = ctx.facts["instruction"] if with_instruction else None
@@ -81,7 +84,7 @@ def run(ctx: Context, stop: StopRequested) -> None:
     with report_stage(ctx.recorder, "encode-text", total=len(items), reused=reused, unit="texts", stop=stop) as report:
         if not missing:
             return
-        encoder = TextEncoder(pipeline_dir(ctx), ctx.settings.model.text_encoder_dtype, ctx.device)
+        encoder = build_text_encoder(ctx)
         for item in missing:
             instruction = ctx.facts["instruction"] if item.with_instruction else None
             embeds = encoder.encode(item.text, instruction=instruction, max_length=ctx.facts["max_sequence_length"])

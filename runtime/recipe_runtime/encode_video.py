@@ -8,11 +8,12 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 from torch import Tensor
 
+from recipe_runtime.build import build_vae
 from recipe_runtime.clip import DECODE_VERSION, read_clip, to_pixels
 from recipe_runtime.context import Context
 from recipe_runtime.errors import ModelError
 from recipe_runtime.models.source import vae_dir, weights_digest
-from recipe_runtime.models.vae import encode, load_vae
+from recipe_runtime.models.vae import encode
 from recipe_runtime.stage import report_stage
 from recipe_runtime.stop import StopRequested
 from recipe_runtime.store import content_key
@@ -54,19 +55,18 @@ def run(ctx: Context, stop: StopRequested) -> None:
     with report_stage(ctx.recorder, "encode-video", total=len(index), reused=reused, unit="clips", stop=stop) as report:
         if not missing:
             return
-        settings = ctx.settings
-        vae = load_vae(vae_dir(ctx), settings.model.vae_dtype, ctx.device, tiling=settings.memory.vae_tiling)
+        vae = build_vae(ctx, rests_on=ctx.device)
         # Groups are cut from all clips, and not from the missing ones: what a clip is encoded together with, and
         # so its last bits, must not depend on what an earlier run left in the store.
         groups = [
             group
             for rows in (ctx.rows, ctx.eval_rows)
-            for group in _groups(rows, settings.data.vae_batch_size)
+            for group in _groups(rows, ctx.settings.data.vae_batch_size)
             if any(index[row.clip_id] in missing for row in group)
         ]
         for group, pixels in _decoded_ahead(ctx, groups):
             fresh = [row for row in group if index[row.clip_id] in missing]
-            for row, latents in zip(group, _encode(vae, pixels, group, ctx.facts["vae"]), strict=True):
+            for row, latents in zip(group, _encode(vae, pixels.to(ctx.device), group, ctx.facts["vae"]), strict=True):
                 if index[row.clip_id] in missing:
                     ctx.store.write("latents", index[row.clip_id], {"latents": latents}, _facts(row))
             report.finish(len(fresh))

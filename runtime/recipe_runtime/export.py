@@ -1,4 +1,7 @@
-"""Stage ``export``: the trained model as a complete directory in diffusers format, for everyone to load."""
+"""Stage ``export``: what was trained, in diffusers' format, for everyone to load.
+
+After full fine-tuning that is a complete model; after training an adapter it is the adapter and a page about it.
+"""
 
 import json
 import os
@@ -7,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 from recipe_runtime import checkpoint
 from recipe_runtime.context import Context
 from recipe_runtime.errors import CheckpointError, RunError
-from recipe_runtime.models.source import INDEX, check_index, component_dir, pipeline_dir, vae_dir
+from recipe_runtime.export_page import adapter_page
+from recipe_runtime.models.adapter import adapted_layers, save_adapter
+from recipe_runtime.models.source import INDEX, check_index, component_dir, pipeline_dir, transformer_dir, vae_dir
 from recipe_runtime.models.transformer import build_transformer
 from recipe_runtime.stage import report_stage
 from recipe_runtime.stop import StopRequested
@@ -26,6 +32,7 @@ MARKER = "recipe.json"
 """Says what the exported weights are. It is written last."""
 
 _FOLDER = "export"
+_PAGE = "README.md"
 _TEMPORARY = ".tmp-export"
 _COPIED = ("scheduler", "tokenizer", "text_encoder")
 
@@ -39,23 +46,24 @@ def run(ctx: Context) -> None:
     """
     last = ctx.plan.body.schedule.max_steps
     weights = "ema" if ctx.settings.ema.enabled else "model"
+    what = "adapter" if ctx.settings.model.type == "lora" else "model"
     target = ctx.run_dir / _FOLDER
     marker = {"version": EXPORT_VERSION, "plan_id": ctx.plan.plan_id, "step": last, "weights": weights}
     ready = _is_marked(target, marker)
     # The export takes one go: who asks the run to stop meanwhile gets a finished run.
     never = StopRequested()
-    with report_stage(ctx.recorder, "export", total=1, reused=int(ready), unit="models", stop=never) as report:
+    with report_stage(ctx.recorder, "export", total=1, reused=int(ready), unit=f"{what}s", stop=never) as report:
         if not ready:
             averages = weights == "model" and ctx.settings.optimizer.name == "schedule-free"
             file = _weights_file(ctx, last, "averaged" if averages else weights)
             try:
-                _build(ctx, target, file, marker)
+                (_build_adapter if what == "adapter" else _build)(ctx, target, file, marker)
             except (OSError, SafetensorError) as error:
                 shutil.rmtree(target.with_name(_TEMPORARY), ignore_errors=True)
                 raise RunError(
                     f"{target} can't be written: {error}; make room and run the same command again"
                 ) from error
-            ctx.recorder.emit(Exported(path=_FOLDER, weights=weights, step=last))
+            ctx.recorder.emit(Exported(path=_FOLDER, weights=weights, step=last, what=what))
             report.finish(1)
 
 
@@ -90,9 +98,25 @@ def _build(ctx: Context, target: Path, weights: Path, marker: dict[str, Any]) ->
     for name in _COPIED:
         shutil.copytree(component_dir(home, name), temporary / name)
     shutil.copytree(vae_dir(ctx), temporary / "vae")
-    build_transformer(component_dir(home, "transformer"), [weights]).save_pretrained(temporary / "transformer")
+    build_transformer(transformer_dir(ctx), [weights]).save_pretrained(temporary / "transformer")
+    _put_in_place(target, temporary, marker)
+
+
+def _build_adapter(ctx: Context, target: Path, weights: Path, marker: dict[str, Any]) -> None:
+    """Build the adapter's directory under a temporary name, and rename it when it is complete."""
+    temporary = target.with_name(_TEMPORARY)
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    tensors = load_file(weights)
+    save_adapter(temporary, tensors, ctx.settings.model.lora)
+    page = adapter_page(ctx, layers=len(adapted_layers(tensors)), weights=marker["weights"])
+    (temporary / _PAGE).write_text(page, encoding="utf-8")
+    _put_in_place(target, temporary, marker)
+
+
+def _put_in_place(target: Path, temporary: Path, marker: dict[str, Any]) -> None:
     write_atomically(temporary / MARKER, json.dumps(marker, indent=1).encode() + b"\n")
-    for file in temporary.glob("*/*.safetensors"):  # safetensors ignores the user's umask
+    for file in temporary.rglob("*.safetensors"):  # safetensors ignores the user's umask
         shutil.copymode(temporary / MARKER, file)
     if target.exists():
         old = target.with_name(f"{_TEMPORARY}-old")

@@ -29,8 +29,11 @@ def note(event: Event) -> str | None:
             line = f"evaluate: loss {loss:.4f} of the {'average' if weights == 'ema' else 'weights'} of step {step} on {what}"
         case ClipDrawn(path=path, seconds=seconds):
             line = f"validate: drew {path} in {format_duration(seconds)}"
-        case Exported(path=path, weights=weights, step=step):
-            line = f"export: wrote {path}, {'average of the' if weights == 'ema' else 'the'} weights of step {step}"
+        case Exported(path=path, weights=weights, step=step, what=what):
+            whose = "the adapter: " if what == "adapter" else ""
+            line = (
+                f"export: wrote {path}, {whose}{'average of the' if weights == 'ema' else 'the'} weights of step {step}"
+            )
         case Warned(message=message):
             line = f"warning: {message}"
         case RunFinished(step=step, seconds=seconds):

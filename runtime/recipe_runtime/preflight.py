@@ -2,13 +2,17 @@
 
 import hashlib
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from recipe_runtime.build import adapter_parameters
 from recipe_runtime.context import Context
 from recipe_runtime.errors import ModelError, PlanRefused, RunError
+from recipe_runtime.models.adapter import adapter_file
+from recipe_runtime.models.frozen import COMPILED
 from recipe_runtime.models.sampler import load_scheduler
-from recipe_runtime.models.source import check_index, component_dir, pipeline_dir, read_config, vae_dir
+from recipe_runtime.models.source import check_index, component_dir, pipeline_dir, read_config, transformer_dir, vae_dir
 from recipe_runtime.models.transformer import weight_files
 from recipe_runtime.space import Need, estimate_needs, missing_space
 from recipe_schema.ledger import ClipRow, ledger_digest
@@ -30,11 +34,22 @@ def check(ctx: Context) -> None:
     """
     check_ledger(ctx)
     check_clips(ctx)
-    for folder in (ctx.run_dir, ctx.store.folder):
+    check_quantization(ctx)
+    for folder in written_folders(ctx):
         check_writable(folder)
     if ctx.facts["random_weights"] is None:
         check_model(ctx)
+    else:
+        check_given(ctx)
     check_space(estimate_needs(ctx))
+
+
+def written_folders(ctx: Context) -> tuple[Path, ...]:
+    """Return the folders that a run writes into."""
+    groups = ctx.settings.memory.group_offload
+    if groups.enabled and groups.to_disk_path is not None:
+        return ctx.run_dir, ctx.store.folder, ctx.resolve(groups.to_disk_path)
+    return ctx.run_dir, ctx.store.folder
 
 
 def check_ledger(ctx: Context) -> None:
@@ -66,7 +81,7 @@ def check_writable(folder: Path) -> None:
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         raise RunError(
             f"{folder} can't be written: {place} is not a folder that this user may write; correct its rights, or "
-            "name another place in `output_dir` or `data.store_dir`"
+            "name another place in `output_dir`, `data.store_dir` or `memory.group_offload.to_disk_path`"
         )
 
 
@@ -81,9 +96,43 @@ def check_model(ctx: Context) -> None:
     for component in ("tokenizer", "text_encoder"):
         component_dir(home, component)
     load_scheduler(component_dir(home, "scheduler"))
-    weight_files(component_dir(home, "transformer"))
+    weight_files(transformer_dir(ctx))
     vae_dir(ctx)
     check_channels(ctx)
+    if ctx.settings.model.type == "lora":
+        adapter_parameters(ctx)
+
+
+def check_quantization(ctx: Context) -> None:
+    """Check that there is a compiler for weights of fewer than eight bits: quanto compiles what unpacks them.
+
+    Raises:
+        ModelError: There is none.
+    """
+    model = ctx.settings.model
+    asked = {"model.text_encoder_precision": model.text_encoder_precision}
+    if model.type == "lora":
+        asked["model.base_model_precision"] = model.base_model_precision
+    compiler = "nvcc" if ctx.device.type == "cuda" else "c++"
+    for key, precision in asked.items():
+        if precision in COMPILED and shutil.which(compiler) is None:
+            raise ModelError(
+                f"`{key}: {precision}` compiles a kernel when it is first used, and there is no {compiler} on the PATH; "
+                "install it, or take `int8-quanto`, which needs none"
+            )
+
+
+def check_given(ctx: Context) -> None:
+    """Check what a model that is yet to be built from random weights does not bring along: what is given beside it.
+
+    Raises:
+        ModelError: The transformer or the adapter to start from is not there.
+    """
+    model = ctx.settings.model
+    if model.pretrained_transformer_model_name_or_path != model.pretrained_model_name_or_path:
+        transformer_dir(ctx)
+    if model.type == "lora" and model.lora.init_from is not None:
+        adapter_file(ctx.resolve(model.lora.init_from))
 
 
 def check_channels(ctx: Context) -> None:
@@ -93,7 +142,7 @@ def check_channels(ctx: Context) -> None:
         ModelError: It takes another number of channels.
     """
     home = pipeline_dir(ctx)
-    path = component_dir(home, "transformer") / "config.json"
+    path = transformer_dir(ctx) / "config.json"
     transformer = read_config(path)
     text_encoder = read_config(component_dir(home, "text_encoder") / "config.json")
     given = {"in_channels": ctx.facts["vae"]["channels"], "caption_channels": text_encoder["hidden_size"]}

@@ -9,16 +9,20 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
+from recipe_runtime.build import adapter_parameters
 from recipe_runtime.context import Context
 from recipe_runtime.encode_text import text_items
 from recipe_runtime.encode_video import latent_index
-from recipe_runtime.models.source import component_dir, pipeline_dir, read_config, vae_dir
+from recipe_runtime.models.source import component_dir, pipeline_dir, read_config, transformer_dir, vae_dir
 from recipe_schema.optimizers import STORAGE
 from recipe_schema.recipe import Settings
 
 
 _FP32 = 4
 """Bytes of a value of latents, weights, moments and average."""
+
+_BF16 = 2
+"""Bytes of a frozen weight under bf16 training."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +57,7 @@ def estimate_needs(ctx: Context) -> tuple[Need, ...]:
         Need(folder=ctx.store.folder, bytes=_text_bytes(ctx), what="text embeddings"),
         Need(folder=ctx.run_dir, bytes=_checkpoint_bytes(ctx), what="checkpoints"),
         Need(folder=ctx.run_dir, bytes=_export_bytes(ctx), what="the exported model"),
+        *_offloaded(ctx),
     )
 
 
@@ -71,12 +76,12 @@ def missing_space(needs: Sequence[Need]) -> Iterator[Shortage]:
 
 def parameter_count(folder: Path) -> int:
     """Count the values in a component's safetensors files, from their headers alone."""
-    return sum(map(prod, _shapes(folder)))
+    return sum(map(prod, weight_shapes(folder)))
 
 
-def state_bytes(folder: Path, settings: Settings) -> int:
-    """Return the size of a checkpoint of a component's weights: these, the optimizer's memory, and averages."""
-    storage, shapes = STORAGE[settings.optimizer.name], list(_shapes(folder))
+def state_bytes(shapes: Sequence[Sequence[int]], settings: Settings) -> int:
+    """Return the size of a checkpoint of weights of these shapes: these, the optimizer's memory, and averages."""
+    storage = STORAGE[settings.optimizer.name]
     averages = int(settings.ema.enabled) + int(settings.optimizer.name == "schedule-free")
     whole = sum(map(prod, shapes)) * (storage.weight + storage.full + _FP32 * averages)
     factored = storage.factored and sum(
@@ -114,27 +119,52 @@ def _checkpoint_bytes(ctx: Context) -> int:
         count = min(count, checkpoints.total_limit + 1)
     if checkpoints.rolling_steps is not None:
         count += min(checkpoints.rolling_total_limit, steps // checkpoints.rolling_steps)
-    one = state_bytes(component_dir(pipeline_dir(ctx), "transformer"), ctx.settings)
+    one = state_bytes(_trained_shapes(ctx), ctx.settings)
     return max(0, count * one - _used(ctx.run_dir / "checkpoints"))
 
 
 def _export_bytes(ctx: Context) -> int:
+    if ctx.settings.model.type == "lora":
+        return max(0, _trained_count(ctx) * _FP32 - _used(ctx.run_dir / "export"))
     home = pipeline_dir(ctx)
     copied = _used(vae_dir(ctx)) + sum(_used(component_dir(home, name)) for name in ("tokenizer", "text_encoder"))
-    trained = parameter_count(component_dir(home, "transformer")) * _FP32
+    trained = _trained_count(ctx) * _FP32
     return max(0, copied + trained - _used(ctx.run_dir / "export"))
+
+
+def _trained_shapes(ctx: Context) -> Sequence[Sequence[int]]:
+    if ctx.settings.model.type == "lora":  # of each matrix one side is the rank
+        rank = ctx.settings.model.lora.rank
+        return [[adapter_parameters(ctx) // rank, rank]]
+    return list(weight_shapes(transformer_dir(ctx)))
+
+
+def _offloaded(ctx: Context) -> Iterator[Need]:
+    """Estimate frozen weights that wait in files, from above: all of them, and none there yet."""
+    groups, bf16 = ctx.settings.memory.group_offload, ctx.settings.train.mixed_precision == "bf16"
+    if ctx.settings.model.type == "lora" and groups.enabled and groups.to_disk_path is not None:
+        needed = parameter_count(transformer_dir(ctx)) * (_BF16 if bf16 else _FP32)
+        folder = ctx.resolve(groups.to_disk_path)
+        yield Need(folder=folder, bytes=max(0, needed - _used(folder)), what="offloaded weights")
+
+
+def _trained_count(ctx: Context) -> int:
+    if ctx.settings.model.type == "lora":
+        return adapter_parameters(ctx)
+    return parameter_count(transformer_dir(ctx))
 
 
 def _used(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def _shapes(folder: Path) -> Iterator[list[int]]:
+def weight_shapes(folder: Path) -> Iterator[list[int]]:
+    """Yield the shapes of a component's weights, from the headers of its safetensors files."""
     for path in folder.glob("*.safetensors"):
         yield from (entry["shape"] for name, entry in _header(path).items() if name != "__metadata__")
 
 
-def _factors(shape: list[int]) -> int:
+def _factors(shape: Sequence[int]) -> int:
     """Count the rows and columns of the last two axes."""
     return prod(shape[:-1]) + prod(shape[:-2]) * shape[-1]
 

@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from recipe_runtime.averaged import averaged_weights, weights_replaced
 from recipe_runtime.ema import WeightAverage
 from recipe_runtime.errors import CheckpointError
+from recipe_runtime.models.trained import trained_parameters
 from recipe_runtime.optim_memory import make_room, memory_of, restore
 from recipe_runtime.release import GradientRelease
 
@@ -25,8 +26,8 @@ class TrainState:
     """The state of training after ``step`` optimizer steps.
 
     Attributes:
-        model: The transformer.
-        optimizer: Its optimizer.
+        model: The transformer. What is trained of it is in the precision that the optimizer keeps.
+        optimizer: The optimizer of all parameters that are trained.
         average: The average of the weights, if it is kept.
         step: Optimizer steps done.
         group_memory: What the optimizer remembers of groups, see `recipe_runtime.optim.Kind`.
@@ -42,24 +43,22 @@ class TrainState:
     release: GradientRelease | None = None
     averages: bool = False
 
-    def trained(self) -> dict[str, nn.Parameter]:
-        """Return the weights that are trained, by name."""
-        return {name: parameter for name, parameter in self.model.named_parameters() if parameter.requires_grad}
-
     def result(self) -> AbstractContextManager[None]:
         """Put the result of training into the model, where its own weights are not that, and these back afterwards."""
         if not self.averages:
             return nullcontext()
-        return weights_replaced(self.trained(), averaged_weights(self.optimizer, self.trained()))
+        return weights_replaced(
+            trained_parameters(self.model), averaged_weights(self.optimizer, trained_parameters(self.model))
+        )
 
     def parts(self) -> Parts:
         """Return all tensors of the state. They are the live ones, but for ``averaged``."""
         parts: dict[str, Mapping[str, Tensor]] = {
-            "model": {name: parameter.detach() for name, parameter in self.trained().items()},
-            "optimizer": memory_of(self.optimizer, self.trained(), self.group_memory),
+            "model": {name: parameter.detach() for name, parameter in trained_parameters(self.model).items()},
+            "optimizer": memory_of(self.optimizer, trained_parameters(self.model), self.group_memory),
         }
         if self.averages:
-            parts["averaged"] = averaged_weights(self.optimizer, self.trained())
+            parts["averaged"] = averaged_weights(self.optimizer, trained_parameters(self.model))
         if self.average is not None:
             parts["ema"] = self.average.state()
         return parts
@@ -71,17 +70,17 @@ class TrainState:
         Raises:
             CheckpointError: A part or a tensor is missing, unknown or of another shape. The state is of no use then.
         """
-        shapes = {name: parameter.shape for name, parameter in self.trained().items()}
+        shapes = {name: parameter.shape for name, parameter in trained_parameters(self.model).items()}
         _check("model", parts["model"], shapes)
-        make_room(self.optimizer, self.trained())
-        memory = memory_of(self.optimizer, self.trained(), self.group_memory)
+        make_room(self.optimizer, trained_parameters(self.model))
+        memory = memory_of(self.optimizer, trained_parameters(self.model), self.group_memory)
         _check("optimizer", parts["optimizer"], {name: tensor.shape for name, tensor in memory.items()})
         if self.average is not None:
             _check("ema", parts["ema"], shapes)
             self.average.load(parts["ema"])
-        for name, parameter in self.trained().items():
+        for name, parameter in trained_parameters(self.model).items():
             parameter.copy_(parts["model"][name])
-        restore(self.optimizer, self.trained(), self.group_memory, parts["optimizer"])
+        restore(self.optimizer, trained_parameters(self.model), self.group_memory, parts["optimizer"])
         self.step = step
 
 

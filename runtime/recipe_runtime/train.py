@@ -8,15 +8,16 @@ import torch
 
 from recipe_runtime import checkpoint
 from recipe_runtime.batches import BatchMaker
+from recipe_runtime.build import build_model
 from recipe_runtime.context import Context
+from recipe_runtime.dropout import count_dropout
 from recipe_runtime.ema import WeightAverage
 from recipe_runtime.encode_text import text_index
 from recipe_runtime.encode_video import latent_index
 from recipe_runtime.errors import RunError
 from recipe_runtime.evaluate import Evaluator
 from recipe_runtime.loop import train
-from recipe_runtime.models.source import component_dir, pipeline_dir
-from recipe_runtime.models.transformer import load_transformer
+from recipe_runtime.models.trained import trained_parameters
 from recipe_runtime.optim import KINDS, build_optimizer, store_weights
 from recipe_runtime.order import Order
 from recipe_runtime.release import GradientRelease
@@ -55,17 +56,12 @@ def run(ctx: Context, stop: StopRequested) -> None:
 
 def build_state(ctx: Context) -> TrainState:
     """Make the state of a training that begins: the model as it is published, and no memory of gradients."""
-    model = load_transformer(
-        component_dir(pipeline_dir(ctx), "transformer"),
-        device=ctx.device,
-        gradient_checkpointing=ctx.settings.memory.gradient_checkpointing,
-    )
     settings = ctx.settings
+    model = build_model(ctx)
     store_weights(model, settings)
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = build_optimizer(trained, settings.optimizer, seed=settings.train.seed)
+    optimizer = build_optimizer(trained_parameters(model).values(), settings.optimizer, seed=settings.train.seed)
     average = WeightAverage(model, settings.ema) if settings.ema.enabled else None
-    return TrainState(
+    state = TrainState(
         model=model,
         optimizer=optimizer,
         average=average,
@@ -74,6 +70,9 @@ def build_state(ctx: Context) -> TrainState:
         release=GradientRelease(optimizer, settings.train) if settings.optimizer.release_gradients else None,
         averages=settings.optimizer.name == "schedule-free",
     )
+    if settings.model.type == "lora" and settings.model.lora.dropout > 0:
+        count_dropout(state, seed=settings.train.seed)
+    return state
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Draws validation clips with the weights as they are, and leaves training as it found it, bit for bit."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,13 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recipe_runtime.batches import pad_texts
+from recipe_runtime.build import build_vae
 from recipe_runtime.checkpoint import step_name
 from recipe_runtime.context import Context
 from recipe_runtime.errors import ModelError, RunError
 from recipe_runtime.interlude import interlude
 from recipe_runtime.models.sampler import build_sampler, load_scheduler
-from recipe_runtime.models.source import component_dir, pipeline_dir, vae_dir
-from recipe_runtime.models.vae import decode, load_vae
+from recipe_runtime.models.source import component_dir, pipeline_dir
+from recipe_runtime.models.vae import decode
 from recipe_runtime.state import TrainState
 from recipe_runtime.stop import StopRequested
 from recipe_runtime.video_file import read_note, write_mp4
@@ -145,14 +147,14 @@ def draw_clips(
 
 
 class _Artist:
-    """Draws one clip after the other. The VAE lives as long as it does."""
+    """Draws one clip after the other. The VAE lives as long as it does, and waits elsewhere if models take turns."""
 
     def __init__(self, ctx: Context, state: TrainState, texts: Mapping[tuple[str, bool], str]) -> None:
         self._ctx = ctx
         self._state = state
         self._texts = texts
-        settings = ctx.settings
-        self._vae = load_vae(vae_dir(ctx), settings.model.vae_dtype, ctx.device, tiling=settings.memory.vae_tiling)
+        self._rest = torch.device("cpu") if ctx.settings.memory.model_cpu_offload else ctx.device
+        self._vae = build_vae(ctx, rests_on=self._rest)
         scheduler = load_scheduler(component_dir(pipeline_dir(ctx), "scheduler"))
         self._sampler = build_sampler(state.model, self._vae, scheduler)
 
@@ -162,7 +164,8 @@ class _Artist:
         average = self._state.average
         with average.swapped() if clip.weights == "ema" and average is not None else self._state.result():
             latents = self._sample(clip.text, clip.seed)
-        pixels = decode(self._vae, latents)[0]
+        with self._only_the_vae():
+            pixels = decode(self._vae, latents)[0]
         if not bool(torch.isfinite(pixels).all()):
             raise ModelError(
                 f"the {'VAE' if bool(torch.isfinite(latents).all()) else 'transformer'} gives values that are not finite"
@@ -179,6 +182,20 @@ class _Artist:
                 seconds=time.monotonic() - began,
             )
         )
+
+    @contextmanager
+    def _only_the_vae(self) -> Iterator[None]:
+        """Where models take turns on the device, give it to the VAE and then back to the transformer."""
+        if not self._ctx.settings.memory.model_cpu_offload:
+            yield
+            return
+        self._state.model.to(self._rest)
+        self._vae.to(self._ctx.device)  # type: ignore[arg-type]  # diffusers wraps `to` and loses its types
+        try:
+            yield
+        finally:
+            self._vae.to(self._rest)  # type: ignore[arg-type]  # likewise
+            self._state.model.to(self._ctx.device)
 
     def _sample(self, text: str, seed: int) -> Tensor:
         """Return normalized latents, (1, channels, frames, height, width)."""

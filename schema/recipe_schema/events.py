@@ -145,12 +145,13 @@ class ClipDrawn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """The trained pipeline was written. ``weights`` is ``model`` or ``ema``."""
+    """What was trained was written: ``what`` is a whole ``model`` or an ``adapter``, ``weights`` is ``model`` or ``ema``."""
 
     kind: ClassVar[str] = "exported"
     path: str
     weights: str
     step: int
+    what: str = "model"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

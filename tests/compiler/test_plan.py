@@ -151,6 +151,8 @@ def test_the_estimate_knows_the_real_model():
         "train.batch_size": 1,
         "train.mixed_precision": "bf16",
         "memory.gradient_checkpointing": True,
+        "memory.gradient_checkpointing_interval": 1,
+        "model.type": "full",
         "ema.enabled": False,
         "ema.device": "accelerator",
         "optimizer.name": "adamw",
@@ -181,6 +183,8 @@ def test_the_estimate_knows_what_each_optimizer_keeps_for_a_weight(name, weights
         "train.batch_size": 1,
         "train.mixed_precision": "bf16",
         "memory.gradient_checkpointing": True,
+        "memory.gradient_checkpointing_interval": 1,
+        "model.type": "full",
         "ema.enabled": True,
         "ema.device": "cpu",
         "optimizer.name": name,
@@ -214,3 +218,21 @@ def test_without_a_main_prompt_those_of_the_library_are_drawn(project):
     plan = plan_of(project, "validation.prompt=null", "validation.prompt_library={night: a bar at night}")
 
     assert [(p.nickname, p.text) for p in plan.execution.prompts] == [("night", "a bar at night motion score: 30.")]
+
+
+@pytest.mark.parametrize(
+    ("saves", "kept"),
+    [
+        ({"step_interval": 2, "total_limit": 1}, 2),
+        ({"step_interval": 2, "total_limit": "null"}, 4),  # steps 2, 4, 6 and 8
+        ({"step_interval": 100, "epoch_interval": 1, "total_limit": "null"}, 3),  # after 4 and 8 steps, and at the end
+        ({"step_interval": 2, "total_limit": 1, "rolling_steps": 1, "rolling_total_limit": 3}, 5),
+    ],
+)
+def test_the_estimate_counts_the_checkpoints_that_lie_on_the_disk(project, saves, kept):
+    one = plan_of(project, "train.max_steps=8", "checkpoints.step_interval=100", "checkpoints.total_limit=null")
+
+    plan = plan_of(project, "train.max_steps=8", *(f"checkpoints.{name}={value}" for name, value in saves.items()))
+
+    sizes = [each.meta["estimate"]["checkpoints_gb"] for each in (plan, one)]
+    assert sizes[0] / sizes[1] == pytest.approx(kept, rel=0.01)

@@ -28,7 +28,7 @@ def test_latents_are_those_of_the_planned_pixels(tmp_path):
 
     encode_video.run(ctx, StopRequested())
 
-    vae = load_vae(tmp_path / "project/models/tiny/vae", "fp32", ctx.device, tiling=False)
+    vae = load_vae(tmp_path / "project/models/tiny/vae", "fp32", ctx.device, tiling=False, slicing=False)
     stored = latents_of(ctx)
     assert set(stored) == {row.clip_id for row in ctx.rows}
     for row in ctx.rows:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from recipe_compiler.passes.layers import adaptable_layers, adapted, adapter_parameters
 from recipe_schema.family import FamilyFacts
 from recipe_schema.optimizers import STORAGE
 from recipe_schema.plan import Bucket, Schedule
@@ -17,6 +18,7 @@ from recipe_schema.plan import Bucket, Schedule
 FP32 = 4
 BF16 = 2
 TEXT_TOKENS = 300
+_QUANTIZED_BYTES = {"int8-quanto": 1.0, "fp8-quanto": 1.0, "int4-quanto": 0.5 + 4 / 128, "int2-quanto": 0.25 + 4 / 128}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +70,12 @@ def estimate(
     config = family.transformer(preset)
     largest = max(buckets, key=lambda b: (family.tokens(b.width, b.height, b.frames), b.name))
     forward = {b.name: forward_flop(config, family.tokens(b.width, b.height, b.frames)) for b in buckets}
-    passes = 4 if values["memory.gradient_checkpointing"] else 3
+    adapter = adapter_of(values, config)
+    passes = (3 if adapter is None else 2) + recomputed_blocks(values, config) / config["num_layers"]
     samples = sum(b.samples for b in buckets)
     mean_forward = sum(forward[b.name] * b.samples for b in buckets) / samples
     parts = memory_parts(values, config, family.tokens(largest.width, largest.height, largest.frames))
-    parameters = transformer_parameters(config)
+    parameters = transformer_parameters(config) if adapter is None else adapter.parameters
     steps_per_epoch = schedule.samples_per_epoch / schedule.samples_per_step
     kept = checkpoint_count(values, schedule.max_steps, steps_per_epoch)
     full = preset is None
@@ -87,7 +90,7 @@ def estimate(
         memory_parts_gb=parts,
         latents_gb=sum(b.clips * latent_bytes(family, b) for b in buckets) / 1e9,
         checkpoints_gb=checkpoint_bytes(values, config) * kept / 1e9,
-        export_gb=(parameters * FP32 + others) / 1e9,
+        export_gb=(parameters * FP32 + (others if adapter is None else 0)) / 1e9,
         largest_bucket=largest.name,
     )
     return {name: _rounded(value) for name, value in asdict(result).items()}
@@ -152,13 +155,74 @@ def forward_flop(config: Mapping[str, Any], tokens: int) -> float:
     return float(config["num_layers"] * (own + cross + feed))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapter:
+    """What the cost of an adapter follows from.
+
+    Attributes:
+        parameters: Its weights.
+        inputs: Channels that come into its layers, summed over a block, in widths of the model.
+        widest: The most that come into one of them, likewise.
+        copies: Whether each layer computes with a copy of its input of its own, as dropout and DoRA do.
+    """
+
+    parameters: int
+    inputs: float
+    widest: float
+    copies: bool
+
+
+def adapter_of(values: Mapping[str, Any], config: Mapping[str, Any]) -> Adapter | None:
+    """Describe the adapter that is trained; None where all weights are."""
+    if values["model.type"] == "full":
+        return None
+    layers, dora = adapted(adaptable_layers(config), values["model.lora.target_modules"]), values["model.lora.use_dora"]
+    widths = [layer.inputs / _width(config) for layer in layers if layer.in_block]
+    return Adapter(
+        parameters=adapter_parameters(layers, rank=values["model.lora.rank"], dora=dora),
+        inputs=sum(widths) / config["num_layers"],
+        widest=max(widths, default=0.0),
+        copies=dora or values["model.lora.dropout"] > 0,
+    )
+
+
+def recomputed_blocks(values: Mapping[str, Any], config: Mapping[str, Any]) -> int:
+    """Count the blocks that the backward pass computes again."""
+    if not values["memory.gradient_checkpointing"]:
+        return 0
+    return int(-(-config["num_layers"] // values["memory.gradient_checkpointing_interval"]))
+
+
+def base_bytes(values: Mapping[str, Any], config: Mapping[str, Any]) -> float:
+    """Count the bytes of the transformer's weights that are on the device at once.
+
+    Under an adapter, bf16 training stores them in bf16, and quantization stores those of blocks in fewer bits: with 4 or
+    2 bits every 128 weights share a scale and a shift of 2 bytes each. Of offloaded blocks one group is there, and the
+    next one too where a stream fetches it ahead.
+    """
+    parameters = transformer_parameters(config)
+    if values["model.type"] == "full":
+        return parameters * STORAGE[values["optimizer.name"]].weight
+    plain = BF16 if values["train.mixed_precision"] == "bf16" else FP32
+    each = _QUANTIZED_BYTES.get(values["model.base_model_precision"], plain)
+    layers = config["num_layers"]
+    block = (parameters - transformer_parameters({**config, "num_layers": 0})) / layers
+    there = float(layers)
+    if values["memory.group_offload.enabled"]:
+        leaves = values["memory.group_offload.type"] == "leaf_level"
+        # The largest layer of a block is the first convolution of its feed-forward, a fifth to a quarter of it.
+        group = 0.25 if leaves else min(values["memory.group_offload.blocks_per_group"], layers)
+        there = min(group * (1 + int(values["memory.group_offload.use_stream"])), there)
+    return float(there * block * each + (parameters - layers * block) * plain)
+
+
 def vae_encode_flop(bucket: Bucket) -> float:
     """FLOPs of encoding one clip with the Wan VAE: 163.75 TFLOP at 832x480x81, in proportion to latent frames."""
     latent_frames = (bucket.frames - 1) // 4 + 1
     return 163.75e12 * bucket.width * bucket.height * latent_frames / (832 * 480 * 21)
 
 
-def optimizer_bytes(name: str, config: Mapping[str, Any]) -> float:
+def optimizer_bytes(name: str, config: Mapping[str, Any], adapter: Adapter | None = None) -> float:
     """Bytes of an optimizer's memory of gradients, without the gradients themselves.
 
     A factored memory keeps rows and columns of the last two axes. With the names of `transformer_parameters`, that is
@@ -167,6 +231,8 @@ def optimizer_bytes(name: str, config: Mapping[str, Any]) -> float:
     kept whole.
     """
     storage, d = STORAGE[name], _width(config)
+    if adapter is not None:  # of its matrices one side is the rank, so that factors are a small share
+        return storage.full * adapter.parameters
     whole = storage.full * transformer_parameters(config)
     if not storage.factored:
         return whole
@@ -180,8 +246,9 @@ def checkpoint_bytes(values: Mapping[str, Any], config: Mapping[str, Any]) -> fl
     """Bytes of a checkpoint: weights, the optimizer's memory, and the averages that are kept."""
     name: str = values["optimizer.name"]
     averages = int(values["ema.enabled"]) + int(name == "schedule-free")
-    weights = transformer_parameters(config) * (STORAGE[name].weight + FP32 * averages)
-    return weights + optimizer_bytes(name, config)
+    adapter = adapter_of(values, config)
+    parameters = transformer_parameters(config) if adapter is None else adapter.parameters
+    return parameters * (STORAGE[name].weight + FP32 * averages) + optimizer_bytes(name, config, adapter)
 
 
 def memory_parts(values: Mapping[str, Any], config: Mapping[str, Any], tokens: int) -> dict[str, float]:
@@ -189,28 +256,38 @@ def memory_parts(values: Mapping[str, Any], config: Mapping[str, Any], tokens: i
 
     Unit of activations: U = batch × tokens × D × 2 bytes. A block saves (45.5 + 8r) U under bf16 autocast and
     (50.1 + 16r) U in fp32, r the ratio of the feed-forward; with checkpointing only its input (2 U) is kept, and one
-    block is live at a time.
+    block is live at a time. With an adapter the inputs of frozen layers are not kept: (29.7 + 8r) U and (30.6 + 16r) U,
+    and 0.7 U for each adapted input of width D, 2.2 U with dropout or DoRA.
     """
-    parameters = transformer_parameters(config)
+    adapter = adapter_of(values, config)
+    parameters = transformer_parameters(config) if adapter is None else adapter.parameters
     autocast = values["train.mixed_precision"] == "bf16"
     unit = values["train.batch_size"] * tokens * _width(config) * BF16
     ratio, layers = config["mlp_ratio"], config["num_layers"]
-    block = 45.5 + 8 * ratio if autocast else 50.1 + 16 * ratio
-    ends = 2.0 + 5.0 if autocast else 6.4 + 4.8
+    if adapter is None:
+        block = 45.5 + 8 * ratio if autocast else 50.1 + 16 * ratio
+        ends = 2.0 + 5.0 if autocast else 6.4 + 4.8
+    else:
+        block = (29.7 + 8 * ratio if autocast else 30.6 + 16 * ratio) + (
+            2.2 if adapter.copies else 0.7
+        ) * adapter.inputs
+        ends = (2.0 if autocast else 7.5) + 2.7 * adapter.widest
     stored = STORAGE[values["optimizer.name"]].weight
     gradients = parameters * stored
     if values["optimizer.release_gradients"]:  # of the largest weight alone
-        gradients = int(2 * ratio * _width(config) ** 2) * stored
+        largest = parameters if adapter is not None else int(2 * ratio * _width(config) ** 2)
+        gradients = largest * stored
     averages = parameters * FP32 * int(values["ema.enabled"])
-    if values["memory.gradient_checkpointing"]:
-        in_backward = (layers * 2 + block + ends) * unit
+    again = recomputed_blocks(values, config)
+    if again:
+        in_backward = (again * 2 + (layers - again + 1) * block + ends) * unit
         activations = max(in_backward, gradients + (block + 2 + 2.7) * unit) - gradients
     else:
         activations = (layers * block + ends) * unit
     return {
-        "weights": parameters * stored / 1e9,
+        "weights": (base_bytes(values, config) + (0 if adapter is None else parameters * stored)) / 1e9,
         "gradients": gradients / 1e9,
-        "optimizer": optimizer_bytes(values["optimizer.name"], config) / 1e9,
+        "optimizer": optimizer_bytes(values["optimizer.name"], config, adapter) / 1e9,
         "ema": averages * int(values["ema.device"] == "accelerator") / 1e9,
         "activations": max(activations, 0.0) / 1e9,
     }

@@ -63,6 +63,7 @@ ON_SETTINGS: tuple[Listed, ...] = (
     Listed("R213", "ema_only_copies", ("ema.warmup_steps",)),
     Listed("R214", "lora_scale_implausible", ("model.lora.alpha",)),
     Listed("R215", "dora_with_lokr", ("model.lora.use_dora",)),
+    Listed("R217", "dora_of_quantized_weights", ("model.base_model_precision",)),
     Listed("R308", "frames_not_legal", ("data", "validation")),
     Listed("R309", "size_not_legal", ("data", "validation")),
     Listed("R310", "frame_limits", ("data",)),

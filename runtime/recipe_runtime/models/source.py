@@ -22,13 +22,14 @@ INDEX = "model_index.json"
 _WEIGHTS = (".safetensors", ".bin", ".model", ".json", ".txt", ".jinja")
 
 
-def model_dir(name: str, revision: str | None, root: Path) -> Path:
+def model_dir(name: str, revision: str | None, root: Path, key: str = "model.pretrained_model_name_or_path") -> Path:
     """Return the directory that holds a model in diffusers format, downloading it when it is not local.
 
     Args:
         name: A directory, absolute or below ``root``; or a hub id, ``OWNER/NAME``.
         revision: Branch, tag or commit on the hub; None takes the default branch.
         root: Where relative directories start.
+        key: The setting that names it.
 
     Raises:
         ModelError: It is neither a directory nor can it be had from the hub.
@@ -38,8 +39,7 @@ def model_dir(name: str, revision: str | None, root: Path) -> Path:
         return local
     if not _HUB_ID.fullmatch(name):
         raise ModelError(
-            f"the model directory {local} does not exist; correct `model.pretrained_model_name_or_path`, or put the "
-            "model there in diffusers format"
+            f"the model directory {local} does not exist; correct `{key}`, or put the model there in diffusers format"
         )
     try:
         return _download(name, revision)
@@ -74,6 +74,20 @@ def vae_dir(ctx: Context) -> Path:
     same = model.pretrained_vae_model_name_or_path == model.pretrained_model_name_or_path
     home = model_dir(model.pretrained_vae_model_name_or_path, model.revision if same else None, ctx.root)
     return component_dir(home, "vae")
+
+
+def transformer_dir(ctx: Context) -> Path:
+    """Return the folder of the transformer that training starts from.
+
+    It may be given as a model in diffusers format or as the transformer's own folder. The revision belongs to the
+    model's repository; a transformer of another one comes from its default branch.
+    """
+    model = ctx.settings.model
+    if model.pretrained_transformer_model_name_or_path == model.pretrained_model_name_or_path:
+        return component_dir(pipeline_dir(ctx), "transformer")
+    key = "model.pretrained_transformer_model_name_or_path"
+    home = model_dir(model.pretrained_transformer_model_name_or_path, None, ctx.root, key)
+    return home if (home / "config.json").is_file() else component_dir(home, "transformer")
 
 
 def component_dir(home: Path, component: str) -> Path:

@@ -22,6 +22,9 @@ from recipe_runtime.models.source import component_dir
 class TextEncoder:
     """Gemma 2 with its tokenizer, loaded and ready.
 
+    Attributes:
+        encoder: Gemma 2 itself.
+
     Args:
         home: A model's directory in diffusers format.
         dtype: Precision of the encoder, ``fp32`` or ``bf16``.
@@ -40,12 +43,16 @@ class TextEncoder:
             raise ModelError(
                 f"the text encoder in {home} can't be loaded: {error}; check that the download is complete"
             ) from error
-        encoder.eval().requires_grad_(False).to(device)
+        self.encoder = encoder.eval().requires_grad_(False).to(device)
         self._device = device
         unused: Any = None  # encoding a prompt needs neither of these, and the pipeline takes None for them
         self._pipeline = SanaVideoPipeline(
             tokenizer=tokenizer, text_encoder=encoder, vae=unused, transformer=unused, scheduler=unused
         )
+
+    def computes_on(self, device: torch.device) -> None:
+        """Say where texts are encoded, if weights come there when they are needed."""
+        self._device = device
 
     @torch.no_grad()
     def encode(self, text: str, *, instruction: str | None, max_length: int) -> Tensor:

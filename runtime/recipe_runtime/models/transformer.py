@@ -25,38 +25,13 @@ _FINAL_TABLE = "scale_shift_table"
 _SHOWN = 3
 
 
-def load_transformer(
-    folder: Path, *, device: torch.device, gradient_checkpointing: bool
-) -> SanaVideoTransformer3DModel:
-    """Load a transformer for training.
-
-    Args:
-        folder: The component's folder, in diffusers format.
-        device: Where it goes.
-        gradient_checkpointing: Recompute each block in the backward pass.
-
-    Raises:
-        ModelError: Files are missing or broken, or do not fit together.
-    """
-    model = build_transformer(folder, weight_files(folder))
-    model.to(device)  # type: ignore[arg-type]  # diffusers wraps `to` and loses its types
-    if gradient_checkpointing:
-        model.enable_gradient_checkpointing()
-    return model.train()
-
-
 def build_transformer(folder: Path, files: Iterable[Path]) -> SanaVideoTransformer3DModel:
     """Build a transformer by the configuration in ``folder`` and give it the weights in ``files``, in fp32.
 
     Raises:
         ModelError: Files are missing or broken, or do not fit together.
     """
-    try:
-        config = SanaVideoTransformer3DModel.load_config(folder, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{folder} holds no configuration of a transformer ({error}); check the model") from error
-    with init_empty_weights(include_buffers=False):
-        model: SanaVideoTransformer3DModel = SanaVideoTransformer3DModel.from_config(config)
+    model = empty_transformer(folder)
     weights: dict[str, Tensor] = {}
     for file in files:
         weights.update(_read(file))
@@ -65,6 +40,21 @@ def build_transformer(folder: Path, files: Iterable[Path]) -> SanaVideoTransform
     for module in model.modules():
         if isinstance(module, SanaVideoTransformerBlock):
             module.attn1.set_processor(Fp32LinearAttention())  # type: ignore[arg-type]  # the list of types is closed
+    return model
+
+
+def empty_transformer(folder: Path) -> SanaVideoTransformer3DModel:
+    """Build a transformer by the configuration in ``folder``, whose weights have shapes and no values.
+
+    Raises:
+        ModelError: There is no configuration.
+    """
+    try:
+        config = SanaVideoTransformer3DModel.load_config(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder} holds no configuration of a transformer ({error}); check the model") from error
+    with init_empty_weights(include_buffers=False):
+        model: SanaVideoTransformer3DModel = SanaVideoTransformer3DModel.from_config(config)
     return model
 
 

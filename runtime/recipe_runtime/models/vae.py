@@ -15,7 +15,7 @@ from recipe_runtime.errors import ModelError
 from recipe_runtime.models.dtypes import DTYPES
 
 
-def load_vae(folder: Path, dtype: str, device: torch.device, *, tiling: bool) -> AutoencoderKLWan:
+def load_vae(folder: Path, dtype: str, device: torch.device, *, tiling: bool, slicing: bool) -> AutoencoderKLWan:
     """Load the VAE for inference.
 
     Args:
@@ -23,6 +23,7 @@ def load_vae(folder: Path, dtype: str, device: torch.device, *, tiling: bool) ->
         dtype: Its precision, ``fp32`` or ``bf16``.
         device: Where it runs.
         tiling: Whether it works in overlapping tiles.
+        slicing: Whether it takes one clip of a batch after the other.
 
     Raises:
         ModelError: It can't be loaded, or its constants are not one for each channel.
@@ -43,6 +44,8 @@ def load_vae(folder: Path, dtype: str, device: torch.device, *, tiling: bool) ->
     vae.eval().requires_grad_(False).to(device)
     if tiling:
         vae.enable_tiling()
+    if slicing:
+        vae.enable_slicing()
     return vae
 
 
@@ -52,12 +55,12 @@ def encode(vae: AutoencoderKLWan, pixels: Tensor) -> Tensor:
 
     Args:
         vae: The VAE.
-        pixels: Shape (batch, 3, frames, height, width), values -1 to 1; frames 4k + 1.
+        pixels: On the device that it computes on, shape (batch, 3, frames, height, width), values -1 to 1; frames 4k + 1.
 
     Returns:
         Normalized latents in fp32, shape (batch, channels, (frames - 1) / 4 + 1, height / 8, width / 8).
     """
-    mode = vae.encode(pixels.to(device=vae.device, dtype=vae.dtype)).latent_dist.mode().float()
+    mode = vae.encode(pixels.to(vae.dtype)).latent_dist.mode().float()
     mean, std = _constants(vae, mode)
     return (mode - mean) / std
 
@@ -68,14 +71,14 @@ def decode(vae: AutoencoderKLWan, latents: Tensor) -> Tensor:
 
     Args:
         vae: The VAE.
-        latents: Shape (batch, channels, latent frames, latent height, latent width).
+        latents: On the device that it computes on, shape (batch, channels, latent frames, latent height, latent width).
 
     Returns:
         Pixels in fp32, values -1 to 1, shape (batch, 3, frames, height, width).
     """
     mean, std = _constants(vae, latents)
     scaled = latents.float() * std + mean
-    return vae.decode(scaled.to(device=vae.device, dtype=vae.dtype)).sample.float().clamp(-1, 1)
+    return vae.decode(scaled.to(vae.dtype)).sample.float().clamp(-1, 1)
 
 
 def _constants(vae: AutoencoderKLWan, like: Tensor) -> tuple[Tensor, Tensor]:

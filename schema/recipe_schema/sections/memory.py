@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from recipe_schema.marks import ANY_OTHER, key
+from recipe_schema.marks import key
 from recipe_schema.section import section
 from recipe_schema.sections.forms import Count, PathText
 
@@ -17,7 +17,6 @@ class GroupOffload:
         impact="runtime",
         reads=("train",),
         aka="enable_group_offload",
-        pending=(True,),
     )
     type: Literal["block_level", "leaf_level"] = key(
         "block_level",
@@ -53,7 +52,6 @@ class GroupOffload:
         impact="runtime",
         reads=("encode-text",),
         aka="group_offload_text_encoder",
-        pending=(True,),
     )
     vae: bool = key(
         False,
@@ -61,7 +59,6 @@ class GroupOffload:
         impact="runtime",
         reads=("encode-video", "validate"),
         aka="group_offload_vae",
-        pending=(True,),
     )
 
 
@@ -83,7 +80,6 @@ class Memory:
         impact="runtime",
         reads=("train",),
         aka="gradient_checkpointing_interval",
-        pending=ANY_OTHER,
     )
     model_cpu_offload: bool = key(
         False,
@@ -92,7 +88,6 @@ class Memory:
         impact="runtime",
         reads=("validate",),
         aka="enable_model_cpu_offload",
-        pending=(True,),
     )
     vae_tiling: bool = key(
         False,
@@ -106,6 +101,5 @@ class Memory:
         impact="runtime",
         reads=("encode-video", "validate"),
         aka="vae_enable_slicing",
-        pending=(True,),
     )
     group_offload: GroupOffload

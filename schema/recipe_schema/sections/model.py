@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from recipe_schema.marks import ANY_OTHER, Derived, Family, Ge, Gt, Le, Lt, key
+from recipe_schema.marks import Derived, Family, Ge, Gt, Le, Lt, key
 from recipe_schema.section import section
 from recipe_schema.sections.forms import PathText, Text
 
@@ -19,15 +19,7 @@ Quantization = Literal[
 ]
 """How frozen weights are stored. The names are SimpleTuner's: the number format, and the library that does it."""
 
-_QUANTIZED = (
-    "int8-quanto",
-    "int4-quanto",
-    "int2-quanto",
-    "fp8-quanto",
-    "int8-torchao",
-    "int4-torchao",
-    "fp8-torchao",
-)
+_TORCHAO = ("int8-torchao", "int4-torchao", "fp8-torchao")
 
 _OTHER_PRECISIONS = {
     "bf16": "that is no quantization; `train.mixed_precision: bf16` computes in bf16, and `no_change` stores weights as "
@@ -88,7 +80,6 @@ class Lora:
         "An adapter in diffusers' format to go on from: a folder or a .safetensors file.",
         reads=("train",),
         aka="init_lora",
-        pending=ANY_OTHER,
     )
     use_dora: bool = key(
         False,
@@ -117,7 +108,6 @@ class Model:
         "What is trained: `full` trains all weights of the transformer, `lora` an adapter, see model.lora.",
         reads=("train", "export"),
         aka="model_type",
-        pending=("lora",),
     )
     pretrained_model_name_or_path: PathText = key(
         Family("model_id"),
@@ -142,7 +132,6 @@ class Model:
         "Where the transformer comes from, such as the export of an earlier run.",
         reads=("train", "export"),
         aka="pretrained_transformer_model_name_or_path",
-        pending=ANY_OTHER,
     )
     random_weights: Literal["tiny"] | None = key(
         None,
@@ -179,7 +168,7 @@ class Model:
         reads=("train", "validate"),
         aka="base_model_precision",
         refused=_OTHER_PRECISIONS,
-        pending=_QUANTIZED,
+        pending=_TORCHAO,
     )
     text_encoder_precision: Quantization = key(
         "no_change",
@@ -187,7 +176,7 @@ class Model:
         reads=("encode-text", "validate"),
         aka="text_encoder_1_precision",
         refused=_OTHER_PRECISIONS,
-        pending=_QUANTIZED,
+        pending=_TORCHAO,
     )
     quantize_via: Literal["cpu", "accelerator"] = key(
         "accelerator",

@@ -10,7 +10,7 @@ from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultist
 from fakes_runtime import make_project
 from recipe_runtime.errors import ModelError
 from recipe_runtime.models.sampler import SCHEDULERS, build_sampler, load_scheduler
-from recipe_runtime.models.transformer import load_transformer
+from recipe_runtime.models.transformer import build_transformer, weight_files
 from recipe_runtime.models.vae import load_vae
 
 
@@ -23,8 +23,9 @@ def home(tmp_path):
 
 
 def sampler(home):
-    transformer = load_transformer(home / "transformer", device=CPU, gradient_checkpointing=False)
-    vae = load_vae(home / "vae", "fp32", CPU, tiling=False)
+    folder = home / "transformer"
+    transformer = build_transformer(folder, weight_files(folder))
+    vae = load_vae(home / "vae", "fp32", CPU, tiling=False, slicing=False)
     return build_sampler(transformer.eval(), vae, load_scheduler(home / "scheduler"))
 
 

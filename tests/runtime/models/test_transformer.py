@@ -10,12 +10,11 @@ from torch import nn
 
 from fakes_runtime import make_project
 from recipe_runtime.errors import ModelError
-from recipe_runtime.models.transformer import build_transformer, load_transformer, weight_files
+from recipe_runtime.models.transformer import build_transformer, weight_files
 from recipe_schema.family import load_family
 
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
-CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -30,11 +29,9 @@ def change(folder, edit):
 
 
 def test_weights_arrive_as_they_are_stored(folder):
-    model = load_transformer(folder, device=CPU, gradient_checkpointing=False)
+    model = build_transformer(folder, weight_files(folder))
 
     stored = load_file(folder / WEIGHTS)
-    assert model.training
-    assert not model.is_gradient_checkpointing
     assert {name: tensor.tolist() for name, tensor in model.state_dict().items()} == {
         name: tensor.tolist() for name, tensor in stored.items()
     }
@@ -47,28 +44,26 @@ def test_bf16_files_become_fp32_weights(folder):
 
     change(folder, to_bf16)
 
-    assert {p.dtype for p in load_transformer(folder, device=CPU, gradient_checkpointing=True).parameters()} == {
-        torch.float32
-    }
+    assert {p.dtype for p in build_transformer(folder, weight_files(folder)).parameters()} == {torch.float32}
 
 
 def test_a_final_table_with_a_leading_axis_is_taken(folder):
     expected = load_file(folder / WEIGHTS)["scale_shift_table"]
     change(folder, lambda weights: weights.update(scale_shift_table=weights["scale_shift_table"][None]))
 
-    model = load_transformer(folder, device=CPU, gradient_checkpointing=False)
+    model = build_transformer(folder, weight_files(folder))
 
     assert torch.equal(model.scale_shift_table, expected)
 
 
 def test_sharded_weights_are_put_together(folder):
     whole = load_file(folder / WEIGHTS)
-    model = load_transformer(folder, device=CPU, gradient_checkpointing=False)
+    model = build_transformer(folder, weight_files(folder))
     shutil.rmtree(folder)
     model.save_pretrained(folder, max_shard_size="100KB")
 
     assert len(weight_files(folder)) > 1
-    loaded = load_transformer(folder, device=CPU, gradient_checkpointing=False)
+    loaded = build_transformer(folder, weight_files(folder))
     assert all(torch.equal(tensor, whole[name]) for name, tensor in loaded.state_dict().items())
 
 
@@ -84,21 +79,21 @@ def test_weights_that_do_not_fit_are_refused_by_name(folder, edit, message):
     change(folder, edit)
 
     with pytest.raises(ModelError, match=message):
-        load_transformer(folder, device=CPU, gradient_checkpointing=False)
+        build_transformer(folder, weight_files(folder))
 
 
 def test_missing_and_broken_files_are_named(folder):
     (folder / WEIGHTS).write_bytes(b"not safetensors")
     with pytest.raises(ModelError, match=WEIGHTS):
-        load_transformer(folder, device=CPU, gradient_checkpointing=False)
+        build_transformer(folder, weight_files(folder))
 
     (folder / WEIGHTS).unlink()
     with pytest.raises(ModelError, match="holds neither"):
-        load_transformer(folder, device=CPU, gradient_checkpointing=False)
+        build_transformer(folder, weight_files(folder))
 
     (folder / "diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps({"weights": {}}))
     with pytest.raises(ModelError, match="not an index"):
-        load_transformer(folder, device=CPU, gradient_checkpointing=False)
+        build_transformer(folder, weight_files(folder))
 
     with pytest.raises(ModelError, match="no configuration"):
         build_transformer(folder.parent / "nowhere", [])

@@ -11,9 +11,9 @@ from recipe_runtime.models.vae import decode, encode, load_vae
 CPU = torch.device("cpu")
 
 
-def tiny_vae(tmp_path, *, tiling=False):
+def tiny_vae(tmp_path, *, tiling=False, slicing=False):
     make_project(tmp_path)
-    return load_vae(tmp_path / "project/models/tiny/vae", "fp32", CPU, tiling=tiling)
+    return load_vae(tmp_path / "project/models/tiny/vae", "fp32", CPU, tiling=tiling, slicing=slicing)
 
 
 @pytest.mark.parametrize(("level", "expected"), [(0, -1.0), (255, 1.0)])
@@ -69,4 +69,4 @@ def test_tiling_is_turned_on_when_asked(tmp_path):
 
 def test_a_folder_that_is_no_vae_is_named(tmp_path):
     with pytest.raises(ModelError, match="can't be loaded"):
-        load_vae(tmp_path, "fp32", CPU, tiling=False)
+        load_vae(tmp_path, "fp32", CPU, tiling=False, slicing=False)

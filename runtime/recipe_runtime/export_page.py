@@ -1,0 +1,64 @@
+"""The page beside an exported adapter: what it is, and how it is loaded."""
+
+import re
+
+from recipe_runtime.context import Context
+
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
+
+_PAGE = """\
+# {name}
+
+{kind} for `{base}`, trained with sana-recipes.
+{other}
+| | |
+|---|---|
+| rank, alpha | {rank}, {alpha:g} |
+| layers | {layers} ({targets}) |
+| steps | {steps} |
+| weights | {weights} |
+| clips | {clips} at {framerate:g} fps |
+| plan | `{plan}` |
+
+```python
+from diffusers import SanaVideoPipeline
+
+pipeline = SanaVideoPipeline.from_pretrained("{base}")
+pipeline.load_lora_weights("path/to/this/folder")
+```
+"""
+
+
+def adapter_page(ctx: Context, *, layers: int, weights: str) -> str:
+    """Write the page of an adapter, in Markdown.
+
+    Args:
+        ctx: The run.
+        layers: How many layers the adapter changes.
+        weights: Whether the ``model`` 's last weights are exported, or their average, ``ema``.
+    """
+    settings = ctx.settings
+    lora, base = settings.model.lora, settings.model.pretrained_model_name_or_path
+    transformer = settings.model.pretrained_transformer_model_name_or_path
+    page = _PAGE.format(
+        name=settings.name,
+        kind="DoRA adapter" if lora.use_dora else "LoRA adapter",
+        base=base,
+        other=""
+        if transformer == base
+        else f"\nIts transformer is that of `{transformer}`: load it into the pipeline first.\n",
+        rank=lora.rank,
+        alpha=lora.alpha,
+        layers=layers,
+        targets=", ".join(f"`{target}`" for target in lora.target_modules),
+        steps=ctx.plan.body.schedule.max_steps,
+        weights="average (EMA)" if weights == "ema" else "of the last step",
+        clips=len(ctx.rows),
+        framerate=settings.data.framerate,
+        plan=ctx.plan.plan_id,
+    )
+    # The hub reads a page's head, and refuses a base model that is none of its own.
+    if _HUB_ID.fullmatch(base) and not ctx.resolve(base).exists():
+        page = f"---\nbase_model: {base}\nlibrary_name: diffusers\npipeline_tag: text-to-video\ntags: [lora]\n---\n\n{page}"
+    return page

@@ -1,0 +1,111 @@
+"""What an adapter costs, compared with a tracker of fake tensors over the real class at 832x480 with 81 frames."""
+
+import pytest
+
+from fakes_clips import make_project
+from recipe_compiler.passes.estimate import estimate, memory_parts
+from recipe_compiler.pipeline import Options, compile_recipe
+from recipe_schema.family import load_family
+from recipe_schema.plan import Bucket, Schedule
+
+
+TOKENS = 32_760
+UNIT = TOKENS * 2240 * 2
+CONFIG = load_family("sana-video-480p").raw["transformer"]
+ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
+KEPT = {"memory.gradient_checkpointing": False}
+
+
+@pytest.fixture(scope="module")
+def values(tmp_path_factory):
+    """Return the settings of a recipe that trains an adapter of rank 16 on the attentions."""
+    recipe = make_project(tmp_path_factory.mktemp("project"))
+    return compile_recipe(recipe, Options(overrides=("model.type=lora",))).settings.values()
+
+
+@pytest.mark.parametrize(
+    ("layers", "changes", "tracked"),
+    [
+        (4, {}, 71.41),
+        (2, {}, 67.41),
+        (4, KEPT, 242.88),
+        (2, KEPT, 124.55),
+        (4, {"model.lora.target_modules": [*ATTENTION, "conv_inverted", "conv_point"]}, 81.43),
+        (4, {**KEPT, "model.lora.target_modules": [*ATTENTION, "conv_inverted", "conv_point"]}, 261.95),
+        (4, {**KEPT, "model.lora.dropout": 0.1}, 284.88),
+        (4, {**KEPT, "model.lora.use_dora": True}, 291.03),
+        (4, {**KEPT, "train.mixed_precision": "no"}, 347.04),
+        (4, {"train.mixed_precision": "no"}, 102.47),
+    ],
+)
+def test_activations_under_an_adapter_agree_with_a_tracker(values, layers, changes, tracked):
+    parts = memory_parts({**values, **changes}, {**CONFIG, "num_layers": layers}, TOKENS)
+
+    dynamic = (parts["gradients"] + parts["activations"]) * 1e9 / UNIT
+
+    assert dynamic == pytest.approx(tracked, rel=0.02)
+
+
+def test_frozen_weights_adapter_and_its_state_are_counted_apart(values):
+    parts = memory_parts({**values, "ema.enabled": True}, CONFIG, TOKENS)
+
+    adapter = 20 * 8 * 16 * (2240 + 2240) * 4 / 1e9
+    assert parts["weights"] == pytest.approx(2_056_862_144 * 2 / 1e9 + adapter)
+    assert parts["gradients"] == parts["ema"] == pytest.approx(adapter)
+    assert parts["optimizer"] == pytest.approx(2 * adapter)
+
+
+BLOCK, REST = 100_533_440, 46_193_344
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"train.mixed_precision": "no"}, (20 * BLOCK + REST) * 4),
+        ({"model.base_model_precision": "int8-quanto"}, 20 * BLOCK + REST * 2),
+        ({"model.base_model_precision": "int4-quanto"}, 20 * BLOCK * 0.53125 + REST * 2),
+        ({"memory.group_offload.enabled": True}, (BLOCK + REST) * 2),
+        ({"memory.group_offload.enabled": True, "memory.group_offload.use_stream": True}, (2 * BLOCK + REST) * 2),
+        ({"memory.group_offload.enabled": True, "memory.group_offload.blocks_per_group": 40}, (20 * BLOCK + REST) * 2),
+        ({"memory.group_offload.enabled": True, "memory.group_offload.type": "leaf_level"}, (BLOCK / 4 + REST) * 2),
+    ],
+)
+def test_the_base_is_counted_as_it_is_stored(values, changes, expected):
+    plain = memory_parts({**values, **changes}, CONFIG, TOKENS)
+    adapter = plain["gradients"]
+
+    assert plain["weights"] - adapter == pytest.approx(expected / 1e9)
+
+
+def cost(values, **changes):
+    buckets = (Bucket(width=832, height=480, frames=81, clips=10, samples=10),)
+    schedule = Schedule(max_steps=100, samples_per_step=1, samples_per_epoch=10)
+    return estimate(
+        {**values, "model.random_weights": None, **changes}, load_family("sana-video-480p"), buckets, schedule
+    )
+
+
+def test_an_adapter_saves_a_third_of_the_work_and_nearly_all_of_the_disk(values):
+    lora, full = cost(values), cost(values, **{"model.type": "full"})
+
+    assert lora["step_tflop"] / lora["forward_tflop"] == pytest.approx(3, rel=1e-3)
+    assert full["step_tflop"] / full["forward_tflop"] == pytest.approx(4, rel=1e-3)
+    assert (lora["trained_parameters"], full["trained_parameters"]) == (11_468_800, 2_056_862_144)
+    assert lora["export_gb"] == pytest.approx(11_468_800 * 4 / 1e9, rel=1e-3)
+    assert lora["checkpoints_gb"] == pytest.approx(full["checkpoints_gb"] * 11_468_800 / 2_056_862_144, rel=1e-3)
+    assert 18 < lora["memory_gb"] < 21
+
+
+@pytest.mark.parametrize(("interval", "passes"), [(1, 4), (2, 3.5), (3, 3.35), (20, 3.05)])
+def test_an_interval_of_checkpointing_trades_work_for_memory(values, interval, passes):
+    settings = {"model.type": "full", "memory.gradient_checkpointing_interval": interval}
+
+    found = cost(values, **settings)
+
+    assert found["step_tflop"] / found["forward_tflop"] == pytest.approx(passes, rel=1e-3)
+    parts = [cost(values, **{**settings, **more})["memory_parts_gb"]["activations"] for more in ({}, KEPT)]
+    assert parts[0] < parts[1] + 4
+
+
+def test_an_adapter_of_layers_outside_the_blocks_has_an_estimate_too(values):
+    assert cost(values, **{"model.lora.target_modules": ["proj_out"]})["trained_parameters"] == 16 * (2240 + 64)
