@@ -16,28 +16,43 @@ Stage = Literal["survey", "build-model", "encode-text", "encode-video", "train",
 ``push`` uploads; the rest are stages of a plan."""
 
 
-class Ge(NamedTuple):
+class _Limit:
+    """A limit of a number.
+
+    Limits of two kinds differ, even at the same number. (Those of named tuples would be equal, and `typing` keeps one
+    of two types that are: ``Annotated[float, Ge(0)] | None`` then became ``Annotated[float, Gt(0)] | None``.)
+    """
+
+    __slots__ = ("limit",)
+    __match_args__ = ("limit",)
+
+    def __init__(self, limit: float) -> None:
+        """Set the limit."""
+        self.limit = limit
+
+    def __eq__(self, other: object) -> bool:
+        """Compare kind and number."""
+        return isinstance(other, _Limit) and type(self) is type(other) and self.limit == other.limit
+
+    def __hash__(self) -> int:
+        """Return the same for equal limits."""
+        return hash((type(self).__name__, self.limit))
+
+
+class Ge(_Limit):
     """The value is at least ``limit``."""
 
-    limit: float
 
-
-class Gt(NamedTuple):
+class Gt(_Limit):
     """The value is greater than ``limit``."""
 
-    limit: float
 
-
-class Le(NamedTuple):
+class Le(_Limit):
     """The value is at most ``limit``."""
 
-    limit: float
 
-
-class Lt(NamedTuple):
+class Lt(_Limit):
     """The value is less than ``limit``."""
-
-    limit: float
 
 
 class Pattern(NamedTuple):
