@@ -25,7 +25,8 @@ def why_not(name: str, path: TreePath) -> str | None:
         name: The key.
         path: Where it stands.
     """
-    for group in _table()["dataset" if path[:2] == ("data", "datasets") else "flat"]:
+    groups = ("dataset", "flat") if path[:2] == ("data", "datasets") else ("flat",)
+    for group in (group for kind in groups for group in _table()[kind]):
         if name in group["names"]:
             return f"SimpleTuner's `{name}` is not taken here: {group['reason']}"
     if name in _table()["others"]:

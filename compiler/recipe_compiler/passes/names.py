@@ -107,8 +107,11 @@ class _Cure:
 def _cure(name: str, node: Node, free: list[str], known: tuple[str, ...], path: Path) -> _Cure:
     """Find what an unknown key stands for: in its own section, then in others."""
     home, near_one = elsewhere(name, path), near(name, [other for other in free if _fits(other, node)])
+    if near_one is not None and near(name, known) not in (*free, None):
+        near_one = None  # what is meant is given already
     own = home.rpartition(".")[2] if home is not None and home.rpartition(".")[0] == _generic(path) else None
-    known_there = not path or (path[:2] == ("data", "datasets") and why_not(name, path) is not None)
+    in_data_set = path[:2] == ("data", "datasets")  # pasted from elsewhere, more often than written
+    known_there = not path or (in_data_set and (home is not None or why_not(name, path) is not None))
     if own is None and (known_there or near_one is None):  # where other tools have the name, it is no slip
         other = _in_another_section(name, home, path)
         if other is not None:

@@ -12,6 +12,7 @@ Example:
     ema:
       enabled: true
       decay: 0.9999
+      warmup: none
 
 Use instead:
     train:
@@ -19,6 +20,7 @@ Use instead:
     ema:
       enabled: true
       decay: 0.98
+      warmup: none
 """
 
 from collections.abc import Iterator
