@@ -2,6 +2,7 @@
 
 import inspect
 from dataclasses import asdict, fields
+from types import NoneType, UnionType
 from typing import Any, Literal, TypedDict, get_args, get_origin
 
 from recipe_schema.events import EVENTS_VERSION, LEVELS, Event
@@ -12,7 +13,7 @@ WEBHOOK_VERSION = 1
 
 SCHEMA_ID = "https://sana-recipes.dev/schema/webhook-1.json"
 
-_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
+_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", NoneType: "null"}
 
 
 class Clip(TypedDict):
@@ -111,11 +112,21 @@ def _event(event: type) -> dict[str, Any]:
 
 
 def _type(hint: Any) -> dict[str, Any]:
-    if get_origin(hint) is Literal:
-        return {"enum": list(get_args(hint))}
+    """Return the JSON Schema of a field's type.
+
+    Raises:
+        TypeError: Events have no such fields yet; say here what they are in JSON.
+    """
+    inside = get_args(hint)
     if hint in _TYPES:
         return {"type": _TYPES[hint]}
-    return {"type": [_TYPES.get(kind, "null") for kind in get_args(hint)]}
+    if get_origin(hint) is Literal:
+        return {"enum": list(inside)}
+    if get_origin(hint) is tuple:
+        return {"type": "array", "items": _type(inside[0])}
+    if get_origin(hint) is UnionType:
+        return {"anyOf": [_type(one) for one in inside]}
+    raise TypeError(f"{hint} is no type that events have")
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:
