@@ -268,6 +268,7 @@ def _settings(overrides: Mapping[str, Any], max_steps: int) -> tuple[dict[str, A
 
 def _plan(root: Path, rows: Sequence[ClipRow], overrides: Mapping[str, Any], extras: Mapping[str, Any]) -> Plan:
     settings, execution = _settings(overrides, extras["max_steps"])
+    chosen = frozenset(overrides)
     for number, webhook in enumerate(extras["webhooks"]):
         execution |= {f"tracking.webhooks.{number}.{name}": value for name, value in {**_WEBHOOK, **webhook}.items()}
     family = load_family("sana-video-480p").raw
@@ -310,7 +311,10 @@ def _plan(root: Path, rows: Sequence[ClipRow], overrides: Mapping[str, Any], ext
             prompts=tuple(extras["prompts"]),
             negative_prompt=extras["negative_prompt"],
         ),
-        meta={},
+        meta={
+            "clips": {"trained": len(rows)},
+            "origins": {path: {"kind": "recipe" if path in chosen else "default"} for path in {**settings, **execution}},
+        },
     )
 
 
