@@ -32,27 +32,32 @@ class FakeHub:
         return self.trouble(heard) or self._answer(heard.path.partition("?")[0], heard.body)
 
     def _answer(self, path: str, body: bytes) -> Answer:
-        if path == "/api/whoami-v2":
-            return _json({"name": "me", "type": "user", "orgs": []})
-        if path == "/api/validate-yaml":  # asked for the head of a README.md
-            return _json({"errors": [], "warnings": []})
-        if path == "/api/repos/create":
-            return self._create(json.loads(body))
-        found = re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/(preupload|commit|paths-info|tree)/.*)?", path)
-        if found is None or found[1] not in self.repositories:
-            return Answer(status=404)
-        name, what = found[1], found[2]
-        if what == "preupload":
-            modes = [
-                {"path": file["path"], "uploadMode": "regular", "shouldIgnore": False, "oid": None}
-                for file in json.loads(body)["files"]
-            ]
-            return _json({"files": modes})
-        if what == "commit":
-            return self._commit(name, body)
-        if what is not None:
-            return _json([])
-        return _json({"id": name, "modelId": name, "private": self.repositories[name], "sha": "0" * 40, "siblings": []})
+        match path:
+            case "/api/whoami-v2":
+                answer = _json({"name": "me", "type": "user", "orgs": []})
+            case "/api/validate-yaml":  # asked for the head of a README.md
+                answer = _json({"errors": [], "warnings": []})
+            case "/api/repos/create":
+                answer = self._create(json.loads(body))
+            case _:
+                found = re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/(\w+)/.*)?", path)
+                known = found is not None and found[1] in self.repositories
+                answer = self._of_repository(found[1], found[2], body) if known else Answer(status=404)
+        return answer
+
+    def _of_repository(self, name: str, what: str | None, body: bytes) -> Answer:
+        match what:
+            case None:
+                facts = {"id": name, "modelId": name, "private": self.repositories[name]}
+                answer = _json({**facts, "sha": "0" * 40, "siblings": []})
+            case "preupload":
+                shared = {"uploadMode": "regular", "shouldIgnore": False, "oid": None}
+                answer = _json({"files": [{"path": file["path"], **shared} for file in json.loads(body)["files"]]})
+            case "commit":
+                answer = self._commit(name, body)
+            case _:
+                answer = _json([])
+        return answer
 
     def _create(self, wanted: dict[str, Any]) -> Answer:
         name = f"{wanted['organization'] or 'me'}/{wanted['name']}"

@@ -313,7 +313,9 @@ def _plan(root: Path, rows: Sequence[ClipRow], overrides: Mapping[str, Any], ext
         ),
         meta={
             "clips": {"trained": len(rows)},
-            "origins": {path: {"kind": "recipe" if path in chosen else "default"} for path in {**settings, **execution}},
+            "origins": {
+                path: {"kind": "recipe" if path in chosen else "default"} for path in {**settings, **execution}
+            },
         },
     )
 

@@ -87,6 +87,7 @@ examples:
 _SCHEMA = """\
 examples:
   recipe schema > recipe.schema.json            for editors: `# yaml-language-server: $schema=recipe.schema.json`
+  recipe schema webhook                         of the messages that a webhook of type raw gets
 """
 
 

@@ -73,7 +73,8 @@ def _loading(ctx: Context, export: Path, repository: str) -> Iterator[str]:
     yield from ("from diffusers.utils import export_to_video", "", *load)
     yield from ("pipeline.vae.to(torch.float32)", 'pipeline.to("cuda")')
     yield f'clip = pipeline("what is to be seen", width={bucket.width}, height={bucket.height}, frames={bucket.frames})'
-    yield from ('export_to_video(clip.frames[0], "clip.mp4", fps=16)', "```", "")
+    yield f'export_to_video(clip.frames[0], "clip.mp4", fps={ctx.settings.validation.framerate:g})'
+    yield from ("```", "")
 
 
 def _settings(ctx: Context) -> Iterator[str]:

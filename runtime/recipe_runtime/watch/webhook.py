@@ -14,7 +14,7 @@ from recipe_runtime.record import timestamp
 from recipe_runtime.watch import forms
 from recipe_runtime.watch.delivery import Delivery, Message
 from recipe_runtime.watch.post import HttpPost, Post, Request
-from recipe_schema.events import ClipDrawn, Event, RunStarted, StageProgress, StepDone, is_as_important
+from recipe_schema.events import ClipDrawn, Event, Pushed, RunStarted, StageProgress, StepDone, is_as_important
 from recipe_schema.sections.output import Webhook
 from recipe_schema.webhook import Payload, payload
 
@@ -80,6 +80,8 @@ class WebhookListener:
             case StepDone(step=step):
                 self._meter.add(event)
                 self._step = step
+            case Pushed():
+                pass  # of an earlier step, while training went on
             case _:
                 self._step = getattr(event, "step", self._step)
         progress = isinstance(event, StepDone | StageProgress)

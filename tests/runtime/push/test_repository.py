@@ -58,7 +58,7 @@ def test_one_that_is_there_is_taken(hub, tmp_path):
 def test_a_public_repository_is_refused_where_a_private_one_is_asked_for(hub):
     hub.repositories["me/tiny"] = False
 
-    with pytest.raises(RunError, match="me/tiny of the hub is public, and `hub.private: true` asks for a private one"):
+    with pytest.raises(RunError, match=r"me/tiny of the hub is public, and `hub.private: true` asks for a private one"):
         repository().open()
     repository(private=False).open()
 
@@ -115,7 +115,8 @@ def test_what_the_hub_refuses_is_not_tried_again(hub, status, cure):
     assert "hf_secret" not in str(failure.value)
 
 
-def test_without_any_login_it_says_how_to_log_in(hub, monkeypatch, tmp_path):
+@pytest.mark.usefixtures("hub")
+def test_without_any_login_it_says_how_to_log_in(monkeypatch, tmp_path):
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "none"))
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         monkeypatch.delenv(name, raising=False)

@@ -206,7 +206,7 @@ def test_pauses_double_up_to_a_minute(monkeypatch):
     pauses = []
     problem = Problem(kind="5xx", text="has trouble", again=True)
     delivery = Delivery(lambda _: problem, lambda _: None, pause_seconds=1.0)
-    monkeypatch.setattr(delivery._changed, "wait", lambda seconds: pauses.append(seconds))
+    monkeypatch.setattr(delivery._changed, "wait", pauses.append)
     clock = iter(range(10**6))
     monkeypatch.setattr("recipe_runtime.watch.delivery.time.monotonic", lambda: next(clock) * 0.01)
 

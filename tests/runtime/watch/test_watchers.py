@@ -3,7 +3,6 @@ import json
 import threading
 from types import SimpleNamespace
 
-import pytest
 import yaml
 from huggingface_hub import constants
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -95,7 +94,7 @@ def test_a_dead_endpoint_neither_stops_nor_floods_a_run(tmp_path, monkeypatch):
     assert len(events(project, "step")) == 4
 
 
-def test_a_failure_before_training_is_told_to_webhooks(tmp_path, capsys):
+def test_a_failure_before_training_is_told_to_webhooks(tmp_path):
     with serving() as server:
         project = make_project(tmp_path, webhooks=[{"url": server.url, "level": "error"}])
         (project.root / "clips/a.mp4").unlink()
@@ -123,9 +122,7 @@ def test_a_tracker_that_is_not_installed_stops_a_run_before_it_begins_and_webhoo
     real = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: found.get(name) or real(name, *rest))
     with serving() as server:
-        project = make_project(
-            tmp_path, webhooks=[{"url": server.url}], **{"tracking.report_to": ["tensorboard"]}
-        )
+        project = make_project(tmp_path, webhooks=[{"url": server.url}], **{"tracking.report_to": ["tensorboard"]})
         assert run(project, "--quiet") == Exit.FAILED
 
     assert "needs the package tensorboard: pip install 'sana-recipes[train,tensorboard]'" in capsys.readouterr().err

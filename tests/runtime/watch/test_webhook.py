@@ -56,7 +56,7 @@ def story(clip="validation/step-00000002/main.mp4"):
     yield ClipDrawn(step=2, nickname="main", weights="model", path=clip, seconds=2.0)
     yield Warned(message="a clip is <odd> & strange")
     yield Exported(path="export", weights="model", step=4)
-    yield Pushed(repository="me/x", path="export", step=4, address="https://hub/me/x", seconds=9.0)
+    yield Pushed(repository="me/x", path="export", step=1, address="https://hub/me/x", seconds=9.0)
     yield Interrupted(signal="SIGTERM", step=3)
     yield Failed(message="no more disk", exit_code=4)
     yield RunFinished(step=4, seconds=60.0)
@@ -266,7 +266,7 @@ def test_an_address_or_token_that_is_not_there_stops_the_run_before_it_begins(ch
     assert "s3cret" not in str(failure.value)
 
 
-def test_address_and_token_come_from_the_environment(tmp_path):
+def test_address_and_token_come_from_the_environment():
     with serving() as server:
         environment = {"HOOK": f"{server.url}/a", "TOKEN": "s3cret"}
         post = build_post(settings(url_env="HOOK", token_env="TOKEN", url="http://other"), 0, environment)
@@ -286,8 +286,24 @@ def test_a_certificate_that_nobody_signed_is_refused_unless_it_is_not_checked(tm
         pytest.skip("there is no openssl to make a certificate with")
     key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate]
-        + ["-days", "2", "-subj", "/CN=localhost"],
+        [
+            *[
+                "openssl",
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-days",
+                "2",
+                "-subj",
+                "/CN=localhost",
+                "-keyout",
+            ],
+            key,
+            "-out",
+            certificate,
+        ],
         check=True,
         capture_output=True,
     )
