@@ -52,6 +52,7 @@ ON_SETTINGS: tuple[Listed, ...] = (
     Listed("R602", "validation_without_prompt", ("validation",)),
     Listed("R603", "nickname_clash", ("validation",)),
     Listed("R604", "validation_costly", ("validation",)),
+    Listed("R620", "tracking_without_effect", ("tracking.webhook_interval", "tracking.wandb_mode")),
 )
 """Rules that are asked at every look."""
 

@@ -76,6 +76,8 @@ class CheckpointUploads:
             self._thread.join(_LOOK_SECONDS)
         if self._thread.is_alive():
             self._warn("stopped before the last checkpoint was uploaded; what is missing lies in the run directory")
+        else:
+            shutil.rmtree(self._run_dir / _FOLDER, ignore_errors=True)
         self._recorder.emit_waiting()
 
     def _work(self) -> None:

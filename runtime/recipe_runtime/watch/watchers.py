@@ -3,6 +3,7 @@
 import functools
 import importlib.util
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -70,7 +71,9 @@ class Watchers:
             hook.stop(self._last_wait)
         for hook in self._webhooks:
             hook.join()
-        self._recorder.emit_waiting()
+        # On a full disk warnings can't be written either, and what failed first is what counts.
+        with suppress(RunError):
+            self._recorder.emit_waiting()
 
     def __enter__(self) -> Self:
         return self

@@ -69,7 +69,7 @@ def test_training_goes_on_while_a_checkpoint_is_uploaded_and_the_last_one_is_wai
     assert [event.message for event in heard.of(Warned)] == [
         "uploads are slower than checkpoints: checkpoints/step-00000004 is not uploaded"
     ]
-    assert not any((run_dir / ".tmp-push").iterdir())
+    assert not (run_dir / ".tmp-push").exists()
     assert (run_dir / "checkpoints/step-00000006/model.safetensors").exists()
 
 

@@ -115,6 +115,14 @@ def test_what_the_hub_refuses_is_not_tried_again(hub, status, cure):
     assert "hf_secret" not in str(failure.value)
 
 
+def test_a_hub_that_can_not_be_reached_is_an_error_before_training(monkeypatch):
+    with serving() as server:
+        monkeypatch.setattr(constants, "ENDPOINT", server.url)
+
+    with pytest.raises(RunError, match=r"does not let anyone in \(.*check the network \(HF_ENDPOINT names a mirror\)"):
+        repository().open()
+
+
 @pytest.mark.usefixtures("hub")
 def test_without_any_login_it_says_how_to_log_in(monkeypatch, tmp_path):
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "none"))

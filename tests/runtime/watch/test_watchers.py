@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import shutil
 import threading
 from types import SimpleNamespace
 
@@ -77,6 +78,24 @@ def test_a_run_is_followed_by_webhook_and_tracker_and_its_result_is_uploaded(tmp
     for secret in ("hook-s3cret", "hf_s3cret", "address-s3cret"):
         assert secret not in shown
         assert secret.encode() not in everything_written(project)
+
+
+def test_a_run_that_is_finished_can_be_uploaded_by_the_same_command(tmp_path, monkeypatch):
+    settings = {"prompts": (), "max_steps": 2}
+    first = make_project(tmp_path, **settings)
+    assert run(first, "--quiet") == Exit.OK
+    hub = FakeHub()
+    with serving(hub) as server:
+        monkeypatch.setattr(constants, "ENDPOINT", server.url)
+        monkeypatch.setenv("HF_TOKEN", "hf_x")
+        shutil.rmtree(first.root / "models")
+        shutil.rmtree(first.plan_dir)
+        again = make_project(tmp_path, **settings, **{"hub.push": True, "hub.model_id": "them/discs"})
+        assert run(again, "--quiet") == Exit.OK
+
+    assert again.plan.plan_id == first.plan.plan_id
+    assert hub.commits == ["test, step 2"]
+    assert len(events(again, "step")) == 2
 
 
 def test_a_dead_endpoint_neither_stops_nor_floods_a_run(tmp_path, monkeypatch):
