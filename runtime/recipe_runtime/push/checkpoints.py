@@ -134,6 +134,4 @@ def checkpoint_uploads(
 
 def _link(source: Path, target: Path) -> None:
     """Make a folder of hard links: no copy, and what is pruned meanwhile stays until it is uploaded."""
-    target.mkdir(parents=True)
-    for file in source.iterdir():
-        os.link(file, target / file.name)
+    shutil.copytree(source, target, copy_function=os.link)
