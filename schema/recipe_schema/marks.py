@@ -15,6 +15,10 @@ Stage = Literal["survey", "build-model", "encode-text", "encode-video", "train",
 """Who reads a key. ``survey`` is the compiler's own look at the data, ``validate`` draws clips, ``report`` tells others,
 ``push`` uploads; the rest are stages of a plan."""
 
+Level = Literal["critical", "error", "warning", "info", "debug"]
+"""How important an event is, the most important first. *critical*: the run failed. *error*: it stopped before its end.
+*warning*: people should know, and the run goes on. *info*: what happens. *debug*: progress inside of stages."""
+
 
 class Ge(NamedTuple):
     """The value is at least ``limit``."""

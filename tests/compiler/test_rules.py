@@ -162,3 +162,35 @@ def test_a_data_set_that_can_not_be_read_does_not_count_as_disabled(project):
     override = "data.datasets=[{{ vars.x }}, {id: x, instance_data_dir: clips, disabled: true}]"
 
     assert [d.code for d in compile_recipe(project, Options(overrides=[override])).found] == ["R004"]
+
+
+HOOKS = 'tracking.webhooks=[{url: "http://127.0.0.1/a", level: %s}, {url: "http://127.0.0.1/b", level: %s}]'
+
+
+def test_progress_that_nobody_is_told_of_is_named_with_the_levels(project):
+    found = finding(project, "tracking.webhook_interval=60", HOOKS % ("warning", "error"), code="R620")
+
+    assert "`tracking.webhook_interval` has no effect: every webhook's `level` is above info" in found.message
+    assert "there are no `tracking.webhooks`" in finding(project, "tracking.webhook_interval=60", code="R620").message
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("tracking.webhook_interval=60", HOOKS % ("error", "info")),
+        ("tracking.webhook_interval=60", HOOKS % ("debug", "error")),
+        ("tracking.webhook_interval=null",),
+        ("tracking.webhook_interval=60", HOOKS % ("loud", "error")),
+        ("tracking.wandb_mode=offline", "tracking.report_to=[tensorboard, wandb]"),
+    ],
+)
+def test_tracking_that_has_an_effect_is_no_finding(project, overrides):
+    compiled = compile_recipe(project, Options(overrides=overrides))
+
+    assert "R620" not in [d.code for d in compiled.found]
+
+
+def test_a_mode_of_wandb_without_wandb_is_named(project):
+    found = finding(project, "tracking.wandb_mode=online", "tracking.report_to=tensorboard", code="R620")
+
+    assert found.message == "`tracking.wandb_mode` has no effect: `tracking.report_to` does not name wandb"

@@ -135,6 +135,7 @@ ON_SETTINGS: tuple[Listed, ...] = (
     Listed("R612", "push_without_repository", ("hub",)),
     Listed("R614", "validation_other_speed", ("validation.framerate",)),
     Listed("R617", "first_frame_without_use", ("validation.images",)),
+    Listed("R620", "tracking_without_effect", ("tracking.webhook_interval", "tracking.wandb_mode")),
     Listed("R801", "wandb_without_login", ("tracking.report_to",)),
     Listed("R802", "hub_without_login", ("hub",)),
     Listed("R803", "tracker_not_installed", ("tracking.report_to",)),
