@@ -158,6 +158,7 @@ ON_DATA: tuple[Listed, ...] = (
     Listed("R317", "framerate_above_source"),
     Listed("R328", "caption_of_several_lines"),
     Listed("R340", "caption_table_unusable", ("data",)),
+    Listed("R423", "nothing_set_apart", ("evaluation.fraction",)),
 )
 """Rules that are asked after a look at the data."""
 
