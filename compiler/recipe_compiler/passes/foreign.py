@@ -25,8 +25,7 @@ def why_not(name: str, path: TreePath) -> str | None:
         name: The key.
         path: Where it stands.
     """
-    groups = ("dataset", "flat") if path[:2] == ("data", "datasets") else ("flat",)
-    for group in (group for kind in groups for group in _table()[kind]):
+    for group in _table()["dataset" if path[:2] == ("data", "datasets") else "flat"]:
         if name in group["names"]:
             return f"SimpleTuner's `{name}` is not taken here: {group['reason']}"
     if name in _table()["others"]:

@@ -36,7 +36,7 @@ def check(facts: Facts) -> Iterator[Finding]:
             continue
         name = facts.settings[f"{table}.id"]
         rows = facts.survey.of(name)
-        if any(row.fate == "trained" for row in rows):
+        if any(row.used for row in rows):
             continue
         if not rows:
             message = f"data set `{name}` holds no video file"
@@ -45,7 +45,7 @@ def check(facts: Facts) -> Iterator[Finding]:
             fates = ", ".join(f"{count} {fate}" for fate, count in sorted(Counter(row.fate for row in rows).items()))
             which = "the only clip" if len(rows) == 1 else f"none of the {len(rows)} clips"
             verb = "can't" if len(rows) == 1 else "can"
-            message = f"{which} of data set `{name}` {verb} be trained ({fates})"
+            message = f"{which} of data set `{name}` {verb} be used ({fates})"
             advice = reasons(rows)
         yield Finding(at=f"{table}.instance_data_dir", message=message, help=advice)
 
