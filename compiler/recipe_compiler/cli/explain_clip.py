@@ -54,7 +54,7 @@ def clip_text(row: ClipRow) -> str:
     if row.text:
         rows += [
             ("caption", row.caption),
-            ("encoded", row.text),
+            *((("encoded", "or")[index > 0], text) for index, text in enumerate(row.texts)),
             ("repeats", f"{row.repeats}: seen {row.repeats + 1} times an epoch"),
         ]
     if row.sha256:

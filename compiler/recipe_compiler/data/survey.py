@@ -20,7 +20,7 @@ from recipe_compiler.data.geometry import fit, frames_at, parse_size, resolution
 from recipe_compiler.data.index import ProbeIndex
 from recipe_compiler.data.probe import VIDEO_SUFFIXES, Probe
 from recipe_compiler.settings import Resolved
-from recipe_schema.ledger import ClipRow
+from recipe_schema.ledger import ClipRow, join_texts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,7 +228,8 @@ def _captioned(row: ClipRow, path: Path, settings: Resolved, dataset: _Found) ->
     if row.fate != "trained":
         return row
     try:
-        caption = captioner(settings, dataset.table, dataset.captions)(path)
+        captions = captioner(settings, dataset.table, dataset.captions)(path)
     except CaptionError as error:
         return replace(row, fate="missing-caption", reason=str(error))
-    return replace(row, caption=caption, text=caption + motion_suffix(settings))
+    text, *more = (caption + motion_suffix(settings) for caption in captions)
+    return replace(row, caption=captions[0], text=text, more_texts=join_texts(more))

@@ -37,7 +37,7 @@ def lower(settings: Resolved, survey: Survey) -> Body:
     ledger = ledger_digest(survey.rows)
     inputs: Mapping[Stage, Mapping[str, str]] = {
         "build-model": {"random_weights": digest(facts["random_weights"])},
-        "encode-text": {"texts": digest(sorted({row.text for row in survey.trained()}))},
+        "encode-text": {"texts": digest(sorted({text for row in survey.trained() for text in row.texts}))},
         "encode-video": {"ledger": ledger},
         "train": {"ledger": ledger, "noise_schedule": digest(facts["noise_schedule"])},
         "export": {},

@@ -93,16 +93,22 @@ class Video:
 
 @section
 class CaptionShuffle:
-    """Captions of tags in other orders, each as a caption of its own."""
+    """Captions of tags in other orders, each as a caption of its own: one is drawn for each sample."""
 
-    enable: bool = key(False, "Shuffle the parts of captions.", reads=("survey",), pending=(True,))
-    count: Count = key(1, "Shuffled variants of each caption.", reads=("survey",))
+    enable: bool = key(False, "Shuffle the parts of captions.", reads=("survey",))
+    count: Count = key(
+        1,
+        "Other orders of each caption, no two alike: fewer if a caption has not so many. They are the same each time.",
+        reads=("survey",),
+    )
     seed: Seed = key(0, "Seed of the orders.", reads=("survey",))
     split_on: Literal["comma", "space", "period"] = key("comma", "What parts are separated by.", reads=("survey",))
     position_start: Annotated[int, Ge(0), Le(1000)] = key(
         0, "The first so many parts keep their place.", reads=("survey",)
     )
-    include_original: bool = key(True, "Keep the caption as it is, besides.", reads=("survey",))
+    include_original: bool = key(
+        True, "Keep the caption as it is, besides. One that has no other order is kept anyway.", reads=("survey",)
+    )
 
 
 @section
@@ -223,7 +229,6 @@ class Dataset:
         "A caption file of several lines is one caption, or each line is a caption of its own and one is drawn for "
         "each sample. (SimpleTuner splits, unless disable_multiline_split.)",
         reads=("survey", "train"),
-        pending=("split",),
     )
     metadata_backend: Literal["discovery", "parquet", "huggingface", "json"] = key(
         "discovery", "Clips are read themselves.", ignored=_LOOKED_AT
