@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from recipe_compiler.cli.plan_text import clips_text, cost_text
-from recipe_compiler.passes.figures import BucketFigures, Figures, Group, figures
+from recipe_compiler.passes.figures import BucketFigures, Figures, Group, amount, figures
 from recipe_compiler.subject import Subject
 
 
@@ -26,7 +26,7 @@ def figures_text(subject: Subject) -> list[str]:
         *_groups("worth a look", counted.notable),
         *_histogram(counted.buckets),
         f"  batch      {batch_text(counted)}",
-        f"  epoch      {counted.samples_per_epoch:,} samples, {counted.steps_per_epoch:g} steps",
+        f"  epoch      {amount(counted.samples_per_epoch)} samples, {counted.steps_per_epoch:g} steps",
         f"  training   {training_text(counted)}",
         *(f"  {line}" for line in cost_text(plan.meta["estimate"])),
         f"  plan       {plan.plan_id}",
@@ -52,8 +52,8 @@ def bucket_text(bucket: BucketFigures) -> str:
     )
 
 
-def _count(number: int, word: str) -> str:
-    return f"{number:,} {word}{'s' * (number != 1)}"
+def _count(number: float, word: str) -> str:
+    return f"{amount(number)} {word}{'s' * (number != 1)}"
 
 
 def _groups(title: str, groups: Sequence[Group]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from recipe_compiler.passes.figures import disk_gb
+from recipe_compiler.passes.figures import amount, disk_gb
 from recipe_schema.plan import Plan
 
 
@@ -17,7 +17,7 @@ def plan_text(plan: Plan) -> str:
         "",
         f"  clips      {clips_text(plan.meta['clips'])}",
         *(
-            f"  bucket     {b.name}: {b.clips} clips, {b.samples} samples an epoch, "
+            f"  bucket     {b.name}: {b.clips} clips, {amount(b.samples)} samples an epoch, "
             f"{b.samples / schedule.samples_per_step:g} steps"
             for b in plan.body.buckets
         ),

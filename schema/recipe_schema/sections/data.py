@@ -245,9 +245,9 @@ class Dataset:
     )
     probability: Annotated[float, Gt(0), Le(1)] = key(
         1.0,
-        "Share of the data set's samples that each epoch takes, drawn anew.",
+        "Share of the data set's samples that each epoch takes, drawn anew. What makes no whole sample is carried into the "
+        "next epoch.",
         reads=("train",),
-        pending=ANY_OTHER,
     )
     max_num_samples: Count | None = key(
         None,
@@ -410,10 +410,10 @@ class Data:
     )
     sampling: Literal["auto-weighting", "uniform"] = key(
         "auto-weighting",
-        "How often each data set is drawn: by its number of samples, or all alike.",
+        "How often each data set is drawn: by its number of samples, or all alike. With `uniform`, an epoch takes as "
+        "many samples of each as the one with fewest has, drawn anew.",
         reads=("train",),
         aka="data_backend_sampling",
-        pending=("uniform",),
     )
     motion_score: Annotated[int, Ge(0), Le(1000)] | None = key(
         Family("motion_score"),
