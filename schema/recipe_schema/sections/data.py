@@ -316,20 +316,22 @@ class Dataset:
         False,
         "With resolution: cut clips to the shape of crop_aspect. Otherwise they keep their own.",
         reads=("survey", "encode-video"),
-        pending=(True,),
     )
     crop_aspect: Literal["square", "preserve", "closest", "random"] = key(
-        "square", "The shape that clips are cut to, with crop.", reads=("survey",)
+        "square",
+        "The shape that clips are cut to, with crop: a square, their own, the nearest of crop_aspect_buckets, or one of "
+        "them that follows from the clip's id (data set and path), so that it is the same each time.",
+        reads=("survey",),
     )
     crop_aspect_buckets: tuple[AspectRatio, ...] | None = key(
-        None, "The shapes for crop_aspect closest and random.", reads=("survey",)
+        None, "The shapes (width / height) for crop_aspect closest and random.", reads=("survey",)
     )
     crop_style: Literal["center", "corner", "random"] = key(
         "center",
-        "Where a clip is cut that does not fit its bucket.",
+        "Where a clip is cut that does not fit its bucket: `center` keeps its middle, `corner` its upper left corner, and "
+        "`random` a place that follows from the clip's id (data set and path), so that it is the same each time.",
         reads=("survey", "encode-video"),
         refused={"centre": "it is spelt `center`", "face": "there is no face detector; take `center`"},
-        pending=("corner", "random"),
     )
     train_batch_size: Count | None = key(
         None,
