@@ -60,14 +60,15 @@ class Survey:
 
 
 def data_folders(values: Mapping[str, Any], root: Path) -> Mapping[str, Path]:
-    """Return the folder of each data set by the data set's id.
+    """Return the folder of each data set that has one, by the data set's id.
 
     Args:
         values: Settings by path.
         root: The folder at which relative paths start.
     """
     tables = [path.removesuffix(".id") for path in values if generic(path) == "data.datasets.*.id"]
-    return {values[f"{table}.id"]: root / values[f"{table}.instance_data_dir"] for table in tables}
+    folders = {values[f"{table}.id"]: values[f"{table}.instance_data_dir"] for table in tables}
+    return {name: root / folder for name, folder in folders.items() if folder is not None}
 
 
 def count_buckets(rows: tuple[ClipRow, ...]) -> tuple[Bucket, ...]:

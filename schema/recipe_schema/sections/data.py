@@ -427,9 +427,9 @@ class Data:
     on_problem: Literal["quarantine", "skip", "error", "delete"] = key(
         "quarantine",
         "What happens to a clip that can't be read: it is listed with the reason and left out (`quarantine`), left out "
-        "without a warning (`skip`), the plan is refused (`error`), or it is moved to a trash folder (`delete`).",
+        "without a warning (`skip`), the plan is refused (`error`), or `recipe plan` and `recipe run` move it into a trash "
+        "folder beside the data folder, `.NAME.trash`, whose manifest.jsonl says where it was (`delete`).",
         reads=("survey",),
-        pending=("delete",),
     )
     on_missing_caption: Literal["error", "skip"] = key(
         "error",
