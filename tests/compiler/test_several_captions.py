@@ -1,3 +1,5 @@
+from fractions import Fraction
+
 import pytest
 from hypothesis import given, strategies as st
 
@@ -66,7 +68,7 @@ def test_further_captions_are_encoded_and_change_the_ledger_and_are_told(project
     assert clip_changes(whole.survey.rows, split.survey.rows)["caption"] == (
         "x/a.mp4: `a bar a bar moves motion score: 30.` → `a bar motion score: 30.` or `a bar moves motion score: 30.`",
     )
-    story = clip_text(split.survey.rows[0])
+    story = clip_text(split.survey.rows[0], {"x": Fraction(1)})
     assert "  encoded  a bar motion score: 30.\n  or       a bar moves motion score: 30.\n" in story
 
 

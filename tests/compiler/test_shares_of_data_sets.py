@@ -2,6 +2,7 @@ import pytest
 
 from fakes_clips import make_project
 from recipe_compiler.cli.figures_text import figures_text
+from recipe_compiler.cli.main import main
 from recipe_compiler.passes.lower import lower
 from recipe_compiler.pipeline import Options, compile_recipe, make_plan
 from recipe_compiler.subject import of_recipe
@@ -65,3 +66,29 @@ def test_figures_show_means(project):
 
     assert "epoch      6.66 samples, 6.66 steps" in shown
     assert "4 clips, 6.66 samples an epoch, 6.66 steps" in shown
+
+
+def test_a_clip_is_told_how_often_it_is_seen(project, capsys):
+    arguments = ["explain", str(project), "--clip", "c0.mp4"]
+
+    main([*arguments, "--set", f"data.datasets=[{ONE}]"])
+    main([*arguments, "--set", f"data.datasets=[{TWO}]"])
+
+    told = capsys.readouterr().out
+    assert "repeats  4: seen 1.5 times an epoch in the mean\n" in told
+    assert "repeats  9: seen 10 times an epoch\n" in told
+
+
+def test_means_are_shown_with_two_digits_in_all_places(project, tmp_path, capsys):
+    (planned, other) = (tmp_path / name for name in ("one.plan", "two.plan"))
+    uneven = f"data.datasets=[{TWO.replace('repeats: 9', 'repeats: 0, probability: 0.333')}]"
+
+    main(["plan", str(project), "--set", uneven, "-o", str(planned)])
+    main(["plan", str(project), "--set", f"data.datasets=[{TWO}]", "-o", str(other)])
+    main(["diff", str(planned), str(other)])
+    main(["explain", str(planned), "--format", "html"])
+
+    told = capsys.readouterr().out
+    assert "4.33 samples an epoch" in told
+    assert "samples an epoch: 4.33 → 43" in told
+    assert ">4.33</td>" in told

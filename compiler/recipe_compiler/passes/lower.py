@@ -6,14 +6,14 @@ from fractions import Fraction
 from typing import Any
 
 from recipe_compiler.data.captions import motion_suffix
-from recipe_compiler.data.facts import Survey
+from recipe_compiler.data.facts import Survey, epoch_shares
 from recipe_compiler.rules.nickname_clash import MAIN
 from recipe_compiler.settings import Resolved
 from recipe_schema.canonical import digest
 from recipe_schema.ledger import ClipRow, ledger_digest
 from recipe_schema.marks import Stage
 from recipe_schema.plan import Body, Execution, PlanStage, Prompt, Schedule
-from recipe_schema.shares import in_an_epoch, plain, samples_of, shares_of, taken
+from recipe_schema.shares import in_an_epoch, plain, samples_of, taken
 
 
 STAGE_VERSIONS: Mapping[str, int] = {"build-model": 1, "encode-text": 1, "encode-video": 1, "train": 1, "export": 1}
@@ -45,7 +45,7 @@ def lower(settings: Resolved, survey: Survey) -> Body:
         "train": {"ledger": ledger, "noise_schedule": digest(facts["noise_schedule"])},
         "export": {},
     }
-    samples, shares = _samples(survey), _shares(settings, survey)
+    samples, shares = _samples(survey), epoch_shares(settings.values(), survey.trained())
     return Body(
         settings=values,
         facts=facts,
@@ -78,13 +78,6 @@ def used_facts(settings: Resolved) -> dict[str, Any]:
         "noise_schedule": raw["noise_schedules"][settings["train.noise_schedule"]],
         "random_weights": raw["random_weights"][preset] if preset is not None else None,
     }
-
-
-def _shares(settings: Resolved, survey: Survey) -> Mapping[str, Fraction]:
-    """Return the share of its samples that an epoch takes of each data set."""
-    tables = settings.tables("data.datasets")
-    probability = {settings[f"{table}.id"]: settings[f"{table}.probability"] for table in tables}
-    return shares_of(survey.trained(), probability, uniform=settings["data.sampling"] == "uniform")
 
 
 def _samples(survey: Survey) -> Mapping[str, Mapping[str, int]]:
