@@ -63,8 +63,8 @@ def test_a_plan_moves_what_cannot_be_read_names_it_and_says_where_it_was(project
     told = capsys.readouterr().err
     assert files(broken) == ["a.mp4", "a.txt", "b.mp4", "b.txt"]
     assert files(trash) == ["cut.mp4", "empty.mp4", "manifest.jsonl"]
-    assert f"moved {broken / 'cut.mp4'} to {trash / 'cut.mp4'}: " in told
-    assert f"moved {broken / 'empty.mp4'} to {trash / 'empty.mp4'}: " in told
+    assert f"moved {broken / 'cut.mp4'}, which is no readable video (" in told
+    assert f"moved {broken / 'empty.mp4'}, which is empty, to {trash / 'empty.mp4'}\n" in told
     for entry in entries(trash):
         os.rename(trash / entry["to"], entry["from"])
         assert entry["reason"]
@@ -107,7 +107,7 @@ def test_only_what_still_cannot_be_read_is_moved(tmp_path):
 
     told = moves([row("a.mp4"), row("gone.mp4"), row("short.mp4", "filtered")], tmp_path / "clips")
 
-    assert told == [f"left {clip}: it can be read now"]
+    assert told == [f"left {clip} where it is: it can be read now"]
     assert files(tmp_path) == ["clips/a.mp4", "clips/short.mp4"]
 
 
@@ -132,5 +132,7 @@ def test_where_there_can_be_no_trash_all_stays(tmp_path):
 
     (told,) = moves([row("a.mp4")], tmp_path / "clips")
 
-    assert told.startswith(f"left {tmp_path / 'clips' / 'a.mp4'}: it can't be moved to {tmp_path / '.clips.trash'}: ")
+    assert told.startswith(
+        f"left {tmp_path / 'clips' / 'a.mp4'} where it is: it can't be moved to {tmp_path / '.clips.trash'}: "
+    )
     assert (tmp_path / "clips" / "a.mp4").exists()

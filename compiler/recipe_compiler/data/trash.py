@@ -35,7 +35,9 @@ class Moved:
 
     def __str__(self) -> str:
         """Say it in a line."""
-        return f"moved {self.path} to {self.to}: {self.reason}" if self.to else f"left {self.path}: {self.reason}"
+        if self.to is None:
+            return f"left {self.path} where it is: {self.reason}"
+        return f"moved {self.path}, which {self.reason}, to {self.to}"
 
 
 def move_unreadable(
