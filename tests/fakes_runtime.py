@@ -28,7 +28,7 @@ from recipe_runtime.record import Recorder
 from recipe_schema.canonical import digest
 from recipe_schema.definition import leaves
 from recipe_schema.family import load_family
-from recipe_schema.ledger import ClipRow, Fate, ledger_digest, to_columns
+from recipe_schema.ledger import ClipRow, Fate, join_texts, ledger_digest, to_columns
 from recipe_schema.marks import Derived, Family, Required
 from recipe_schema.plan import Body, Bucket, Execution, Plan, PlanStage, Prompt, Schedule
 from recipe_schema.planfile import LEDGER_FILE, plan_id, write_plan
@@ -83,7 +83,7 @@ torch.set_num_threads(1)
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """A clip to draw. ``size`` is the source's and ``bucket`` the training sample's (width, height) in pixels."""
+    """A clip to draw. ``others`` are further texts, ``size`` is the source's and ``bucket`` the training sample's (width, height) in pixels."""
 
     name: str
     caption: str
@@ -93,6 +93,7 @@ class Clip:
     frames: int = 20
     bucket_frames: int = 9
     repeats: int = 0
+    others: tuple[str, ...] = ()
     fate: Fate = "trained"
 
 
@@ -221,6 +222,7 @@ def _draw_row(folder: Path, clip: Clip) -> ClipRow:
         caption=clip.caption,
         text=f"{clip.caption} motion score: 30.",
         repeats=clip.repeats,
+        more_texts=join_texts(clip.others),
     )
 
 

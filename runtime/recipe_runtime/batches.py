@@ -1,6 +1,6 @@
 """What an optimizer step is fed: latents and texts from the store, noise and its levels, ready as tensors.
 
-Noise, noise level and caption dropout of a sample depend on the seed, its clip, pass and repeat alone, never on
+Noise, noise level, caption and its dropout of a sample depend on the seed, its clip, pass and repeat alone, never on
 the batch that it lands in.
 """
 
@@ -67,12 +67,14 @@ class StepBatch:
     Attributes:
         bucket: The bucket that its samples come from.
         samples: The samples, in order.
+        texts: Their captions, before any of them is dropped.
         sigmas: Their noise levels.
         parts: Micro-batches, which are consecutive slices of the samples.
     """
 
     bucket: str
     samples: tuple[Sample, ...]
+    texts: tuple[str, ...]
     sigmas: tuple[float, ...]
     parts: tuple[MicroBatch, ...]
 
@@ -117,7 +119,8 @@ class BatchMaker:
         sigmas = tuple(sigma for part in parts for sigma in part.sigma.tolist())
         if self._pins:
             parts = tuple(part.pinned() for part in parts)
-        return StepBatch(bucket=chosen.bucket, samples=chosen.samples, sigmas=sigmas, parts=parts)
+        texts = tuple(map(self._caption_of, chosen.samples))
+        return StepBatch(bucket=chosen.bucket, samples=chosen.samples, texts=texts, sigmas=sigmas, parts=parts)
 
     def _part(self, samples: Sequence[Sample], step: int) -> MicroBatch:
         latents = torch.stack([self._store.read("latents", self._latents[s.row.clip_id])["latents"] for s in samples])
@@ -177,7 +180,14 @@ class BatchMaker:
         chance = torch.rand((), generator=self._draws("caption-dropout", sample)).item()
         if chance < self._train.caption_dropout_probability:
             return self._null_caption
-        return self._text(sample.row.text, instructed=True)
+        return self._text(self._caption_of(sample), instructed=True)
+
+    def _caption_of(self, sample: Sample) -> str:
+        """Return the text of a sample: one of its clip's, drawn anew in each pass and repeat."""
+        texts = sample.row.texts
+        if len(texts) == 1:
+            return texts[0]
+        return texts[int(torch.randint(len(texts), (), generator=self._draws("caption", sample)))]
 
     def _text(self, text: str, *, instructed: bool) -> Tensor:
         return self._store.read("text", self._texts[text, instructed])["embeds"]

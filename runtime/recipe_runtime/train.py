@@ -19,7 +19,7 @@ from recipe_runtime.evaluate import Evaluator
 from recipe_runtime.loop import train
 from recipe_runtime.models.trained import trained_parameters
 from recipe_runtime.optim import KINDS, build_optimizer, store_weights
-from recipe_runtime.order import Order
+from recipe_runtime.order import Order, shares
 from recipe_runtime.release import GradientRelease
 from recipe_runtime.stage import report_stage
 from recipe_runtime.state import TrainState
@@ -92,7 +92,7 @@ def _train(ctx: Context, found: checkpoint.Checkpoint | None, stop: StopRequeste
         state.load(found.read(), found.step)
         ctx.recorder.emit(Resumed(step=found.step, path=found.folder.relative_to(ctx.run_dir).as_posix()))
     schedule, seed = ctx.plan.body.schedule, ctx.settings.train.seed
-    order = Order(ctx.rows, seed=seed, samples_per_step=schedule.samples_per_step)
+    order = Order(ctx.rows, seed=seed, samples_per_step=schedule.samples_per_step, shares=shares(ctx))
     texts = text_index(ctx)
     latents = latent_index(ctx)
     batches = BatchMaker(ctx, order, latents=latents, texts=texts)

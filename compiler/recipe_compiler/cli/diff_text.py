@@ -8,6 +8,7 @@ from recipe_compiler.cli.plan_text import flop, size
 from recipe_compiler.cli.setting_text import origin_text, value_or_dash
 from recipe_compiler.diagnostics.render_json import FORMAT_VERSION
 from recipe_compiler.passes.compare import CLASSES, Change, ChangeClass, ClipChange, Comparison, Pair
+from recipe_compiler.passes.figures import amount
 from recipe_compiler.subject import Stated, Subject
 
 
@@ -90,7 +91,7 @@ def _clips(clips: Mapping[ClipChange, tuple[str, ...]]) -> list[str]:
 
 
 def _numbers(name: str, pair: Pair) -> str:
-    old, new = ("–" if value is None else f"{value:,}" for value in (pair.old, pair.new))
+    old, new = ("–" if value is None else amount(value) for value in (pair.old, pair.new))
     return f"{name}: {old} → {new}"
 
 

@@ -1,13 +1,15 @@
 """What is known of the data, as frozen values. Nothing here opens a file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from recipe_schema.definition import generic
 from recipe_schema.ledger import ClipRow
 from recipe_schema.plan import Bucket
+from recipe_schema.shares import shares_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,14 +62,28 @@ class Survey:
 
 
 def data_folders(values: Mapping[str, Any], root: Path) -> Mapping[str, Path]:
-    """Return the folder of each data set by the data set's id.
+    """Return the folder of each data set that has one, by the data set's id.
 
     Args:
         values: Settings by path.
         root: The folder at which relative paths start.
     """
     tables = [path.removesuffix(".id") for path in values if generic(path) == "data.datasets.*.id"]
-    return {values[f"{table}.id"]: root / values[f"{table}.instance_data_dir"] for table in tables}
+    folders = {values[f"{table}.id"]: values[f"{table}.instance_data_dir"] for table in tables}
+    return {name: root / folder for name, folder in folders.items() if folder is not None}
+
+
+def epoch_shares(values: Mapping[str, Any], rows: Sequence[ClipRow]) -> Mapping[str, Fraction]:
+    """Return the share of its samples that an epoch takes of each data set that is trained.
+
+    Args:
+        values: Settings by path.
+        rows: The ledger.
+    """
+    tables = [path.removesuffix(".id") for path in values if generic(path) == "data.datasets.*.id"]
+    probability = {values[f"{table}.id"]: values[f"{table}.probability"] for table in tables}
+    trained = (row for row in rows if row.fate == "trained")
+    return shares_of(trained, probability, uniform=values["data.sampling"] == "uniform")
 
 
 def count_buckets(rows: tuple[ClipRow, ...]) -> tuple[Bucket, ...]:

@@ -14,6 +14,7 @@ from recipe_compiler.data.captions import (
     has_several_lines,
     motion_suffix,
 )
+from recipe_compiler.data.crop import cut, cut_shape
 from recipe_compiler.data.facts import Survey, TableProblem, count_buckets
 from recipe_compiler.data.filters import choose, why_left_out
 from recipe_compiler.data.geometry import fit, frames_at, parse_size, resolution_of, sample_frames, target_size
@@ -21,7 +22,7 @@ from recipe_compiler.data.index import ProbeIndex
 from recipe_compiler.data.probe import VIDEO_SUFFIXES, Probe
 from recipe_compiler.data.set_apart import set_apart
 from recipe_compiler.settings import Resolved
-from recipe_schema.ledger import ClipRow
+from recipe_schema.ledger import ClipRow, join_texts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +192,7 @@ def _row(settings: Resolved, dataset: _Found, path: Path, probes: Mapping[Path, 
 
 def _placed(row: ClipRow, settings: Resolved, table: str) -> ClipRow:
     """Give a readable clip its bucket and window, or the reason why it has none."""
-    place = fit(row.width, row.height, _sizes(row, settings, table))
+    place = cut(fit(row.width, row.height, _sizes(row, settings, table)), settings[f"{table}.crop_style"], row.clip_id)
     row = _windowed(row, settings, table)
     row = replace(
         row,
@@ -207,10 +208,11 @@ def _placed(row: ClipRow, settings: Resolved, table: str) -> ClipRow:
 
 
 def _sizes(row: ClipRow, settings: Resolved, table: str) -> list[tuple[int, int]]:
-    """Return the sizes that a clip may be trained at: that of its shape, or those of all buckets."""
+    """Return the sizes that a clip may be trained at: that of its shape or of its crop's, or those of all buckets."""
     if settings[f"{table}.resolution"] is None:
         return [parse_size(size) for size in settings["data.buckets"]]
-    return [target_size(row.width, row.height, resolution_of(settings.__getitem__, table))]
+    shape = cut_shape(row.width, row.height, settings.__getitem__, table, row.clip_id)
+    return [target_size(*shape, resolution_of(settings.__getitem__, table))]
 
 
 def _windowed(row: ClipRow, settings: Resolved, table: str) -> ClipRow:
@@ -231,7 +233,8 @@ def _captioned(row: ClipRow, path: Path, settings: Resolved, dataset: _Found) ->
     if row.fate != "trained":
         return row
     try:
-        caption = captioner(settings, dataset.table, dataset.captions)(path)
+        captions = captioner(settings, dataset.table, dataset.captions)(path)
     except CaptionError as error:
         return replace(row, fate="missing-caption", reason=str(error))
-    return replace(row, caption=caption, text=caption + motion_suffix(settings))
+    text, *more = (caption + motion_suffix(settings) for caption in captions)
+    return replace(row, caption=captions[0], text=text, more_texts=join_texts(more))
