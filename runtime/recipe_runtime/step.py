@@ -99,7 +99,7 @@ def _backward(model: nn.Module, part: MicroBatch, samples: int, settings: Train)
     shown = part.noise if part.extra_noise is None else part.noise + part.extra_noise
     noisy = interpolate(part.latents, shown, part.sigma)
     prediction = predict(model, noisy, part, mixed_precision=settings.mixed_precision)
-    losses = sample_losses(prediction, velocity(part.latents, part.noise), part.sigma, settings)
+    losses = sample_losses(prediction, velocity(part.latents, part.noise), part.sigma, settings, part.weights)
     (losses.sum() / samples).backward()
     return losses.detach()
 

@@ -48,6 +48,11 @@ class ClipRow:
         caption: The caption as found.
         text: The text that is encoded: the caption with the motion score.
         repeats: Extra passes of each epoch.
+        mask_dataset: Id of the data set that holds the clip's mask; empty where the whole clip counts.
+        mask_path: The mask's path below that data set's folder.
+        mask_sha256: Of the mask's bytes, hexadecimal.
+        mask_size_bytes: Size of the mask's file.
+        mask_mtime_ns: Its modification time, nanoseconds since 1970.
     """
 
     dataset: str
@@ -76,6 +81,11 @@ class ClipRow:
     caption: str = ""
     text: str = ""
     repeats: int = 0
+    mask_dataset: str = ""
+    mask_path: str = ""
+    mask_sha256: str = ""
+    mask_size_bytes: int = 0
+    mask_mtime_ns: int = 0
 
     @property
     def clip_id(self) -> str:
@@ -115,7 +125,13 @@ def ledger_digest(rows: Iterable[ClipRow]) -> str:
     Files that were left out, modification times and other facts for people do not enter.
     """
     trained = sorted((row for row in rows if row.fate == "trained"), key=lambda row: row.clip_id)
-    return digest([[getattr(row, name) for name in _SHAPES_RESULT] for row in trained])
+    return digest([_shapes_result(row) for row in trained])
+
+
+def _shapes_result(row: ClipRow) -> list[str | int | float]:
+    """Return what of a row enters the digest. A mask does where there is one, so that plans without masks keep theirs."""
+    values = [getattr(row, name) for name in _SHAPES_RESULT]
+    return [*values, row.mask_path, row.mask_sha256] if row.mask_sha256 else values
 
 
 def to_columns(rows: Sequence[ClipRow]) -> dict[str, list[Any]]:

@@ -57,6 +57,8 @@ def clip_text(row: ClipRow) -> str:
             ("encoded", row.text),
             ("repeats", f"{row.repeats}: seen {row.repeats + 1} times an epoch"),
         ]
+    if row.mask_sha256:
+        rows.append(("mask", f"{row.mask_dataset}/{row.mask_path}, sha256 {row.mask_sha256}"))
     if row.sha256:
         rows.append(("sha256", row.sha256))
     return f"{row.clip_id}\n" + "\n".join(f"  {name:<9}{text}" for name, text in rows)
