@@ -1,11 +1,12 @@
 """Small real video files, drawn and encoded in a moment."""
 
 import shutil
-from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+
+from fakes_masks import make_mask
 
 
 def make_clip(
@@ -34,19 +35,6 @@ def make_clip(
     return path
 
 
-def make_mask(path: Path, white: tuple[slice, slice], *, size: tuple[int, int] = (96, 64)) -> Path:
-    """Write a black picture, lossless, that is white in some rows and columns."""
-    width, height = size
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = np.zeros((height, width, 3), np.uint8)
-    image[white] = 255
-    codec = av.CodecContext.create("png", "w")
-    codec.width, codec.height, codec.pix_fmt, codec.time_base = width, height, "rgb24", Fraction(1)
-    packets = codec.encode(av.VideoFrame.from_ndarray(image, format="rgb24"))
-    path.write_bytes(b"".join(bytes(packet) for packet in (*packets, *codec.encode())))
-    return path
-
-
 def make_project(root: Path) -> Path:
     """Make folders of clips of every kind, and a recipe that is in order. Returns the recipe."""
     for index in range(4):
@@ -69,8 +57,8 @@ def make_project(root: Path) -> Path:
     for suffix in (".mp4", ".mov"):
         make_clip(root / "twins" / f"a{suffix}", caption="a bar")
     for index in range(4):
-        mask = make_mask(root / "masks" / f"c{index}.png", (slice(0, 64), slice(0, 48)))
-        shutil.copytree(mask.parent, root / "masks-cut", dirs_exist_ok=True)
+        make_mask(root / "masks" / f"c{index}.png")
+    shutil.copytree(root / "masks", root / "masks-cut")
     (root / "masks-cut" / "c0.png").write_bytes(b"no picture")
     lines = ["file,caption", *(f'c{index}.mp4,"a bar, row {index}"' for index in range(4))]
     (root / "captions.csv").write_text("\n".join(lines), encoding="utf-8")
