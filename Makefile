@@ -11,7 +11,7 @@ ARGS ?=
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # The groups "test" and "lint" of pyproject.toml, named here because pip before 25.1 can't read groups.
-TEST_TOOLS := coverage hypothesis pytest pytest-timeout
+TEST_TOOLS := coverage hypothesis pytest pytest-timeout tensorboard
 LINT_TOOLS := import-linter mypy ruff types-jsonschema types-pyyaml
 
 .PHONY: help
@@ -40,6 +40,8 @@ lint: .venv/lint.stamp ## check style, types, import contracts and generated fil
 	$(BIN)/lint-imports
 	@$(BIN)/recipe schema | diff -u schema/recipe.schema.json - \
 	    || { echo "schema/recipe.schema.json is stale; run \`make schema\` and commit it" >&2; exit 1; }
+	@$(BIN)/recipe schema webhook | diff -u schema/webhook.schema.json - \
+	    || { echo "schema/webhook.schema.json is stale; run \`make schema\` and commit it" >&2; exit 1; }
 	$(BIN)/python -m recipe_compiler.docs --check
 
 .PHONY: format
@@ -48,9 +50,10 @@ format: .venv/lint.stamp ## format the code and apply safe fixes
 	$(BIN)/ruff format .
 
 .PHONY: schema
-schema: .venv/train.stamp ## write the JSON Schema of the recipe language
+schema: .venv/train.stamp ## write the JSON Schemas of the recipe language and of webhooks
 	$(BIN)/recipe schema > .venv/recipe.schema.json
-	mv .venv/recipe.schema.json schema/recipe.schema.json
+	$(BIN)/recipe schema webhook > .venv/webhook.schema.json
+	mv .venv/recipe.schema.json .venv/webhook.schema.json schema/
 
 .PHONY: docs
 docs: .venv/train.stamp ## write the reference pages of the language and of findings

@@ -2,8 +2,8 @@
 
 `make_project(tmp_path)` gives four clips of nine frames in two buckets and a tiny model. Any setting can be
 overridden by its dotted name: ``make_project(tmp_path, **{"train.batch_size": 2})``. The special names
-``max_steps``, ``clips``, ``prompts`` and ``random_weights`` override what is no setting; ``masks`` gives the masks of
-clips by name, (height, width, 3) each, which lie beside them.
+``max_steps``, ``clips``, ``prompts`` and ``random_weights`` override what is no setting, ``webhooks`` gives a list
+of settings of webhooks, and ``masks`` the masks of clips by name, (height, width, 3) each, which lie beside them.
 """
 
 import atexit
@@ -74,6 +74,10 @@ TINY_CONFIGS: Mapping[str, Any] = {
 
 FRAMERATE = 16.0
 
+_WEBHOOK = {
+    leaf.path.rpartition(".")[2]: leaf.key.default for leaf in leaves() if leaf.path.startswith("tracking.webhooks.")
+}
+
 # Tiny models gain nothing from more threads, and lose much where cores are shared.
 torch.set_num_threads(1)
 
@@ -114,7 +118,7 @@ class Project:
 def make_project(tmp_path: Path, **overrides: Any) -> Project:
     """Make a project below ``tmp_path``. See the module's text for ``overrides``."""
     extras: dict[str, Any] = {"max_steps": 4, "clips": CLIPS, "prompts": (Prompt(nickname="main", text="a red disc."),)}
-    extras |= {"random_weights": None, "negative_prompt": "", "masks": {}}
+    extras |= {"random_weights": None, "negative_prompt": "", "webhooks": (), "masks": {}}
     extras |= {name: overrides.pop(name) for name in list(overrides) if name in extras}
     root = tmp_path / "project"
     rows = tuple(_draw_row(root / "clips", clip) for clip in extras["clips"])
@@ -281,6 +285,9 @@ def _settings(overrides: Mapping[str, Any], max_steps: int) -> tuple[dict[str, A
 
 def _plan(root: Path, rows: Sequence[ClipRow], overrides: Mapping[str, Any], extras: Mapping[str, Any]) -> Plan:
     settings, execution = _settings(overrides, extras["max_steps"])
+    chosen = frozenset(overrides)
+    for number, webhook in enumerate(extras["webhooks"]):
+        execution |= {f"tracking.webhooks.{number}.{name}": value for name, value in {**_WEBHOOK, **webhook}.items()}
     family = load_family("sana-video-480p").raw
     samples: dict[str, list[ClipRow]] = {}
     rows = [row for row in rows if row.fate == "trained"]
@@ -322,7 +329,12 @@ def _plan(root: Path, rows: Sequence[ClipRow], overrides: Mapping[str, Any], ext
             prompts=tuple(extras["prompts"]),
             negative_prompt=extras["negative_prompt"],
         ),
-        meta={},
+        meta={
+            "clips": {"trained": len(rows)},
+            "origins": {
+                path: {"kind": "recipe" if path in chosen else "default"} for path in {**settings, **execution}
+            },
+        },
     )
 
 

@@ -256,7 +256,7 @@ def _is_local(settings: Resolved, table: str) -> bool:
     """Say whether a data set is a folder of clips with captions. Of others a finding says that they are not taken yet."""
     return not settings.in_use(table) or (
         settings[f"{table}.type"] == "local"
-        and settings[f"{table}.dataset_type"] == "video"
+        and settings[f"{table}.dataset_type"] in ("video", "eval")
         and caption_source(settings, table) != "huggingface"
     )
 

@@ -16,12 +16,15 @@ from recipe_runtime.execute import execute, failures_told
 from recipe_runtime.launch import (
     choose_device,
     describe_device,
+    environment,
     quiet_libraries,
     run_lock,
     signals_request_stop,
 )
 from recipe_runtime.plancopy import keep_plan
+from recipe_runtime.push.repository import build_repository
 from recipe_runtime.record import Recorder
+from recipe_runtime.watch.watchers import Watchers
 from recipe_schema.decode import DecodeError
 from recipe_schema.exits import Exit
 from recipe_schema.plan import Plan
@@ -62,14 +65,16 @@ def _run(plan: Plan, options: argparse.Namespace) -> None:
         keep_plan(plan, options.plan_dir, run_dir)
         listeners = [] if options.quiet else [stack.enter_context(Console())]
         recorder = stack.enter_context(Recorder(run_dir, listeners))
+        watchers = stack.enter_context(Watchers(recorder))
         stack.enter_context(failures_told(recorder))
+        watchers.begin(plan, run_dir, environment())
         stop = stack.enter_context(signals_request_stop())
         device = choose_device(str(plan.settings["hardware.device"]))
         if plan.settings["hardware.torch_num_threads"] is not None:
             torch.set_num_threads(plan.settings["hardware.torch_num_threads"])
         root: Path = options.root if options.root is not None else Path(plan.execution.root)
         ctx = build_context(plan, options.plan_dir, root=root, run_dir=run_dir, device=device, recorder=recorder)
-        execute(ctx, stop, describe_device(device))
+        execute(ctx, stop, describe_device(device), build_repository(ctx.settings.hub, environment()))
 
 
 def _parser() -> argparse.ArgumentParser:

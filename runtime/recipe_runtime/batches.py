@@ -7,6 +7,7 @@ the batch that it lands in.
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +17,8 @@ from recipe_runtime.masks import mask_index, sample_weights
 from recipe_runtime.noise import SCHEDULES
 from recipe_runtime.order import Order, Sample
 from recipe_runtime.randomness import generator
+from recipe_runtime.rollout import draw_offset
+from recipe_schema.sections.regularizers import Rollout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +34,8 @@ class MicroBatch:
         mask: 1 for a token and 0 for padding, (batch, longest text).
         extra_noise: Added to the noise that the transformer sees and not to that of its target; None if there is none.
         weights: How much each place counts in the loss, (batch, 1, frames, height, width), fp32; None if all are alike.
+        offsets: For how many timesteps each sample is rolled out, (batch,), whole numbers; None if none is.
+        rollout: How that is done.
     """
 
     latents: Tensor
@@ -40,7 +45,9 @@ class MicroBatch:
     text: Tensor
     mask: Tensor
     extra_noise: Tensor | None
-    weights: Tensor | None = None
+    offsets: Tensor | None
+    rollout: Rollout
+    weights: Tensor | None
 
     def to(self, device: torch.device) -> "MicroBatch":
         """Return the same on a device."""
@@ -51,8 +58,9 @@ class MicroBatch:
         return self._each(lambda tensor: tensor.pin_memory())
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "MicroBatch":
-        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(self, **{name: change(tensor) for name, tensor in tensors.items() if tensor is not None})
+        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        changed: dict[str, Any] = {name: change(v) for name, v in values.items() if isinstance(v, Tensor)}
+        return replace(self, **changed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +98,7 @@ class BatchMaker:
         self, ctx: Context, order: Order, *, latents: Mapping[str, str], texts: Mapping[tuple[str, bool], str]
     ) -> None:
         self._train = ctx.settings.train
+        self._rollout = ctx.settings.regularizers.rollout
         self._schedule = SCHEDULES[self._train.noise_schedule](ctx.facts["noise_schedule"])
         self._store = ctx.store
         self._pins = ctx.device.type == "cuda"
@@ -109,17 +118,18 @@ class BatchMaker:
         chosen = self._order.step(step)
         size = self._train.batch_size
         slices = [chosen.samples[start : start + size] for start in range(0, len(chosen.samples), size)]
-        parts = tuple(self._part(samples, self._perturbation(step)) for samples in slices)
+        parts = tuple(self._part(samples, step) for samples in slices)
         sigmas = tuple(sigma for part in parts for sigma in part.sigma.tolist())
         if self._pins:
             parts = tuple(part.pinned() for part in parts)
         return StepBatch(bucket=chosen.bucket, samples=chosen.samples, sigmas=sigmas, parts=parts)
 
-    def _part(self, samples: Sequence[Sample], perturbation: float) -> MicroBatch:
+    def _part(self, samples: Sequence[Sample], step: int) -> MicroBatch:
         latents = torch.stack([self._store.read("latents", self._latents[s.row.clip_id])["latents"] for s in samples])
         exact = self._train.timesteps == "exact"
         levels = [self._schedule.draw(self._draws("noise-level", sample), exact=exact) for sample in samples]
         noise = [self._noise(latents.shape[1:], sample) for sample in samples]
+        perturbation = self._perturbation(step)
         extra = [self._normal(latents.shape[1:], "perturbation", s) * perturbation for s in samples if perturbation > 0]
         text, mask = pad_texts([self._caption(sample) for sample in samples])
         return MicroBatch(
@@ -131,6 +141,8 @@ class BatchMaker:
             mask=mask,
             extra_noise=torch.stack(extra) if extra else None,
             weights=self._weights(samples, latents.shape[2:]),
+            rollout=self._rollout,
+            offsets=self._offsets(samples, [level.sigma for level in levels], step),
         )
 
     def _weights(self, samples: Sequence[Sample], shape: torch.Size) -> Tensor | None:
@@ -148,6 +160,15 @@ class BatchMaker:
             return None
         chance = torch.rand((), generator=self._draws("mask", sample)).item()
         return self._store.read("masks", key)["mask"] if chance < self._masked_loss.probability else None
+
+    def _offsets(self, samples: Sequence[Sample], sigmas: Sequence[float], step: int) -> Tensor | None:
+        if self._rollout.max_step_offset == 0:
+            return None
+        offsets = [
+            draw_offset(self._rollout, step, sigma, self._draws("rollout", sample))
+            for sample, sigma in zip(samples, sigmas, strict=True)
+        ]
+        return torch.tensor(offsets) if any(offsets) else None
 
     def _noise(self, shape: torch.Size, sample: Sample) -> Tensor:
         """Return a sample's noise, with the same value added to a whole channel where its turn has come.

@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-from recipe_runtime.durations import format_duration, format_rate
+from recipe_runtime.durations import format_duration
 from recipe_runtime.meter import TrainMeter
-from recipe_runtime.notes import note
+from recipe_runtime.notes import note, stage_start, training
 from recipe_schema.events import Event, RunStarted, StageFinished, StageProgress, StageStarted, StepDone
 
 
@@ -57,18 +57,12 @@ class PlainView:
     def _start(self, event: StageStarted) -> None:
         self._units[event.stage] = event.unit
         self._shares[event.stage] = event.reused * _SHARES // max(event.total, 1)
-        unit = event.unit.removesuffix("s") if event.total == 1 else event.unit
-        there = "all" if event.reused == event.total else str(event.reused)
-        self._write(f"{event.stage}: {event.total} {unit}" + (f", {there} there already" if event.reused else ""))
+        self._write(stage_start(event))
 
     def _step(self, event: StepDone) -> None:
         self._meter.add(event)
         if self._is_due("train", event.step, self._meter.max_steps):
-            meter = self._meter
-            self._write(
-                f"train: step {event.step}/{meter.max_steps}, loss {meter.loss:.4f}, lr {event.learning_rate:.3g}, "
-                f"{format_rate(meter.seconds_per_step)}, {format_duration(meter.seconds_left)} left"
-            )
+            self._write(training(event, self._meter))
 
     def _is_due(self, stage: str, done: int, total: int) -> bool:
         share = done * _SHARES // max(total, 1)

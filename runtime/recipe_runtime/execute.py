@@ -11,6 +11,9 @@ from recipe_runtime import encode_text, encode_video, export, preflight, train
 from recipe_runtime.context import Context
 from recipe_runtime.errors import PlanRefused, RunError, StoppedBySignal
 from recipe_runtime.models import random_weights
+from recipe_runtime.push import push
+from recipe_runtime.push.checkpoints import checkpoint_uploads
+from recipe_runtime.push.repository import Repository
 from recipe_runtime.record import Recorder
 from recipe_runtime.stop import StopRequested
 from recipe_schema.events import Failed, RunFinished, RunStarted
@@ -31,13 +34,14 @@ _INSIDE_TRAIN: frozenset[Stage] = frozenset({"validate"})
 """Stages that have no turn of their own: validation takes place between training steps."""
 
 
-def execute(ctx: Context, stop: StopRequested, device: str) -> None:
-    """Check the plan against the world, then run its stages.
+def execute(ctx: Context, stop: StopRequested, device: str, repository: Repository | None) -> None:
+    """Check the plan against the world, run its stages, and upload what they made.
 
     Args:
         ctx: The run.
         stop: Whether someone asked the run to stop.
         device: Name of the device, for people.
+        repository: Where the result goes; None uploads nothing.
 
     Raises:
         RunError: The run failed or was stopped.
@@ -46,10 +50,16 @@ def execute(ctx: Context, stop: StopRequested, device: str) -> None:
     steps = ctx.plan.body.schedule.max_steps
     ctx.recorder.emit(RunStarted(plan_id=ctx.plan.plan_id, name=ctx.plan.name, device=device, max_steps=steps))
     preflight.check(ctx)
-    for stage in ctx.plan.body.stages:
-        if stage.id not in _INSIDE_TRAIN:
-            _runner(stage.id)(ctx, stop)
-            _release_memory(ctx.device)
+    if repository is not None:
+        repository.open()
+    followed = repository if ctx.settings.hub.push_checkpoints else None
+    with checkpoint_uploads(followed, ctx.run_dir, ctx.recorder, stop):
+        for stage in ctx.plan.body.stages:
+            if stage.id not in _INSIDE_TRAIN:
+                _runner(stage.id)(ctx, stop)
+                _release_memory(ctx.device)
+    if repository is not None and ctx.settings.hub.push:
+        push.run(ctx, repository)
     ctx.recorder.emit(RunFinished(step=steps, seconds=time.monotonic() - began))
 
 

@@ -46,6 +46,11 @@ def describe_device(device: torch.device) -> str:
     return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
 
 
+def environment() -> Mapping[str, str]:
+    """Return the variables of the environment, for those who find addresses and tokens there by name."""
+    return dict(os.environ)
+
+
 def quiet_libraries() -> None:
     """Turn off progress bars and advice of the libraries, so that the console shows the run and nothing else.
 

@@ -65,7 +65,12 @@ def train(
             data_seconds = time.monotonic() - began
             rate = _rate(ctx, state.step)
             result = train_step(
-                state.model, state.optimizer, batch, rate=rate, settings=ctx.settings.train, release=state.release
+                state.model,
+                state.optimizer,
+                batch,
+                rate=rate,
+                settings=ctx.settings.train,
+                release=state.release,
             )
             if not result.finite:
                 raise report_nonfinite(ctx.run_dir, state.model, step=state.step + 1, batch=batch, result=result)

@@ -1,17 +1,67 @@
-"""The sentences in which a console tells of events that are no progress."""
+"""The sentences in which consoles and webhooks tell of events."""
 
-from recipe_runtime.durations import format_duration
+from recipe_runtime.durations import format_duration, format_rate
+from recipe_runtime.meter import TrainMeter
 from recipe_schema.events import (
     CheckpointSaved,
     ClipDrawn,
     Evaluated,
     Event,
     Exported,
+    Failed,
+    Interrupted,
+    Pushed,
     Resumed,
     RunFinished,
     RunStarted,
+    StageFinished,
+    StageProgress,
+    StageStarted,
+    StepDone,
     Warned,
 )
+
+
+def stage_start(event: StageStarted) -> str:
+    """Say that a stage begins, and what it finds done."""
+    unit = event.unit.removesuffix("s") if event.total == 1 else event.unit
+    there = "all" if event.reused == event.total else str(event.reused)
+    return f"{event.stage}: {event.total} {unit}" + (f", {there} there already" if event.reused else "")
+
+
+def training(event: StepDone, meter: TrainMeter) -> str:
+    """Say where training stands."""
+    return (
+        f"train: step {event.step}/{meter.max_steps}, loss {meter.loss:.4f}, lr {event.learning_rate:.3g}, "
+        f"{format_rate(meter.seconds_per_step)}, {format_duration(meter.seconds_left)} left"
+    )
+
+
+def sentence(event: Event, meter: TrainMeter) -> str:
+    """Say any event in one line, progress and failures too.
+
+    Args:
+        event: The event.
+        meter: Has heard of it, if it is a step.
+    """
+    line = note(event)
+    match event:
+        case StageStarted():
+            line = stage_start(event)
+        case StageProgress(stage=stage, done=done, total=total):
+            line = f"{stage}: {done}/{total}"
+        case StageFinished(stage=stage, seconds=seconds):
+            line = f"{stage}: done in {format_duration(seconds)}"
+        case StepDone():
+            line = training(event, meter)
+        case Interrupted(signal=signal, step=step):
+            line = f"stopped by {signal} after step {step}; the same command goes on"
+        case Failed(message=message):
+            line = f"failed: {message}"
+        case _:
+            pass
+    assert line is not None, "what is no progress and no failure has a note"
+    return line
 
 
 def note(event: Event) -> str | None:
@@ -34,6 +84,8 @@ def note(event: Event) -> str | None:
             line = (
                 f"export: wrote {path}, {whose}{'average of the' if weights == 'ema' else 'the'} weights of step {step}"
             )
+        case Pushed(path=path, address=address, seconds=seconds):
+            line = f"push: uploaded {path} to {address} in {format_duration(seconds)}"
         case Warned(message=message):
             line = f"warning: {message}"
         case RunFinished(step=step, seconds=seconds):

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Self
 
@@ -17,7 +18,7 @@ class Recorder:
 
     Args:
         run_dir: The run directory. It must exist.
-        listeners: Called with each event after it was written.
+        listeners: Called with each event after it was written. They must not call `emit`; they have `emit_later`.
 
     Raises:
         RunError: The file can't be opened.
@@ -25,7 +26,8 @@ class Recorder:
 
     def __init__(self, run_dir: Path, listeners: Sequence[Callable[[Event], None]] = ()) -> None:
         self._path = run_dir / EVENTS_FILE
-        self._listeners = tuple(listeners)
+        self._listeners = list(listeners)
+        self._later: SimpleQueue[tuple[str, Event]] = SimpleQueue()
         try:
             # A killed process may have left half a line. Ours must not be glued to it.
             self._before = b"\n" if _ends_in_half_a_line(self._path) else b""
@@ -34,13 +36,37 @@ class Recorder:
         except OSError as error:
             raise self._unwritable(error) from error
 
+    def listen(self, listener: Callable[[Event], None]) -> None:
+        """Call a listener with each event from now on."""
+        self._listeners.append(listener)
+
     def emit(self, event: Event) -> None:
-        """Write one event, at once, and tell the listeners.
+        """Write one event, at once, and tell the listeners. Then do so with those that wait.
 
         Raises:
             RunError: It can't be written. Nobody was told.
         """
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        self._write_and_tell(timestamp(), event)
+        self.emit_waiting()
+
+    def emit_later(self, event: Event) -> None:
+        """Keep an event until the next one is emitted. Any thread may call this, and it never waits."""
+        self._later.put((timestamp(), event))
+
+    def emit_waiting(self) -> None:
+        """Write the events that were kept for later, and tell the listeners.
+
+        Raises:
+            RunError: One can't be written.
+        """
+        while True:
+            try:
+                now, event = self._later.get_nowait()
+            except Empty:
+                return
+            self._write_and_tell(now, event)
+
+    def _write_and_tell(self, now: str, event: Event) -> None:
         line = self._before + json.dumps(to_record(event, now), ensure_ascii=False).encode() + b"\n"
         try:
             while line:
@@ -67,6 +93,11 @@ class Recorder:
         return RunError(
             f"{self._path} can't be written: {error}; make room or correct the rights, and run the same command again"
         )
+
+
+def timestamp() -> str:
+    """Return the time in UTC, to the millisecond, as events state it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _ends_in_half_a_line(path: Path) -> bool:

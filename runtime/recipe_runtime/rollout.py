@@ -22,6 +22,9 @@ TIMESTEPS = 1000
 LEAST_SIGMA = 0.05
 """Samples with less noise are not rolled out: the target would be their drift divided by next to nothing."""
 
+_WHOLE_WITHIN = 1e-3
+"""A timestep that is this close below a whole number is that number: levels are sums of rounded ones."""
+
 Predict = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Gives the velocity of some samples of a batch: their latents, noise levels (chosen,) and indices (chosen,)."""
 
@@ -64,6 +67,12 @@ def draw_offset(settings: Rollout, step: int, sigma: float, draw: torch.Generato
     else:
         offset = round((part**2 if settings.strategy == "biased_early" else 1 - part**2) * longest)
     return min(offset, math.floor((1 - sigma) * TIMESTEPS + 1e-6))
+
+
+def timesteps(sigma: Tensor, *, exact: bool) -> Tensor:
+    """Return what the transformer is told of noise levels, (batch,): 1000 sigma, or the whole number below."""
+    scaled = sigma * TIMESTEPS
+    return scaled if exact else (scaled + _WHOLE_WITHIN).floor().to(torch.int64)
 
 
 @torch.no_grad()

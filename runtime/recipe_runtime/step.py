@@ -1,8 +1,9 @@
 """One optimizer step: losses and gradients over all micro-batches, clipping, and the update."""
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from recipe_runtime.batches import MicroBatch, StepBatch
 from recipe_runtime.objective import interpolate, sample_losses, velocity
 from recipe_runtime.optim import set_rate
 from recipe_runtime.release import GradientRelease
+from recipe_runtime.rollout import roll_out, rolled_target, timesteps
 from recipe_schema.sections.train import Train
 
 
@@ -96,12 +98,43 @@ def _backward(model: nn.Module, part: MicroBatch, samples: int, settings: Train)
 
     Each sample weighs 1 / samples, so that the split into micro-batches changes nothing.
     """
-    shown = part.noise if part.extra_noise is None else part.noise + part.extra_noise
-    noisy = interpolate(part.latents, shown, part.sigma)
+    noisy, target = _inputs(model, part, settings)
     prediction = predict(model, noisy, part, mixed_precision=settings.mixed_precision)
-    losses = sample_losses(prediction, velocity(part.latents, part.noise), part.sigma, settings, part.weights)
+    losses = sample_losses(prediction, target, part.sigma, settings, part.weights)
     (losses.sum() / samples).backward()
     return losses.detach()
+
+
+def _inputs(model: nn.Module, part: MicroBatch, settings: Train) -> tuple[Tensor, Tensor]:
+    """Return what the transformer sees of a micro-batch, and the velocity that it should predict."""
+    shown = part.noise if part.extra_noise is None else part.noise + part.extra_noise
+
+    def mixed(sigma: Tensor) -> Tensor:
+        return interpolate(part.latents, shown, sigma)
+
+    offsets = part.offsets
+    if offsets is None:
+        return mixed(part.sigma), velocity(part.latents, part.noise)
+    exact = settings.timesteps == "exact"
+
+    def ask(noisy: Tensor, sigma: Tensor, chosen: Tensor) -> Tensor:
+        told = timesteps(sigma, exact=exact)
+        some = replace(part, text=part.text[chosen], mask=part.mask[chosen], timestep=told)
+        return predict(model, noisy, some, mixed_precision=settings.mixed_precision).float()
+
+    with _not_training(model):
+        noisy = roll_out(ask, mixed, part.sigma, offsets, sampler=part.rollout.sampler)
+    return noisy, rolled_target(noisy, part.latents, part.noise, part.sigma, offsets, target=part.rollout.target)
+
+
+@contextmanager
+def _not_training(model: nn.Module) -> Iterator[None]:
+    """Let a model work as it does after training, without dropout."""
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train()
 
 
 def _clip(parameters: list[nn.Parameter], norm: Tensor, settings: Train) -> None:

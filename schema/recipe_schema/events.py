@@ -5,9 +5,9 @@ crash and a resume some steps appear twice: the later line counts.
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
-from recipe_schema.marks import Stage
+from recipe_schema.marks import Level, Stage
 
 
 EVENTS_VERSION = 1
@@ -15,12 +15,16 @@ EVENTS_VERSION = 1
 
 EVENTS_FILE = "events.jsonl"
 
+LEVELS: tuple[Level, ...] = get_args(Level)
+"""All levels, the most important first."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted:
     """A process begins or goes on with a run."""
 
     kind: ClassVar[str] = "run-started"
+    level: ClassVar[Level] = "info"
     plan_id: str
     name: str
     device: str
@@ -32,6 +36,7 @@ class StageStarted:
     """A stage begins. ``total`` counts its items, ``reused`` those that the store had already."""
 
     kind: ClassVar[str] = "stage-started"
+    level: ClassVar[Level] = "info"
     stage: Stage
     total: int
     reused: int
@@ -43,6 +48,7 @@ class StageProgress:
     """``done`` items of the stage's ``total`` are finished, reused ones included."""
 
     kind: ClassVar[str] = "stage-progress"
+    level: ClassVar[Level] = "debug"
     stage: Stage
     done: int
     total: int
@@ -53,6 +59,7 @@ class StageFinished:
     """A stage is over."""
 
     kind: ClassVar[str] = "stage-finished"
+    level: ClassVar[Level] = "info"
     stage: Stage
     total: int
     reused: int
@@ -64,6 +71,7 @@ class Resumed:
     """Training goes on from a checkpoint."""
 
     kind: ClassVar[str] = "resumed"
+    level: ClassVar[Level] = "info"
     step: int
     path: str
 
@@ -84,6 +92,7 @@ class StepDone:
     """
 
     kind: ClassVar[str] = "step"
+    level: ClassVar[Level] = "info"
     step: int
     epoch: float
     bucket: str
@@ -100,6 +109,7 @@ class CheckpointSaved:
     """A checkpoint is complete on disk."""
 
     kind: ClassVar[str] = "checkpoint"
+    level: ClassVar[Level] = "info"
     step: int
     path: str
     seconds: float
@@ -121,6 +131,7 @@ class Evaluated:
     """
 
     kind: ClassVar[str] = "evaluation"
+    level: ClassVar[Level] = "info"
     step: int
     dataset: str
     weights: str
@@ -136,6 +147,7 @@ class ClipDrawn:
     """A validation clip was written. ``weights`` is ``model`` or ``ema``; ``path`` is below the run directory."""
 
     kind: ClassVar[str] = "validation-clip"
+    level: ClassVar[Level] = "info"
     step: int
     nickname: str
     weights: str
@@ -148,6 +160,7 @@ class Exported:
     """What was trained was written: ``what`` is a whole ``model`` or an ``adapter``, ``weights`` is ``model`` or ``ema``."""
 
     kind: ClassVar[str] = "exported"
+    level: ClassVar[Level] = "info"
     path: str
     weights: str
     step: int
@@ -155,10 +168,32 @@ class Exported:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pushed:
+    """A folder of the run was uploaded to the hub.
+
+    Attributes:
+        repository: As in ``OWNER/NAME``.
+        path: The folder, below the run directory.
+        step: The step whose weights it holds.
+        address: The page where it can be seen.
+        seconds: Time that the upload took.
+    """
+
+    kind: ClassVar[str] = "pushed"
+    level: ClassVar[Level] = "info"
+    repository: str
+    path: str
+    step: int
+    address: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Warned:
     """Something that people should know of and that does not stop the run."""
 
     kind: ClassVar[str] = "warning"
+    level: ClassVar[Level] = "warning"
     message: str
 
 
@@ -167,6 +202,7 @@ class Failed:
     """The run stops. ``exit_code`` is that of the process."""
 
     kind: ClassVar[str] = "failed"
+    level: ClassVar[Level] = "critical"
     message: str
     exit_code: int
 
@@ -176,6 +212,7 @@ class Interrupted:
     """The run was asked to stop; a checkpoint was saved."""
 
     kind: ClassVar[str] = "interrupted"
+    level: ClassVar[Level] = "error"
     signal: str
     step: int
 
@@ -185,6 +222,7 @@ class RunFinished:
     """The run is over: all stages of the plan are done."""
 
     kind: ClassVar[str] = "run-finished"
+    level: ClassVar[Level] = "info"
     step: int
     seconds: float
 
@@ -200,6 +238,7 @@ Event = (
     | Evaluated
     | ClipDrawn
     | Exported
+    | Pushed
     | Warned
     | Failed
     | Interrupted
@@ -210,3 +249,8 @@ Event = (
 def to_record(event: Event, time: str) -> dict[str, Any]:
     """Return the JSON object of an event. ``time`` is ISO 8601 in UTC."""
     return {"version": EVENTS_VERSION, "time": time, "event": event.kind, **asdict(event)}
+
+
+def is_as_important(one: Level, other: Level) -> bool:
+    """Say whether a level is at least as important as another."""
+    return LEVELS.index(one) <= LEVELS.index(other)

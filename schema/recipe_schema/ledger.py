@@ -88,6 +88,11 @@ class ClipRow:
     mask_mtime_ns: int = 0
 
     @property
+    def used(self) -> bool:
+        """Whether the clip is trained or measured, so that it is encoded."""
+        return self.fate in ("trained", "evaluated")
+
+    @property
     def clip_id(self) -> str:
         """Name of the clip in the order of samples, in noise seeds and in messages."""
         return f"{self.dataset}/{self.path}"

@@ -1,5 +1,6 @@
 import runpy
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -11,6 +12,7 @@ from recipe_compiler.docs.markdown import cell, escaped
 from recipe_compiler.docs.simpletuner import simpletuner_page
 from recipe_compiler.pages import Page, all_pages
 from recipe_schema.definition import leaves
+from recipe_schema.events import Event
 
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
@@ -54,6 +56,21 @@ def test_a_key_that_is_not_carried_out_whatever_its_value_says_so():
     _, _, after = all_files()["recipe.md"].partition("### `checkpoints.resume`")
 
     assert "Not carried out yet: anything but the default; R206 says so" in after.partition("###")[0]
+
+
+def test_every_event_has_its_level_and_its_fields():
+    page = all_files()["events.md"]
+
+    story = page[page.index("### `step`") :].split("\n### ")[0]
+    assert "Level `info`. One optimizer step." in story
+    assert "| `grad_norm` | number | Norm of all gradients before clipping. |" in story
+    assert "| `stage` | `survey`, `build-model`," in page
+    assert "| `clip` | object or null | " in page
+    assert "| `mp4_base64` | string or null | " in page
+    assert "| `event` | object | " in page
+    assert "| `version` | `1` | " in page
+    for event in get_args(Event):
+        assert f"### `{event.kind}`" in page
 
 
 def test_links_of_the_language_page_lead_to_headings_of_it():

@@ -27,9 +27,11 @@ def gc_calls(monkeypatch):
 
 def test_the_process_takes_its_arguments_and_ends_with_the_exit_code(gc_calls, monkeypatch, capsys):
     assert run_module(monkeypatch, "schema") == 0
-    assert '"title"' in capsys.readouterr().out
+    assert '"title": "Sana Video recipe"' in capsys.readouterr().out
+    assert run_module(monkeypatch, "schema", "webhook") == 0
+    assert '"title": "Message of a run' in capsys.readouterr().out
     assert run_module(monkeypatch, "lint", "nowhere.yaml") == 2
-    assert gc_calls == ["disable", "disable"]
+    assert gc_calls == ["disable"] * 3
 
 
 @pytest.mark.usefixtures("gc_calls")

@@ -128,6 +128,31 @@ def test_a_missing_folder_warns_at_lint_and_refuses_a_plan(project):
     assert "recipe fetch" in at_lint.help
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("clps", "clips"),
+        ("./clisp", "clips"),
+        ("clip/../clps", "clips"),
+        ("nothing-like-it", None),
+        ("clps/inside", None),
+    ],
+)
+def test_a_folder_whose_name_is_near_is_suggested(project, written, meant):
+    data = f"data.datasets=[{{id: x, instance_data_dir: {written}, video: {{num_frames: 9}}}}]"
+    (match,) = [d for d in compile_recipe(project, Options(overrides=[data])).found if d.code == "R301"]
+
+    assert match.help.startswith(f"did you mean `{meant}`?" if meant else "check the path")
+
+
+def test_a_suggested_folder_is_written_as_the_missing_one_was(project):
+    data = "data.datasets=[{id: x, instance_data_dir: %s, video: {num_frames: 9}}]"
+    absolute = data % (project.parent / "clps")
+    (match,) = [d for d in compile_recipe(project, Options(overrides=[absolute])).found if d.code == "R301"]
+
+    assert match.help == f"did you mean `{project.parent / 'clips'}`?"
+
+
 def test_a_rule_whose_setting_is_wrong_already_stays_silent(project):
     compiled = compile_recipe(project, Options(overrides=["train.max_steps=ten", "lr_schedule.warmup_steps=400"]))
 
@@ -162,3 +187,35 @@ def test_a_data_set_that_can_not_be_read_does_not_count_as_disabled(project):
     override = "data.datasets=[{{ vars.x }}, {id: x, instance_data_dir: clips, disabled: true}]"
 
     assert [d.code for d in compile_recipe(project, Options(overrides=[override])).found] == ["R004"]
+
+
+HOOKS = 'tracking.webhooks=[{url: "http://127.0.0.1/a", level: %s}, {url: "http://127.0.0.1/b", level: %s}]'
+
+
+def test_progress_that_nobody_is_told_of_is_named_with_the_levels(project):
+    found = finding(project, "tracking.webhook_interval=60", HOOKS % ("warning", "error"), code="R620")
+
+    assert "`tracking.webhook_interval` has no effect: every webhook's `level` is above info" in found.message
+    assert "there are no `tracking.webhooks`" in finding(project, "tracking.webhook_interval=60", code="R620").message
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("tracking.webhook_interval=60", HOOKS % ("error", "info")),
+        ("tracking.webhook_interval=60", HOOKS % ("debug", "error")),
+        ("tracking.webhook_interval=null",),
+        ("tracking.webhook_interval=60", HOOKS % ("loud", "error")),
+        ("tracking.wandb_mode=offline", "tracking.report_to=[tensorboard, wandb]"),
+    ],
+)
+def test_tracking_that_has_an_effect_is_no_finding(project, overrides):
+    compiled = compile_recipe(project, Options(overrides=overrides))
+
+    assert "R620" not in [d.code for d in compiled.found]
+
+
+def test_a_mode_of_wandb_without_wandb_is_named(project):
+    found = finding(project, "tracking.wandb_mode=online", "tracking.report_to=tensorboard", code="R620")
+
+    assert found.message == "`tracking.wandb_mode` has no effect: `tracking.report_to` does not name wandb"

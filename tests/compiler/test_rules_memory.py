@@ -206,19 +206,19 @@ def test_prodigy_wants_a_rate_of_one_which_is_no_implausible_rate_there(found):
     [(999, 0.999, "37%", "0.99"), (10, 0.999, "99%", "0.5"), (3000, 0.9999, "74%", "0.997"), (99, 0.99, "37%", "0.9")],
 )
 def test_an_average_that_remembers_more_than_the_run_is_told_what_it_would_be(found, steps, decay, share, fitting):
-    overrides = ("ema.enabled=true", f"ema.decay={decay}")
+    overrides = ("ema.enabled=true", "ema.warmup=none", f"ema.decay={decay}")
     finding = only(found, "R212", *overrides, f"train.max_steps={steps}")
 
     assert f"training takes {steps:,}: {share} of it" in finding.message
     assert finding.help == f"set `decay: {fitting}`, or train longer"
     assert finding.pointer == "ema.decay"
-    assert found("ema.enabled=true", f"ema.decay={fitting}", f"train.max_steps={steps}") == []
+    assert found("ema.enabled=true", "ema.warmup=none", f"ema.decay={fitting}", f"train.max_steps={steps}") == []
     assert found(*overrides, f"train.max_steps={round(1 / (1 - decay))}") == []
 
 
 def test_an_average_that_begins_otherwise_or_never_moves_is_left_to_other_rules(found):
-    assert only(found, "R212", "ema.enabled=true").pointer == "ema.enabled"
-    assert found("ema.enabled=true", "ema.warmup=ramp") == []
+    assert only(found, "R212", "ema.enabled=true", "ema.warmup=none").pointer == "ema.enabled"
+    assert found("ema.enabled=true") == []
     assert found("ema.enabled=true", "ema.warmup_steps=5") == []
     assert found("ema.enabled=true", "train.max_steps=null", "train.num_epochs=1") == []
     only(found, "R204", "ema.enabled=true", "ema.update_interval=11")

@@ -1,4 +1,5 @@
 import json
+import threading
 from datetime import datetime
 from pathlib import Path
 
@@ -59,3 +60,29 @@ def test_a_file_that_can_not_be_opened_is_named(tmp_path):
 
     with pytest.raises(RunError, match=rf"{EVENTS_FILE} can't be written: .*Is a directory"):
         Recorder(tmp_path)
+
+
+def test_events_of_other_threads_follow_the_next_one(tmp_path):
+    heard = []
+
+    def answer(event):
+        heard.append(event)
+        if event == Warned(message="question"):
+            recorder.emit_later(Warned(message="answer"))
+
+    with Recorder(tmp_path) as recorder:
+        recorder.listen(answer)
+        thread = threading.Thread(target=lambda: recorder.emit_later(Warned(message="from elsewhere")))
+        thread.start()
+        thread.join()
+        assert heard == []
+        recorder.emit(Warned(message="question"))
+        recorder.emit_later(Warned(message="last"))
+        recorder.emit_waiting()
+        recorder.emit_waiting()
+
+    words = ["question", "from elsewhere", "answer", "last"]
+    assert [event.message for event in heard] == words
+    records = [json.loads(line) for line in (tmp_path / EVENTS_FILE).read_text().splitlines()]
+    assert [record["message"] for record in records] == words
+    assert records[1]["time"] <= records[0]["time"], "it happened before"

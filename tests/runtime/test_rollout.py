@@ -3,8 +3,15 @@ import math
 import pytest
 import torch
 
+from fakes_runtime import make_context
+from fakes_training import StopAfter, batch_maker, encoded_project, same_bits, saved_parts
+from recipe_runtime import train
+from recipe_runtime.errors import StoppedBySignal
+from recipe_runtime.objective import interpolate
 from recipe_runtime.randomness import generator
 from recipe_runtime.rollout import LEAST_SIGMA, draw_offset, probability, roll_out, rolled_target
+from recipe_runtime.step import _inputs, train_step
+from recipe_runtime.stop import StopRequested
 from recipe_schema.section import keys_of
 from recipe_schema.sections.regularizers import Rollout
 
@@ -119,3 +126,91 @@ def test_the_rederived_target_leads_to_the_clip_and_the_kept_one_is_the_straight
     assert torch.allclose(noisy[0] - 0.5 * target[0], data[0], atol=1e-6)
     assert torch.equal(target[1], (noise - data)[1])
     assert torch.equal(rolled_target(noisy, data, noise, sigma, counts, target="kept"), noise - data)
+
+
+# In a training run
+
+
+ROLLED = {
+    "max_steps": 6,
+    "prompts": (),
+    "train.batch_size": 2,
+    "regularizers.rollout.max_step_offset": 3,
+    "regularizers.rollout.probability": 0.7,
+}
+
+
+def test_without_rollouts_nothing_changes_and_with_them_something_does(tmp_path):
+    weights = {}
+    for name, more in {"off": {"regularizers.rollout.probability": 0.0}, "on": {}}.items():
+        _, ctx, _ = encoded_project(tmp_path / name, **ROLLED | more)
+        train.run(ctx, StopRequested())
+        weights[name] = saved_parts(ctx.run_dir, 6)
+    plain = {key: value for key, value in ROLLED.items() if not key.startswith("regularizers")}
+    _, ctx, _ = encoded_project(tmp_path / "absent", **plain)
+    train.run(ctx, StopRequested())
+
+    assert same_bits(weights["off"], saved_parts(ctx.run_dir, 6))
+    assert not same_bits(weights["on"], weights["off"])
+
+
+def test_a_probability_of_zero_costs_no_forward_pass(tmp_path):
+    _, ctx, _ = encoded_project(tmp_path, **ROLLED | {"regularizers.rollout.probability": 0.0})
+    state, batch = train.build_state(ctx), batch_maker(ctx).make(0)
+    passes = []
+    state.model.register_forward_pre_hook(lambda *_: passes.append(1))
+
+    train_step(state.model, state.optimizer, batch, rate=1e-4, settings=ctx.settings.train)
+
+    assert len(passes) == 1
+    assert all(part.offsets is None for part in batch.parts)
+
+
+def test_the_input_is_what_sampling_by_hand_gives_and_the_model_is_in_training_again(tmp_path):
+    _, ctx, _ = encoded_project(tmp_path, **ROLLED | {"regularizers.rollout.probability": 1.0})
+    state, maker = train.build_state(ctx), batch_maker(ctx)
+    part = next(p for step in range(9) for p in maker.make(step).parts if p.offsets is not None and p.offsets[0] > 1)
+
+    noisy, target = _inputs(state.model, part, ctx.settings.train)
+
+    count, sigma = int(part.offsets[0]), part.sigma[:1]
+    x = interpolate(part.latents[:1], part.noise[:1], sigma + count / 1000)
+    for left in range(count, 0, -1):
+        told = (sigma * 1000 + left + 1e-3).floor().long()
+        with torch.no_grad():
+            guess = state.model(x, part.text[:1], told, encoder_attention_mask=part.mask[:1], return_dict=False)[0]
+        x = x - guess / 1000
+    assert torch.allclose(noisy[:1], x, atol=1e-5)
+    assert torch.allclose(noisy[:1] - sigma.view(1, 1, 1, 1, 1) * target[:1], part.latents[:1], atol=1e-4)
+    assert state.model.training
+
+
+@pytest.mark.parametrize("sampler", ["euler", "heun"])
+def test_a_run_with_rollouts_resumes_bit_for_bit(tmp_path, sampler):
+    ramp = {"ramp_steps": 4, "prob_start": 0.2, "prob_end": 1.0, "start_step": 1, "sampler": sampler, "target": "kept"}
+    settings = ROLLED | {f"regularizers.rollout.{name}": value for name, value in ramp.items()}
+    _, straight, _ = encoded_project(tmp_path / "straight", **settings)
+    train.run(straight, StopRequested())
+    project, _, _ = encoded_project(tmp_path / "cut", **settings)
+    stop = StopAfter(3)
+    with pytest.raises(StoppedBySignal):
+        train.run(make_context(project, [stop]), stop)
+
+    train.run(make_context(project), StopRequested())
+
+    assert same_bits(saved_parts(project.run_dir, 6), saved_parts(straight.run_dir, 6))
+
+
+def test_cutting_a_step_into_micro_batches_changes_nothing(tmp_path):
+    """The samples are rolled out alike; only the order of sums differs."""
+    losses = []
+    for batch, accumulation in ((2, 1), (1, 2)):
+        settings = ROLLED | {"train.batch_size": batch, "train.gradient_accumulation_steps": accumulation}
+        _, ctx, _ = encoded_project(tmp_path / str(batch), **settings)
+        state = train.build_state(ctx)
+        step = train_step(
+            state.model, state.optimizer, batch_maker(ctx).make(0), rate=1e-4, settings=ctx.settings.train
+        )
+        losses.append(step.losses)
+
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)

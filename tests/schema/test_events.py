@@ -1,7 +1,7 @@
 import json
 from typing import get_args
 
-from recipe_schema.events import EVENTS_VERSION, Event, Interrupted, to_record
+from recipe_schema.events import EVENTS_VERSION, LEVELS, Event, Interrupted, is_as_important, to_record
 
 
 def test_the_record_of_an_event_holds_what_happened_and_when():
@@ -20,3 +20,13 @@ def test_no_two_events_are_called_the_same():
     kinds = [event.kind for event in get_args(Event)]
 
     assert len(set(kinds)) == len(kinds) > 10
+
+
+def test_every_event_has_a_level():
+    assert {event.level for event in get_args(Event)} == set(LEVELS)
+
+
+def test_levels_are_ordered():
+    assert is_as_important("error", "warning")
+    assert is_as_important("info", "info")
+    assert not is_as_important("debug", "info")

@@ -87,6 +87,7 @@ examples:
 _SCHEMA = """\
 examples:
   recipe schema > recipe.schema.json            for editors: `# yaml-language-server: $schema=recipe.schema.json`
+  recipe schema webhook                         of the messages that a webhook of type raw gets
 """
 
 
@@ -200,6 +201,12 @@ def _composition(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--variant", metavar="ID", help="one variant of a recipe with a matrix")
 
 
+def _schema(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "what", nargs="?", choices=("recipe", "webhook"), default="recipe", help="of what; default: recipe"
+    )
+
+
 def _format(parser: argparse.ArgumentParser, *more: str) -> None:
     choices = ("text", "json", *more)
     parser.add_argument("--format", choices=choices, default="text", help="for people or for machines")
@@ -212,6 +219,6 @@ COMMANDS: Mapping[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]
     "plan": ("freeze a recipe into a plan, and say what it costs", _PLAN, _plan),
     "run": ("execute a recipe or a plan; the same command again resumes", _RUN, _run),
     "fetch": ("get the data folders that a recipe names", _FETCH, _fetch),
-    "schema": ("print the JSON Schema of the recipe language", _SCHEMA, lambda _: None),
+    "schema": ("print the JSON Schema of the recipe language, or of webhooks", _SCHEMA, _schema),
 }
 """Every command, in the order of ``--help``: what it is for, its examples, and what puts in its arguments."""

@@ -1,14 +1,14 @@
-"""``recipe schema``: the JSON Schema of the language."""
+"""``recipe schema``: the JSON Schema of the language, or of what webhooks get."""
 
 import argparse
 
 from recipe_compiler.cli.findings import print_json
 from recipe_schema.exits import Exit
 from recipe_schema.jsonschema import recipe_schema
+from recipe_schema.webhook import webhook_schema
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the schema."""
-    del options
-    print_json(recipe_schema())
+    """Print a schema."""
+    print_json(webhook_schema() if options.what == "webhook" else recipe_schema())
     return Exit.OK

@@ -20,6 +20,7 @@ from recipe_compiler.data.geometry import fit, frames_at, parse_size, resolution
 from recipe_compiler.data.index import ProbeIndex
 from recipe_compiler.data.masks import MaskFolder, mask_files, mask_tables, pair
 from recipe_compiler.data.probe import VIDEO_SUFFIXES, Probe
+from recipe_compiler.data.set_apart import set_apart
 from recipe_compiler.settings import Resolved
 from recipe_schema.ledger import ClipRow
 
@@ -92,7 +93,7 @@ def survey(
 def _masks(settings: Resolved, root: Path, found: Sequence[_Found], missing: dict[str, Path]) -> Iterator[MaskFolder]:
     """Yield the folders of masks of all data sets that are trained, and note those that are missing."""
     for dataset in found:
-        for table in mask_tables(settings, dataset.table) if settings.in_use(dataset.table) else ():
+        for table in mask_tables(settings, dataset.table):
             folder = _folder(settings, table, root)
             if os.path.isdir(folder):
                 beside = dataset.clips if folder == dataset.folder else ()
@@ -108,11 +109,11 @@ def _masks(settings: Resolved, root: Path, found: Sequence[_Found], missing: dic
 
 
 def _several_lines(rows: Sequence[ClipRow], settings: Resolved, dataset: _Found) -> tuple[str, ...]:
-    """Return the trained clips of a data set whose caption file has several lines."""
+    """Return the clips of a data set that are used and whose caption file has several lines."""
     if caption_source(settings, dataset.table) != "textfile":
         return ()
     name = settings[f"{dataset.table}.id"]
-    trained = (row.path for row in rows if row.dataset == name and row.fate == "trained")
+    trained = (row.path for row in rows if row.dataset == name and row.used)
     return tuple(path for path in trained if has_several_lines(dataset.folder / path))
 
 
@@ -175,7 +176,9 @@ def _speakable(path: str) -> str:
 def _rows(settings: Resolved, dataset: _Found, probes: Mapping[Path, Probe]) -> tuple[ClipRow, ...]:
     """Return the rows of a data set."""
     rows = [_row(settings, dataset, path, probes) for path in dataset.clips]
-    return choose(rows, settings[f"{dataset.table}.max_num_samples"])
+    if not settings.in_use(dataset.table):
+        return tuple(rows)
+    return set_apart(choose(rows, settings[f"{dataset.table}.max_num_samples"]), settings, dataset.table)
 
 
 def _row(settings: Resolved, dataset: _Found, path: Path, probes: Mapping[Path, Probe]) -> ClipRow:

@@ -66,14 +66,14 @@ def verify(folder: Path) -> Verified:
 
 
 def changed_clips(rows: Sequence[ClipRow], folders: Mapping[str, Path]) -> Iterator[Diagnostic]:
-    """Compare trained clips with their rows.
+    """Compare trained and measured clips with their rows.
 
     Args:
         rows: A ledger.
         folders: The folder of each data set by its id.
     """
     for row in rows:
-        if row.fate == "trained":
+        if row.used:
             path = folders[row.dataset] / row.path
             change = _change(path, row.size_bytes, row.mtime_ns, row.sha256)
             if change is not None:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from recipe_compiler.docs.events import events_page
 from recipe_compiler.docs.findings import finding_page, findings_index
 from recipe_compiler.docs.language import language_page
 from recipe_compiler.docs.simpletuner import simpletuner_page
@@ -18,6 +19,7 @@ def all_files() -> Mapping[str, str]:
     return {
         "recipe.md": language_page(),
         "simpletuner.md": simpletuner_page(),
+        "events.md": events_page(),
         "findings.md": findings_index(pages.values()),
         **{f"findings/{page.code}.md": finding_page(page) for page in pages.values()},
     }

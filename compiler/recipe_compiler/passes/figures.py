@@ -143,7 +143,7 @@ def left_out(rows: Sequence[ClipRow]) -> tuple[Group, ...]:
     """Group the files that are not trained by reason, the largest group first."""
     groups: dict[str, list[ClipRow]] = {}
     for row in rows:
-        if row.fate not in ("trained", "disabled"):
+        if not row.used and row.fate != "disabled":
             groups.setdefault(_kind(row), []).append(row)
     by_count = sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
     return tuple(_group(what, members, _badness(what), _numbers(what)) for what, members in by_count)

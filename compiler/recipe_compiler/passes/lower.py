@@ -1,6 +1,7 @@
 """Lower: settings and survey become the body of a plan, with its stages."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from recipe_compiler.data.captions import motion_suffix
@@ -37,8 +38,8 @@ def lower(settings: Resolved, survey: Survey) -> Body:
     ledger = ledger_digest(survey.rows)
     inputs: Mapping[Stage, Mapping[str, str]] = {
         "build-model": {"random_weights": digest(facts["random_weights"])},
-        "encode-text": {"texts": digest(sorted({row.text for row in survey.trained()}))},
-        "encode-video": {"ledger": ledger},
+        "encode-text": {"texts": digest(sorted({row.text for row in survey.rows if row.used}))},
+        "encode-video": {"ledger": ledger, **_measured(survey)},
         "train": {"ledger": ledger, "noise_schedule": digest(facts["noise_schedule"])},
         "export": {},
     }
@@ -50,6 +51,12 @@ def lower(settings: Resolved, survey: Survey) -> Body:
         ledger_digest=ledger,
         stages=_stages(settings, values, inputs),
     )
+
+
+def _measured(survey: Survey) -> Mapping[str, str]:
+    """Return what is encoded besides what is trained."""
+    rows = [replace(row, fate="trained") for row in survey.rows if row.fate == "evaluated"]
+    return {"measured": ledger_digest(rows)} if rows else {}
 
 
 def by_impact(settings: Resolved, impacts: Sequence[str]) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def check(facts: Facts) -> Iterator[Finding]:
         several = facts.survey.several_lines.get(name, ())
         if several and not facts.settings.given(f"{table}.multiline"):
             shown = ", ".join(several[:SHOWN]) + (f" and {len(several) - SHOWN} more" if len(several) > SHOWN else "")
-            trained = sum(row.fate == "trained" for row in facts.survey.of(name))
+            trained = sum(row.used for row in facts.survey.of(name))
             yield Finding(
                 at=f"{table}.caption_strategy" if facts.settings.given(f"{table}.caption_strategy") else table,
                 message=f"{len(several)} of {trained} captions of data set `{name}` have several lines: {shown}",

@@ -40,7 +40,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     assert facts.survey is not None
     for table in with_clips(facts):
         name = facts.settings[f"{table}.id"]
-        captions = Counter(row.caption for row in facts.survey.of(name) if row.fate == "trained")
+        captions = Counter(row.caption for row in facts.survey.of(name) if row.used)
         caption, count = captions.most_common(1)[0]
         total = captions.total()
         if caption_source(facts.settings, table) != "instanceprompt" and total >= FEWEST and count > total / 2:

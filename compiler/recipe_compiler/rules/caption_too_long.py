@@ -38,7 +38,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     tokens: int = facts.settings.family.raw["text"]["max_sequence_length"]
     for table in with_clips(facts):
         name = facts.settings[f"{table}.id"]
-        rows = [row for row in facts.survey.of(name) if row.fate == "trained"]
+        rows = [row for row in facts.survey.of(name) if row.used]
         long = [row for row in rows if len(row.text) > tokens * CHARACTERS_PER_TOKEN]
         if long:
             shown = ", ".join(f"{row.path} (about {len(row.text) // CHARACTERS_PER_TOKEN})" for row in long[:SHOWN])

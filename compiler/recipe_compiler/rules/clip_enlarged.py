@@ -28,7 +28,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     assert facts.survey is not None
     for table in with_clips(facts):
         name = facts.settings[f"{table}.id"]
-        rows = [row for row in facts.survey.of(name) if row.fate == "trained"]
+        rows = [row for row in facts.survey.of(name) if row.used]
         small = [row for row in rows if row.resize_width > row.width * MOST]
         if small:
             shown = ", ".join(f"{row.path} ({row.width}x{row.height})" for row in small[:SHOWN])

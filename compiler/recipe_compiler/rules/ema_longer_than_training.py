@@ -4,13 +4,14 @@ What it does: compares the memory of the average, 1 / (1 - `ema.decay`) steps, w
 
 Why it hurts: the average starts as the weights before training, and the average is what is exported. After as many
 steps as its memory, 37 % of it are still those weights; after a tenth of that, 90 %. The run looks as if it had
-learnt nothing. `ema.warmup: ramp` has no such beginning.
+learnt nothing. `ema.warmup: ramp`, the default, has no such beginning.
 
 Example:
     train:
       max_steps: 500
     ema:
       enabled: true
+      warmup: none
       decay: 0.9999
 
 Use instead:
@@ -18,6 +19,7 @@ Use instead:
       max_steps: 500
     ema:
       enabled: true
+      warmup: none
       decay: 0.98
 """
 

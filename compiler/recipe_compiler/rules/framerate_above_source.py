@@ -32,7 +32,7 @@ def check(facts: Facts) -> Iterator[Finding]:
         if facts.settings[f"{table}.video.fps"] == "ignore":
             continue
         name = facts.settings[f"{table}.id"]
-        rows = [row for row in facts.survey.of(name) if row.fate == "trained"]
+        rows = [row for row in facts.survey.of(name) if row.used]
         slow = [row for row in rows if row.fps < rate * LEAST]
         if slow:
             shown = ", ".join(f"{row.path} ({row.fps:.4g} fps)" for row in slow[:SHOWN])

@@ -36,14 +36,14 @@ def check(facts: Facts) -> Iterator[Finding]:
             continue
         name = facts.settings[f"{table}.id"]
         rows = facts.survey.of(name)
-        if any(row.fate == "trained" for row in rows):
+        if any(row.used for row in rows):
             continue
         if not rows:
             message = f"data set `{name}` holds no video file"
             advice = "clips end in .mp4, .mov, .mkv, .webm, .avi, .mpg and the like; subfolders are searched too"
         else:
             fates = ", ".join(f"{count} {fate}" for fate, count in sorted(Counter(row.fate for row in rows).items()))
-            message = f"none of the {len(rows)} clips of data set `{name}` can be trained ({fates})"
+            message = f"none of the {len(rows)} clips of data set `{name}` can be used ({fates})"
             advice = reasons(rows)
         yield Finding(at=f"{table}.instance_data_dir", message=message, help=advice)
 

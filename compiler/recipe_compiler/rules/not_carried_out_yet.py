@@ -21,7 +21,6 @@ from typing import Any
 
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 from recipe_compiler.settings import Setting
-from recipe_schema.definition import Section, Table, definition
 from recipe_schema.marks import AnyOther, Derived, Key
 
 
@@ -34,7 +33,6 @@ def check(facts: Facts) -> Iterator[Finding]:
         for path, setting in settings.settings.items()
         if setting.given and settings.fine(path) and not path.startswith(unused) and _is_pending(setting)
     ]
-    asked += [(path, "") for path in _tables(definition()) if settings.tables(path)]
     for path, value in asked:
         yield Finding(
             at=path,
@@ -49,15 +47,6 @@ def _is_pending(setting: Setting) -> bool:
     if isinstance(key.pending, AnyOther):
         return isinstance(key.default, Derived) or setting.value != key.default
     return setting.value in key.pending
-
-
-def _tables(section: Section) -> Iterator[str]:
-    """Yield the paths of lists that are not carried out at all."""
-    for child in section.children.values():
-        if isinstance(child, Section):
-            yield from _tables(child)
-        elif isinstance(child, Table) and isinstance(child.key.pending, AnyOther):
-            yield child.path
 
 
 def _shown(value: Any) -> str:

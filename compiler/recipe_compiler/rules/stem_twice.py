@@ -38,7 +38,7 @@ def check(facts: Facts) -> Iterator[Finding]:
         name = facts.settings[f"{table}.id"]
         stems: dict[PurePosixPath, list[str]] = defaultdict(list)
         for row in facts.survey.of(name):
-            if row.fate == "trained":
+            if row.used:
                 stems[PurePosixPath(row.path).with_suffix("")].append(row.path)
         twins = [" and ".join(paths) for paths in stems.values() if len(paths) > 1]
         if twins and caption_source(facts.settings, table) == "textfile":

@@ -23,10 +23,10 @@ def reasons(rows: "Sequence[ClipRow]") -> str:
 
 
 def with_clips(facts: Facts) -> Iterator[str]:
-    """Yield the data sets of which something is trained. Of the others, one finding says that nothing is."""
+    """Yield the data sets of which something is used. Of the others, one finding says that nothing is."""
     assert facts.survey is not None
     for table in facts.survey.looked:
-        if any(row.fate == "trained" for row in facts.survey.of(facts.settings[f"{table}.id"])):
+        if any(row.used for row in facts.survey.of(facts.settings[f"{table}.id"])):
             yield table
 
 

@@ -168,7 +168,7 @@ class Dataset:
         "What the data set is: clips or images to train, clips that only measure (`eval`), masks and the like of "
         "another data set (`conditioning`). The two kinds of embeds name caches in SimpleTuner, and nothing here.",
         reads=("survey",),
-        pending=("image", "eval"),
+        pending=("image",),
     )
     instance_data_dir: PathText | None = key(
         None,

@@ -19,7 +19,6 @@ class Evaluation:
         impact="runtime",
         reads=("train",),
         aka="eval_steps_interval",
-        pending=ANY_OTHER,
     )
     epoch_interval: Annotated[float, Gt(0)] | None = key(
         None,
@@ -28,13 +27,11 @@ class Evaluation:
         impact="runtime",
         reads=("train",),
         aka="eval_epoch_interval",
-        pending=ANY_OTHER,
     )
     fraction: Annotated[float, Gt(0), Lt(1)] | None = key(
         None,
         "Set this share of each data set apart for measuring, chosen by the clips' content.",
         reads=("survey",),
-        pending=ANY_OTHER,
     )
     timesteps: Annotated[int, Ge(1), Le(1000)] = key(
         28, "Noise levels at which each clip is measured.", impact="runtime", reads=("train",), aka="eval_timesteps"
@@ -60,7 +57,6 @@ class Evaluation:
         impact="runtime",
         reads=("train",),
         aka="eval_dataset_id",
-        pending=ANY_OTHER,
     )
     type: Literal["none", "clip"] = key(
         "none",

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from recipe_schema.marks import ANY_OTHER, ONE_OR_MANY, Derived, Ge, Pattern, key
+from recipe_schema.marks import ANY_OTHER, ONE_OR_MANY, Derived, Ge, Level, Pattern, key
 from recipe_schema.section import section
 from recipe_schema.sections.forms import Count, Steps, Text, Variable
 
@@ -80,9 +80,7 @@ class Webhook:
     url: Annotated[str, Pattern(r"^https?://\S+$", "an address, as in http://127.0.0.1:8080/hook")] | None = key(
         None, "The address itself, where it is no secret.", impact="runtime", reads=("report",)
     )
-    level: Literal["critical", "error", "warning", "info", "debug"] = key(
-        "info", "Tell what is at least this important.", impact="runtime", reads=("report",)
-    )
+    level: Level = key("info", "Tell what is at least this important.", impact="runtime", reads=("report",))
     prefix: str = key("", "Text before each message.", impact="cosmetic", reads=("report",))
     token_env: Variable | None = key(
         None,
@@ -111,7 +109,6 @@ class Tracking:
             "comet_ml": "there are tensorboard and wandb",
             "custom-tracker": "follow `events.jsonl` in the run directory",
         },
-        pending=ANY_OTHER,
     )
     project_name: Text = key(
         "sana-video", "Name of the project there.", impact="cosmetic", reads=("report",), aka="tracker_project_name"
@@ -130,7 +127,7 @@ class Tracking:
         reads=("report",),
     )
     webhooks: tuple[Webhook, ...] = key(
-        (), "Addresses that are told what happens.", impact="runtime", reads=("report",), pending=ANY_OTHER
+        (), "Addresses that are told what happens.", impact="runtime", reads=("report",)
     )
     webhook_interval: Annotated[float, Ge(30)] | None = key(
         None,
@@ -139,7 +136,6 @@ class Tracking:
         impact="runtime",
         reads=("report",),
         aka="webhook_reporting_interval",
-        pending=ANY_OTHER,
     )
 
 
@@ -153,15 +149,13 @@ class Hub:
         impact="runtime",
         reads=("push",),
         aka="push_to_hub",
-        pending=(True,),
     )
     push_checkpoints: bool = key(
         False,
-        "Upload every checkpoint, too.",
+        "Upload checkpoints on the way, in the background. Where they come faster than they go, the newest.",
         impact="runtime",
         reads=("push",),
         aka="push_checkpoints_to_hub",
-        pending=(True,),
     )
     model_id: Annotated[str, Pattern(r"^([^/\s]+/)?[^/\s]+$", "OWNER/NAME, or NAME for your own")] | None = key(
         None, "The repository, made if it is not there.", impact="runtime", reads=("push",), aka="hub_model_id"

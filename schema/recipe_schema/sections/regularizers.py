@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from recipe_schema.marks import ANY_OTHER, Ge, Gt, Le, Lt, key
+from recipe_schema.marks import Ge, Gt, Le, Lt, key
 from recipe_schema.section import section
 from recipe_schema.sections.forms import Share, StepsOrNone, Text
 
@@ -141,7 +141,6 @@ class Rollout:
         unit="timesteps",
         reads=("train",),
         aka="scheduled_sampling_max_step_offset",
-        pending=ANY_OTHER,
     )
     probability: Share = key(
         0.0, "Share of samples that are rolled out.", reads=("train",), aka="scheduled_sampling_probability"
@@ -179,6 +178,7 @@ class Rollout:
         "How the model samples.",
         reads=("train",),
         aka="scheduled_sampling_sampler",
+        pending=("unipc",),
         refused={"dpm": "that solver remembers earlier steps, which a rollout does not have; take `heun`"},
     )
     order: Annotated[int, Ge(1), Le(3)] = key(2, "Order of unipc.", reads=("train",), aka="scheduled_sampling_order")
@@ -192,6 +192,7 @@ class Rollout:
         False,
         "Add ReflexFlow's two terms to the loss (arXiv:2512.04904).",
         reads=("train",),
+        pending=(True,),
         aka="scheduled_sampling_reflexflow",
     )
     reflexflow_alpha: Annotated[float, Ge(0)] = key(

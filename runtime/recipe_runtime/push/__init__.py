@@ -1,0 +1,1 @@
+"""Uploads to the Hugging Face hub: the export at the end, and checkpoints on the way."""

@@ -1,0 +1,95 @@
+"""The model card: what was trained, on what, by which settings, and how to load it."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from recipe_runtime.context import Context
+from recipe_runtime.models.source import INDEX
+from recipe_schema.definition import leaves
+from recipe_schema.sections.forms import A_PATH
+
+
+CARD = "README.md"
+
+_ANSWERED = frozenset({"recipe", "fragment", "override", "template"})
+"""Origins of settings that somebody chose."""
+
+
+def model_card(ctx: Context, export: Path, repository: str) -> str:
+    """Write the card of an exported model.
+
+    It holds no folders of this machine, and no text of a caption: what of the data may be told is for its owner to say.
+
+    Args:
+        ctx: The run.
+        export: The exported model.
+        repository: Where it goes.
+    """
+    marker = json.loads((export / "recipe.json").read_text(encoding="utf-8"))
+    return "\n".join([*_head(ctx), *_story(ctx, marker), *_loading(ctx, export, repository), *_settings(ctx)]) + "\n"
+
+
+def _head(ctx: Context) -> Iterator[str]:
+    """Yield what the hub reads. The licence is left out on purpose: only the owner can state it."""
+    base = _base(ctx)
+    yield "---"
+    if base is not None:
+        yield f"base_model: {base}"
+    yield from ("library_name: diffusers", "pipeline_tag: text-to-video", "tags:", "- sana-video", "- sana-recipes")
+    yield from ("---", "")
+
+
+def _story(ctx: Context, marker: Mapping[str, Any]) -> Iterator[str]:
+    plan, schedule = ctx.plan, ctx.plan.body.schedule
+    yield from (f"# {plan.name}", "")
+    if ctx.settings.description:
+        yield from (ctx.settings.description, "")
+    average = "the average of the weights" if marker["weights"] == "ema" else "the weights"
+    yield f"Sana Video, trained with sana-recipes from {_base(ctx) or 'a local model'}. This is {average} after"
+    yield f"{marker['step']} optimizer steps of {schedule.samples_per_step} samples."
+    yield from ("", f"Plan: `{plan.plan_id}`", "", "## Data", "")
+    yield from ("| fate of a file | files |", "| --- | --- |")
+    yield from (f"| {fate} | {count} |" for fate, count in plan.meta["clips"].items())
+    yield from ("", "| size and frames | clips | samples of an epoch |", "| --- | --- | --- |")
+    yield from (f"| {bucket.name} | {bucket.clips} | {bucket.samples} |" for bucket in plan.body.buckets)
+    yield from ("", "## Licence", "")
+    yield "The weights derive from those of the base model, whose licence holds for them too. Rights in the clips are"
+    yield "not known to the program that wrote this card: whoever publishes the model states them here."
+
+
+def _loading(ctx: Context, export: Path, repository: str) -> Iterator[str]:
+    if (export / INDEX).exists():
+        load = [f'pipeline = SanaVideoPipeline.from_pretrained("{repository}", torch_dtype=torch.bfloat16)']
+    else:
+        base = _base(ctx) or "PATH OF THE BASE MODEL"
+        load = [
+            f'pipeline = SanaVideoPipeline.from_pretrained("{base}", torch_dtype=torch.bfloat16)',
+            f'pipeline.load_lora_weights("{repository}")',
+        ]
+    bucket = ctx.plan.body.buckets[0]
+    yield from ("", "## Load it", "", "```python", "import torch", "from diffusers import SanaVideoPipeline")
+    yield from ("from diffusers.utils import export_to_video", "", *load)
+    yield from ("pipeline.vae.to(torch.float32)", 'pipeline.to("cuda")')
+    yield f'clip = pipeline("what is to be seen", width={bucket.width}, height={bucket.height}, frames={bucket.frames})'
+    yield f'export_to_video(clip.frames[0], "clip.mp4", fps={ctx.settings.validation.framerate:g})'
+    yield from ("```", "")
+
+
+def _settings(ctx: Context) -> Iterator[str]:
+    """Yield the settings that shaped the weights and that somebody chose. Paths are left out."""
+    paths = {leaf.path for leaf in leaves() if leaf.spec.pattern == A_PATH}
+    origins = ctx.plan.meta["origins"]
+    yield from ("## Settings", "", "What the recipe gave, of the keys that shape the weights:", "", "```yaml")
+    for path, value in ctx.plan.body.settings.items():
+        generic = ".".join("*" if part.isdigit() else part for part in path.split("."))
+        if generic not in paths and origins[path]["kind"] in _ANSWERED:
+            yield f"{path}: {json.dumps(value, ensure_ascii=False)}"
+    yield "```"
+
+
+def _base(ctx: Context) -> str | None:
+    """Return the hub's name of the model that was trained; None for a folder of this machine."""
+    name = ctx.settings.model.pretrained_model_name_or_path
+    return None if ctx.resolve(name).exists() or name.count("/") != 1 else name

@@ -1,0 +1,71 @@
+import json
+
+import pytest
+import yaml
+
+from fakes_runtime import make_context, make_project
+from recipe_runtime.push.card import model_card
+
+
+def card(tmp_path, *, adapter=False, weights="model", **overrides):
+    project = make_project(tmp_path, **overrides)
+    export = tmp_path / "export"
+    export.mkdir()
+    (export / "recipe.json").write_text(json.dumps({"version": 1, "plan_id": "x", "step": 4, "weights": weights}))
+    if not adapter:
+        (export / "model_index.json").write_text("{}")
+    return project, model_card(make_context(project), export, "me/tiny")
+
+
+def test_a_card_says_what_was_trained_on_what_and_how_to_load_it(tmp_path):
+    project, text = card(tmp_path, **{"train.batch_size": 2, "description": "Discs that move."})
+
+    head = yaml.safe_load(text.split("---")[1])
+    assert head == {
+        "library_name": "diffusers",
+        "pipeline_tag": "text-to-video",
+        "tags": ["sana-video", "sana-recipes"],
+    }
+    assert f"Plan: `{project.plan.plan_id}`" in text
+    assert "Discs that move." in text
+    assert "This is the weights after\n4 optimizer steps of 2 samples." in text
+    assert "| trained | 4 |" in text
+    assert "| 64x64@9 | 2 | 2 |" in text
+    assert "base model, whose licence holds" in text
+    assert 'SanaVideoPipeline.from_pretrained("me/tiny"' in text
+    assert "width=64, height=64, frames=9)" in text
+    settings = yaml.safe_load(text.split("```yaml")[1].split("```")[0])
+    assert settings == {"train.batch_size": 2}
+
+
+def test_the_code_of_a_card_is_python(tmp_path):
+    _, text = card(tmp_path)
+
+    compile(text.split("```python")[1].split("```")[0], "card", "exec")
+
+
+def test_a_card_names_a_base_of_the_hub_and_no_folder_of_this_machine(tmp_path):
+    hub = "Efficient-Large-Model/SANA-Video_2B_480p_diffusers"
+    project, text = card(
+        tmp_path,
+        **{
+            "model.pretrained_model_name_or_path": hub,
+            "data.datasets.0.instance_data_dir": "clips",
+            "output_dir": "runs/secret-project",
+        },
+    )
+
+    assert yaml.safe_load(text.split("---")[1])["base_model"] == hub
+    assert f"from {hub}." in text
+    assert "instance_data_dir" not in text
+    assert "secret-project" not in text
+    assert str(project.root) not in text
+
+
+@pytest.mark.parametrize("weights", ["model", "ema"])
+def test_a_card_of_an_adapter_loads_it_onto_its_base(tmp_path, weights):
+    _, text = card(tmp_path, adapter=True, weights=weights, **{"model.pretrained_model_name_or_path": "them/base"})
+
+    assert 'from_pretrained("them/base"' in text
+    assert 'pipeline.load_lora_weights("me/tiny")' in text
+    assert ("the average of the weights" in text) == (weights == "ema")

@@ -1,0 +1,198 @@
+import io
+import json
+import re
+
+import pytest
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from fakes_runtime import draw_disc, make_project, write_video
+from recipe_runtime.watch.tracker import Journal, TrackerListener, config_of
+from recipe_runtime.watch.tracker_tensorboard import TensorboardTracker, moving_image
+from recipe_schema.events import ClipDrawn, Failed, Interrupted, Resumed, RunFinished, StepDone
+
+
+def step(number, loss=1.0):
+    values = {"epoch": 0.5, "bucket": "64x64@9", "learning_rate": 1e-4, "grad_norm": 2.0, "sigma": 0.5}
+    return StepDone(step=number, loss=loss, seconds=0.5, data_seconds=0.1, **values)
+
+
+def draw(run_dir, number=2, size=(96, 64), frames=9, name="main.mp4"):
+    path = f"validation/step-{number:08d}/{name}"
+    write_video(run_dir / path, draw_disc(size, frames, (200, 30, 30)), 16)
+    return ClipDrawn(step=number, nickname="main", weights="ema" if "ema" in name else "model", path=path, seconds=1.0)
+
+
+class Listening:
+    """A tracker that keeps what it is told, and raises when it is told to."""
+
+    def __init__(self):
+        self.told = []
+        self.error = None
+
+    def _keep(self, *what):
+        self.told.append(what)
+        if self.error is not None:
+            raise self.error
+
+    def resume(self, step):
+        self._keep("resume", step)
+
+    def curves(self, step, values):
+        self._keep("curves", step, values)
+
+    def clip(self, step, name, path):
+        self._keep("clip", step, name, path)
+
+    def finish(self, *, well):
+        self._keep("finish", well)
+
+
+def listen(tracker, run_dir, events):
+    warnings = []
+    listener = TrackerListener("wandb", tracker, run_dir, warn=warnings.append)
+    for event in events:
+        listener(event)
+    listener.close()
+    return warnings
+
+
+def test_a_tracker_hears_of_steps_clips_resumes_and_the_end(tmp_path):
+    tracker = Listening()
+    clip = draw(tmp_path, name="main-ema.mp4")
+
+    assert listen(tracker, tmp_path, [Resumed(step=1, path="x"), step(2), clip, RunFinished(step=2, seconds=1.0)]) == []
+
+    assert tracker.told[0] == ("resume", 1)
+    assert tracker.told[1] == (
+        "curves",
+        2,
+        {
+            "train/epoch": 0.5,
+            "train/loss": 1.0,
+            "train/learning_rate": 1e-4,
+            "train/grad_norm": 2.0,
+            "train/sigma": 0.5,
+            "train/seconds": 0.5,
+            "train/data_seconds": 0.1,
+        },
+    )
+    assert tracker.told[2] == ("clip", 2, "validation/main-ema", tmp_path / clip.path)
+    assert tracker.told[3] == ("finish", True)
+
+
+@pytest.mark.parametrize("end", [Failed(message="x", exit_code=4), Interrupted(signal="SIGTERM", step=1)])
+def test_a_tracker_learns_that_the_run_did_not_end_well(tmp_path, end):
+    tracker = Listening()
+
+    listen(tracker, tmp_path, [end])
+
+    assert tracker.told == [("finish", False)]
+
+
+def test_a_tracker_that_fails_is_told_nothing_more_and_warned_of_once(tmp_path):
+    tracker = Listening()
+    tracker.error = ValueError("no\nmore details")
+
+    warnings = listen(tracker, tmp_path, [step(1), step(2)])
+
+    assert len(tracker.told) == 1
+    assert warnings == [
+        "wandb failed and is told nothing any more (ValueError: no); events.jsonl has everything",
+    ]
+
+
+def test_what_a_tracker_is_told_of_the_settings_holds_no_addresses(tmp_path):
+    webhooks = [{"url": "http://h/s3cret", "url_env": "HOOK", "level": "error"}]
+    config = config_of(make_project(tmp_path, webhooks=webhooks).plan)
+
+    assert config["optimizer.learning_rate"] == 1e-3
+    assert config["tracking.webhooks.0.url_env"] == "HOOK"
+    assert config["max_steps"] == 4
+    assert config["plan_id"].startswith("sha256:")
+    assert "s3cret" not in json.dumps(config)
+
+
+def read(run_dir):
+    accumulator = EventAccumulator(str(run_dir / "tensorboard"))
+    accumulator.Reload()
+    return accumulator
+
+
+def board(run_dir):
+    return TensorboardTracker(Journal(project="p", name="n", run_dir=run_dir, config={"optimizer.learning_rate": 1e-3}))
+
+
+def test_tensorboard_shows_curves_settings_and_clips(tmp_path):
+    warnings = listen(board(tmp_path), tmp_path, [step(1, 2.0), step(2, 1.0), draw(tmp_path, frames=16)])
+
+    found = read(tmp_path)
+    assert warnings == []
+    assert [(point.step, point.value) for point in found.Scalars("train/loss")] == [(1, 2.0), (2, 1.0)]
+    assert set(found.Tags()["scalars"]) >= {"train/learning_rate", "train/grad_norm", "train/sigma", "train/epoch"}
+    (image,) = found.Images("validation/main")
+    assert (image.step, image.width, image.height) == (2, 96, 64)
+    gif = Image.open(io.BytesIO(image.encoded_image_string))
+    assert (gif.format, gif.n_frames, gif.info["duration"]) == ("GIF", 8, 120)
+    (text,) = found.Tensors("settings/text_summary")
+    assert b"optimizer.learning_rate" in text.tensor_proto.string_val[0]
+
+
+def test_a_run_that_goes_on_in_tensorboard_replaces_the_steps_after_its_checkpoint(tmp_path):
+    listen(board(tmp_path), tmp_path, [step(1, 1.0), step(2, 2.0), draw(tmp_path), step(3, 3.0), step(4, 4.0)])
+    listen(board(tmp_path), tmp_path, [Resumed(step=2, path="x"), step(3, 30.0)])
+
+    found = read(tmp_path)
+    assert [(point.step, point.value) for point in found.Scalars("train/loss")] == [(1, 1.0), (2, 2.0), (3, 30.0)]
+    assert [image.step for image in found.Images("validation/main")] == [2]
+
+
+def test_a_run_that_begins_anew_in_tensorboard_replaces_everything(tmp_path):
+    listen(board(tmp_path), tmp_path, [step(1, 1.0)])
+    listen(board(tmp_path), tmp_path, [step(1, 10.0)])
+
+    assert [(point.step, point.value) for point in read(tmp_path).Scalars("train/loss")] == [(1, 10.0)]
+
+
+def test_tensorboard_without_news_leaves_no_file(tmp_path):
+    listen(board(tmp_path), tmp_path, [RunFinished(step=1, seconds=1.0)])
+
+    assert list((tmp_path / "tensorboard").iterdir()) == []
+
+
+def test_a_large_clip_is_scaled_down(tmp_path):
+    event = draw(tmp_path, size=(832, 480), frames=5)
+
+    (width, height), gif = moving_image(tmp_path / event.path)
+
+    assert (width, height) == (416, 240)
+    assert Image.open(io.BytesIO(gif)).size == (416, 240)
+
+
+def test_wandb_offline_writes_a_run_that_keeps_its_id(tmp_path, monkeypatch):
+    pytest.importorskip("wandb", exc_type=ImportError)
+    from recipe_runtime.watch.tracker_wandb import WandbTracker, run_id
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    journal = Journal(project="p", name="n", run_dir=tmp_path, config={"optimizer.learning_rate": 1e-3})
+
+    first = listen(WandbTracker(journal, "offline"), tmp_path, [step(1), draw(tmp_path)])
+    second = listen(WandbTracker(journal, "offline"), tmp_path, [Resumed(step=1, path="x"), step(2)])
+
+    assert first == second == []
+    folders = sorted(path for path in (tmp_path / "wandb").glob("offline-run-*"))
+    assert {path.name.rpartition("-")[2] for path in folders} == {run_id(tmp_path)}
+    assert len(list((tmp_path / "wandb").glob("offline-run-*/files/media/videos/validation/main_*.mp4"))) == 1
+    assert b"train/loss" in next(folders[0].glob("run-*.wandb")).read_bytes()
+
+
+def test_wandb_online_without_a_login_is_refused_before_training(tmp_path, monkeypatch):
+    pytest.importorskip("wandb", exc_type=ImportError)
+    from recipe_runtime.errors import RunError
+    from recipe_runtime.watch import tracker_wandb
+
+    monkeypatch.setattr(tracker_wandb.wandb, "login", lambda **_: False)
+    journal = Journal(project="p", name="n", run_dir=tmp_path, config={})
+
+    with pytest.raises(RunError, match=re.escape("set `tracking.wandb_mode: offline`")):
+        tracker_wandb.WandbTracker(journal, "online")
