@@ -1,5 +1,6 @@
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -59,6 +60,7 @@ def test_each_clip_gets_the_mask_of_its_name(project):
         (f"{CLIPS.replace('conditioning_data: masks, ', '')}, {MASKS}", []),
         (f"{CLIPS}, {MASKS.replace('instance_data_dir: masks, ', '')}", []),
         (f"{CLIPS}, {MASKS}", ["regularizers.masked_loss.enabled=7"]),
+        (f"{CLIPS[:-1]}, dataset_type: eval}}, {MASKS}", []),
         (f"{CLIPS}, {MASKS[:-1]}, repeats: -1}}", []),
     ],
 )
@@ -249,3 +251,14 @@ def test_a_plan_notices_masks_that_change_and_tells_of_them(project, capsys):
         "the mask `masks/c1.png`",
     ]
     assert [d.code for d in found] == ["R706", "R705"]
+
+
+def test_the_shipped_fragment_adds_masks_to_a_recipe(project):
+    fragment = Path(__file__).parents[2] / "recipes" / "fragments" / "masked_loss.yaml"
+    recipe = project / "masked.yaml"
+    recipe.write_text(f'extends: [recipe.yaml, "{fragment}"]\nvars: {{masks: masks}}\n', encoding="utf-8")
+
+    result = compile_recipe(recipe, Options(must_run=True))
+
+    assert result.found == ()
+    assert of(result) == {f"c{i}.mp4": f"c{i}.png" for i in range(4)}

@@ -319,3 +319,17 @@ def test_a_mask_that_changed_since_the_plan_is_refused(tmp_path):
         PlanRefused, match=r"2 of 4 clips changed since the plan was made: .*a\.png is gone, .*b\.png has"
     ):
         preflight.check(ctx)
+
+
+def test_rolled_out_samples_are_weighted_too(tmp_path):
+    rollout = {
+        "regularizers.rollout.max_step_offset": 3,
+        "regularizers.rollout.probability": 1.0,
+        "regularizers.rollout.sampler": "euler",
+    }
+    black = {**MASKED, "regularizers.masked_loss.normalize": False, "masks": masks(plain(0))}
+
+    result, gradients = first_step(tmp_path, **rollout, **black)
+
+    assert result.losses == (0.0,)
+    assert all(bool((gradient == 0).all()) for gradient in gradients)
