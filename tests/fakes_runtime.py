@@ -2,8 +2,8 @@
 
 `make_project(tmp_path)` gives four clips of nine frames in two buckets and a tiny model. Any setting can be
 overridden by its dotted name: ``make_project(tmp_path, **{"train.batch_size": 2})``. The special names
-``max_steps``, ``clips``, ``prompts`` and ``random_weights`` override what is no setting, and ``webhooks`` gives a list
-of settings of webhooks.
+``max_steps``, ``clips``, ``prompts`` and ``random_weights`` override what is no setting, ``webhooks`` gives a list
+of settings of webhooks, and ``masks`` the masks of clips by name, (height, width, 3) each, which lie beside them.
 """
 
 import atexit
@@ -12,7 +12,7 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ import pyarrow as pa
 import torch
 from pyarrow import parquet
 
+from fakes_masks import write_png
 from recipe_runtime.context import Context, build_context
 from recipe_runtime.models.random_weights import build_directory
 from recipe_runtime.record import Recorder
@@ -118,10 +119,11 @@ class Project:
 def make_project(tmp_path: Path, **overrides: Any) -> Project:
     """Make a project below ``tmp_path``. See the module's text for ``overrides``."""
     extras: dict[str, Any] = {"max_steps": 4, "clips": CLIPS, "prompts": (Prompt(nickname="main", text="a red disc."),)}
-    extras |= {"random_weights": None, "negative_prompt": "", "webhooks": ()}
+    extras |= {"random_weights": None, "negative_prompt": "", "webhooks": (), "masks": {}}
     extras |= {name: overrides.pop(name) for name in list(overrides) if name in extras}
     root = tmp_path / "project"
     rows = tuple(_draw_row(root / "clips", clip) for clip in extras["clips"])
+    rows = tuple(_masked(root / "clips", row, extras["masks"].get(row.path)) for row in rows)
     if extras["random_weights"] is None:
         shutil.copytree(_model_template(), root / "models" / "tiny")
     plan = _plan(root, rows, overrides, extras)
@@ -223,6 +225,20 @@ def _draw_row(folder: Path, clip: Clip) -> ClipRow:
         text=f"{clip.caption} motion score: 30.",
         repeats=clip.repeats,
         more_texts=join_texts(clip.others),
+    )
+
+
+def _masked(folder: Path, row: ClipRow, mask: np.ndarray | None) -> ClipRow:
+    if mask is None:
+        return row
+    path = write_png((folder / row.path).with_suffix(".png"), mask)
+    return replace(
+        row,
+        mask_dataset=row.dataset,
+        mask_path=path.relative_to(folder).as_posix(),
+        mask_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        mask_size_bytes=path.stat().st_size,
+        mask_mtime_ns=path.stat().st_mtime_ns,
     )
 
 

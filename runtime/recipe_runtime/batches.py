@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from recipe_runtime.context import Context
+from recipe_runtime.masks import mask_index, sample_weights
 from recipe_runtime.noise import SCHEDULES
 from recipe_runtime.order import Order, Sample
 from recipe_runtime.randomness import generator
@@ -32,6 +33,7 @@ class MicroBatch:
         text: Embeddings, (batch, longest text, channels), fp32.
         mask: 1 for a token and 0 for padding, (batch, longest text).
         extra_noise: Added to the noise that the transformer sees and not to that of its target; None if there is none.
+        weights: How much each place counts in the loss, (batch, 1, frames, height, width), fp32; None if all are alike.
         offsets: For how many timesteps each sample is rolled out, (batch,), whole numbers; None if none is.
         rollout: How that is done.
     """
@@ -45,6 +47,7 @@ class MicroBatch:
     extra_noise: Tensor | None
     offsets: Tensor | None
     rollout: Rollout
+    weights: Tensor | None
 
     def to(self, device: torch.device) -> "MicroBatch":
         """Return the same on a device."""
@@ -104,6 +107,8 @@ class BatchMaker:
         self._order = order
         self._latents = latents
         self._texts = texts
+        self._masked_loss = ctx.settings.regularizers.masked_loss
+        self._masks = mask_index(ctx)
         self._null_caption = self._text(ctx.facts["null_caption"], instructed=False)
 
     def make(self, step: int) -> StepBatch:
@@ -138,9 +143,26 @@ class BatchMaker:
             text=text,
             mask=mask,
             extra_noise=torch.stack(extra) if extra else None,
+            weights=self._weights(samples, latents.shape[2:]),
             rollout=self._rollout,
             offsets=self._offsets(samples, [level.sigma for level in levels], step),
         )
+
+    def _weights(self, samples: Sequence[Sample], shape: torch.Size) -> Tensor | None:
+        """Return how much each place counts; None if no sample uses a mask."""
+        masks = [self._mask(sample) for sample in samples]
+        if all(mask is None for mask in masks):
+            return None
+        settings, whole = self._masked_loss, torch.ones(shape)
+        each = [whole if mask is None else sample_weights(mask, settings).expand(shape) for mask in masks]
+        return torch.stack(each)[:, None]
+
+    def _mask(self, sample: Sample) -> Tensor | None:
+        key = self._masks.get(sample.row.clip_id)
+        if key is None:
+            return None
+        chance = torch.rand((), generator=self._draws("mask", sample)).item()
+        return self._store.read("masks", key)["mask"] if chance < self._masked_loss.probability else None
 
     def _offsets(self, samples: Sequence[Sample], sigmas: Sequence[float], step: int) -> Tensor | None:
         if self._rollout.max_step_offset == 0:

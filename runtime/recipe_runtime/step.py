@@ -100,7 +100,7 @@ def _backward(model: nn.Module, part: MicroBatch, samples: int, settings: Train)
     """
     noisy, target = _inputs(model, part, settings)
     prediction = predict(model, noisy, part, mixed_precision=settings.mixed_precision)
-    losses = sample_losses(prediction, target, part.sigma, settings)
+    losses = sample_losses(prediction, target, part.sigma, settings, part.weights)
     (losses.sum() / samples).backward()
     return losses.detach()
 

@@ -20,7 +20,7 @@ from recipe_schema.canonical import digest
 from recipe_schema.files import write_atomically
 
 
-Kind = Literal["latents", "text"]
+Kind = Literal["latents", "masks", "text"]
 """What a value is: the store has a folder for each."""
 
 _CHECKSUM = "sha256"

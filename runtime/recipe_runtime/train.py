@@ -17,6 +17,7 @@ from recipe_runtime.encode_video import latent_index
 from recipe_runtime.errors import RunError
 from recipe_runtime.evaluate import Evaluator
 from recipe_runtime.loop import train
+from recipe_runtime.masks import check_masks
 from recipe_runtime.models.trained import trained_parameters
 from recipe_runtime.optim import KINDS, build_optimizer, store_weights
 from recipe_runtime.order import Order, shares
@@ -87,6 +88,7 @@ def _matrix_products(*, tf32: bool) -> Iterator[None]:
 
 
 def _train(ctx: Context, found: checkpoint.Checkpoint | None, stop: StopRequested) -> tuple[str, ...]:
+    check_masks(ctx)
     state = build_state(ctx)
     if found is not None:
         state.load(found.read(), found.step)

@@ -50,6 +50,11 @@ class ClipRow:
         text: The text that is encoded: the caption with the motion score. The first, of several.
         repeats: Extra passes of each epoch.
         more_texts: The other texts of a clip that has several, as a JSON list; empty for a clip of one.
+        mask_dataset: Id of the data set that holds the clip's mask; empty where the whole clip counts.
+        mask_path: The mask's path below that data set's folder.
+        mask_sha256: Of the mask's bytes, hexadecimal.
+        mask_size_bytes: Size of the mask's file.
+        mask_mtime_ns: Its modification time, nanoseconds since 1970.
     """
 
     dataset: str
@@ -79,6 +84,11 @@ class ClipRow:
     text: str = ""
     repeats: int = 0
     more_texts: str = ""
+    mask_dataset: str = ""
+    mask_path: str = ""
+    mask_sha256: str = ""
+    mask_size_bytes: int = 0
+    mask_mtime_ns: int = 0
 
     @property
     def used(self) -> bool:
@@ -133,8 +143,11 @@ def ledger_digest(rows: Iterable[ClipRow]) -> str:
 
 
 def _shape(row: ClipRow) -> list[Any]:
+    """Return what of a row enters the digest. Further texts and a mask do where there are some."""
     facts = [getattr(row, name) for name in _SHAPES_RESULT]
-    return [*facts, row.more_texts] if row.more_texts else facts
+    if row.more_texts:
+        facts.append(row.more_texts)
+    return [*facts, row.mask_path, row.mask_sha256] if row.mask_sha256 else facts
 
 
 def join_texts(texts: Sequence[str]) -> str:

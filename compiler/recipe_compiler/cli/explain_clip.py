@@ -69,6 +69,8 @@ def clip_text(row: ClipRow, shares: Mapping[str, Fraction]) -> str:
         mean = "" if shares[row.dataset] == 1 else " in the mean"
         often = "once" if times == 1 else f"{amount(times)} times"
         rows.append(("repeats", f"{row.repeats}: seen {often} an epoch{mean}"))
+    if row.mask_sha256:
+        rows.append(("mask", f"{row.mask_dataset}/{row.mask_path}, sha256 {row.mask_sha256}"))
     if row.sha256:
         rows.append(("sha256", row.sha256))
     return f"{row.clip_id}\n" + "\n".join(f"  {name:<9}{text}" for name, text in rows)

@@ -30,6 +30,42 @@ class TableProblem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnfitMask:
+    """A mask that can't be used, or not as it is.
+
+    Attributes:
+        path: Its path below its data set's folder.
+        reason: What is wrong with it.
+        refused: It can't be used.
+    """
+
+    path: str
+    reason: str
+    refused: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MasksFound:
+    """The masks that one data set holds for another.
+
+    Attributes:
+        table: The data set of masks, as in ``data.datasets.1``.
+        clips: The id of the data set of clips.
+        files: How many masks there are.
+        without_clip: Paths of those for which there is no clip, whatever became of it.
+        also_clips: Paths of those that are found as clips too.
+        unfit: Those of trained clips with which something is wrong.
+    """
+
+    table: str
+    clips: str
+    files: int
+    without_clip: tuple[str, ...]
+    also_clips: tuple[str, ...]
+    unfit: tuple[UnfitMask, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
     """What was found.
 
@@ -42,6 +78,7 @@ class Survey:
         tables: The SHA-256 of each table of captions that was read.
         problems: What is wrong with tables of captions.
         several_lines: By the id of a data set, its trained clips whose caption file has several lines.
+        masks: What was found of masks, in order of data sets; empty without a masked loss.
     """
 
     rows: tuple[ClipRow, ...]
@@ -51,6 +88,7 @@ class Survey:
     tables: Mapping[Path, str]
     problems: tuple[TableProblem, ...]
     several_lines: Mapping[str, tuple[str, ...]]
+    masks: tuple[MasksFound, ...] = ()
 
     def of(self, dataset: str) -> tuple[ClipRow, ...]:
         """Return the rows of one data set, by its id."""

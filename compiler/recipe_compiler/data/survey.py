@@ -19,6 +19,7 @@ from recipe_compiler.data.facts import Survey, TableProblem, count_buckets
 from recipe_compiler.data.filters import choose, why_left_out
 from recipe_compiler.data.geometry import fit, frames_at, parse_size, resolution_of, sample_frames, target_size
 from recipe_compiler.data.index import ProbeIndex
+from recipe_compiler.data.masks import MaskFolder, mask_files, mask_tables, pair
 from recipe_compiler.data.probe import VIDEO_SUFFIXES, Probe
 from recipe_compiler.data.set_apart import set_apart
 from recipe_compiler.settings import Resolved
@@ -66,6 +67,7 @@ def survey(
                 problems[table] = error.problems
         elif settings.in_use(table):
             missing[table] = folder
+    masks = tuple(_masks(settings, root, found, missing))
     active = [
         path
         for dataset in found
@@ -73,8 +75,10 @@ def survey(
         for path in dataset.clips
         if _speakable(str(path)) == str(path)
     ]
-    probes = index.probe_all(dict.fromkeys(active), report)
-    rows = tuple(row for dataset in found for row in _rows(settings, dataset, probes))
+    wanted = [*active, *(file for folder in masks for file in folder.files)]
+    probes = index.probe_all(dict.fromkeys(wanted), report)
+    clips = [row for dataset in found for row in _rows(settings, dataset, probes)]
+    rows, of_masks = pair(clips, masks, probes, frozenset(active))
     return Survey(
         rows=rows,
         looked=tuple(table for table in tables if table not in problems),
@@ -83,7 +87,26 @@ def survey(
         tables={f.captions.file: f.captions.sha256 for f in found if f.captions is not None},
         problems=tuple(problem for several in problems.values() for problem in several),
         several_lines={settings[f"{f.table}.id"]: _several_lines(rows, settings, f) for f in found},
+        masks=of_masks,
     )
+
+
+def _masks(settings: Resolved, root: Path, found: Sequence[_Found], missing: dict[str, Path]) -> Iterator[MaskFolder]:
+    """Yield the folders of masks of all data sets that are trained, and note those that are missing."""
+    for dataset in found:
+        for table in mask_tables(settings, dataset.table):
+            folder = _folder(settings, table, root)
+            if os.path.isdir(folder):
+                beside = dataset.clips if folder == dataset.folder else ()
+                yield MaskFolder(
+                    table=table,
+                    dataset=settings[f"{table}.id"],
+                    clips=settings[f"{dataset.table}.id"],
+                    folder=folder,
+                    files=tuple(file for file in mask_files(folder) if file not in beside),
+                )
+            else:
+                missing[table] = folder
 
 
 def _several_lines(rows: Sequence[ClipRow], settings: Resolved, dataset: _Found) -> tuple[str, ...]:

@@ -200,6 +200,8 @@ ON_DATA: tuple[Listed, ...] = (
     Listed("R317", "framerate_above_source"),
     Listed("R328", "caption_of_several_lines"),
     Listed("R340", "caption_table_unusable", ("data",)),
+    Listed("R360", "clips_without_masks", ("regularizers.masked_loss.enabled",)),
+    Listed("R361", "mask_unfit", ("regularizers.masked_loss.enabled",)),
     Listed("R423", "nothing_set_apart", ("evaluation.fraction",)),
 )
 """Rules that are asked after a look at the data."""

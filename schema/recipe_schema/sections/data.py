@@ -174,7 +174,7 @@ class Dataset:
         "What the data set is: clips or images to train, clips that only measure (`eval`), masks and the like of "
         "another data set (`conditioning`). The two kinds of embeds name caches in SimpleTuner, and nothing here.",
         reads=("survey",),
-        pending=("image", "conditioning"),
+        pending=("image",),
     )
     instance_data_dir: PathText | None = key(
         None,
@@ -341,14 +341,16 @@ class Dataset:
         pending=ANY_OTHER,
     )
     conditioning_data: Annotated[tuple[Name, ...], ONE_OR_MANY] | None = key(
-        None, "Ids of the data sets that hold masks for this one.", reads=("survey",), pending=ANY_OTHER
+        None, "Ids of the data sets that hold masks for this one.", reads=("survey",)
     )
     conditioning_type: Literal["mask", "segmentation"] | None = key(
-        None, "What a data set of dataset_type conditioning holds.", reads=("survey",), pending=ANY_OTHER
+        None,
+        "What a data set of dataset_type conditioning holds: pictures or videos that are white where the loss counts, "
+        "each named as its clip but for the ending.",
+        reads=("survey",),
+        pending=("segmentation",),
     )
-    source_dataset_id: Name | None = key(
-        None, "The data set that a conditioning one belongs to.", reads=("survey",), pending=ANY_OTHER
-    )
+    source_dataset_id: Name | None = key(None, "The data set that a conditioning one belongs to.", reads=("survey",))
     cache_dir_vae: PathText | None = key(None, "Accepted and never applied.", ignored=_BY_CONTENT)
     cache_dir: PathText | None = key(None, "Accepted and never applied.", ignored=_BY_CONTENT)
     default: bool | None = key(None, "Accepted and never applied.", ignored=_BY_CONTENT)

@@ -213,12 +213,20 @@ class Rollout:
 class MaskedLoss:
     """The loss counts where a mask is white."""
 
-    enabled: bool = key(False, "Weight the loss by masks.", reads=("encode-video", "train"), pending=(True,))
+    enabled: bool = key(
+        False,
+        "Weight the loss by masks. A clip without one counts everywhere.",
+        reads=("survey", "encode-video", "train"),
+    )
     probability: Share = key(
         1.0, "Share of samples whose mask is used.", reads=("train",), aka="masked_loss_probability"
     )
     background_weight: Share = key(0.0, "How much counts what the mask leaves out.", reads=("train",))
-    normalize: bool = key(True, "Divide by the mean of the weights.", reads=("train",))
+    normalize: bool = key(
+        True,
+        "Divide by the mean of the weights, so that a clip counts as much as any other, however small its mask is.",
+        reads=("train",),
+    )
     invert: bool = key(False, "Count where the mask is black.", reads=("train",))
 
 
