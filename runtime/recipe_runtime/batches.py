@@ -34,6 +34,7 @@ class MicroBatch:
         extra_noise: Added to the noise that the transformer sees and not to that of its target; None if there is none.
         offsets: For how many timesteps each sample is rolled out, (batch,), whole numbers; None if none is.
         rollout: How that is done.
+        features: The teacher's, (batch, latent frames, patches, channels), fp16; None where none are needed.
     """
 
     latents: Tensor
@@ -45,6 +46,7 @@ class MicroBatch:
     extra_noise: Tensor | None
     offsets: Tensor | None
     rollout: Rollout
+    features: Tensor | None = None
 
     def to(self, device: torch.device) -> "MicroBatch":
         """Return the same on a device."""
@@ -89,10 +91,17 @@ class BatchMaker:
         order: Which samples make up a step.
         latents: Key in the store of each clip, by ``clip_id``.
         texts: Key in the store of each text, by text and whether the instruction comes before it.
+        features: Gives the teacher's features of samples of a step.
     """
 
     def __init__(
-        self, ctx: Context, order: Order, *, latents: Mapping[str, str], texts: Mapping[tuple[str, bool], str]
+        self,
+        ctx: Context,
+        order: Order,
+        *,
+        latents: Mapping[str, str],
+        texts: Mapping[tuple[str, bool], str],
+        features: Callable[[int, Sequence[Sample]], Tensor | None] | None = None,
     ) -> None:
         self._train = ctx.settings.train
         self._rollout = ctx.settings.regularizers.rollout
@@ -102,6 +111,7 @@ class BatchMaker:
         self._order = order
         self._latents = latents
         self._texts = texts
+        self._features = features
         self._null_caption = self._text(ctx.facts["null_caption"], instructed=False)
 
     def make(self, step: int) -> StepBatch:
@@ -137,6 +147,7 @@ class BatchMaker:
             extra_noise=torch.stack(extra) if extra else None,
             rollout=self._rollout,
             offsets=self._offsets(samples, [level.sigma for level in levels], step),
+            features=None if self._features is None else self._features(step, samples),
         )
 
     def _offsets(self, samples: Sequence[Sample], sigmas: Sequence[float], step: int) -> Tensor | None:
