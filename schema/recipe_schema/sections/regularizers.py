@@ -125,7 +125,7 @@ class Crepa:
     )
     threshold_mode: Literal["permanent", "recoverable"] = key(
         "permanent",
-        "Whether alignment ends for good, or comes back when similarity falls.",
+        "Whether alignment ends for good, or goes on being measured and comes back when similarity falls.",
         reads=("train",),
         aka="crepa_threshold_mode",
     )
