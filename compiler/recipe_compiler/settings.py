@@ -88,6 +88,17 @@ class Resolved:
     start: Span
 
     @cached_property
+    def _tables(self) -> Mapping[str, tuple[str, ...]]:
+        """The elements of every table."""
+        found: dict[str, dict[str, None]] = {}
+        for path in self.settings:
+            parts = path.split(".")
+            for place, part in enumerate(parts):
+                if part.isdigit():
+                    found.setdefault(".".join(parts[:place]), {})[".".join(parts[: place + 1])] = None
+        return {table: tuple(elements) for table, elements in found.items()}
+
+    @cached_property
     def _tainted(self) -> frozenset[str]:
         """Whatever holds something bad."""
         parts = [path.split(".") for path in self.bad]
@@ -116,9 +127,7 @@ class Resolved:
 
     def tables(self, path: str) -> tuple[str, ...]:
         """Return the paths of the elements of a table: ``data.datasets`` → ``("data.datasets.0", …)``."""
-        prefix = path + "."
-        indices = {p[len(prefix) :].split(".")[0] for p in self.settings if p.startswith(prefix)}
-        return tuple(f"{prefix}{index}" for index in sorted(indices, key=int))
+        return self._tables.get(path, ())
 
     def span(self, path: str) -> Span:
         """Return the place of a setting, or of the nearest section that holds it."""

@@ -1,30 +1,29 @@
 """Source texts and places in them."""
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from typing import NamedTuple
 
 
-_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+_BREAK = "\r\n|[\n\r\x85\u2028\u2029]"
 """What ends a line for libyaml, whose line numbers are used everywhere."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Source:
     """A text that a value can come from: a file, or an argument of the command line.
 
     Attributes:
         name: What people call it: a path as they gave it, or ``--set`` with its number.
         text: The whole text, without a byte order mark.
+        lines: The text without line breaks, split the way YAML does.
     """
 
-    name: str
-    text: str
-    lines: tuple[str, ...] = field(init=False)
+    __slots__ = ("lines", "name", "text")
 
-    def __post_init__(self) -> None:
-        """Split the text once, the way YAML does."""
-        object.__setattr__(self, "lines", tuple(_BREAK.split(self.text)))
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self.text = text
+        self.lines = tuple(re.split(_BREAK, text) if _has_odd_breaks(text) else text.split("\n"))
 
     @property
     def is_file(self) -> bool:
@@ -33,7 +32,21 @@ class Source:
 
     def line_starts(self) -> tuple[int, ...]:
         """Return where in the text each line begins."""
-        return (0, *(match.end() for match in _BREAK.finditer(self.text)))
+        return (0, *self._ends())
+
+    def _ends(self) -> Iterator[int]:
+        if _has_odd_breaks(self.text):
+            yield from (match.end() for match in re.finditer(_BREAK, self.text))
+            return
+        end = 0
+        for line in self.lines[:-1]:
+            end += len(line) + 1
+            yield end
+
+
+def _has_odd_breaks(text: str) -> bool:
+    """Say whether a text has other line breaks than most. To split it otherwise would cost a pattern to be compiled."""
+    return any(character in text for character in "\r\x85\u2028\u2029")
 
 
 class Span(NamedTuple):

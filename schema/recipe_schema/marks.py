@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
-
-from recipe_schema.record import record
+from typing import Any, Literal
 
 
 Impact = Literal["result", "runtime", "cosmetic"]
@@ -20,58 +18,69 @@ Level = Literal["critical", "error", "warning", "info", "debug"]
 *warning*: people should know, and the run goes on. *info*: what happens. *debug*: progress inside of stages."""
 
 
-class Ge(NamedTuple):
+class _Limit:
+    """A limit of a number. Not a named tuple, of which two kinds with one limit would be equal."""
+
+    __slots__ = ("limit",)
+    __match_args__ = ("limit",)
+
+    def __init__(self, limit: float) -> None:
+        self.limit = limit
+
+
+class Ge(_Limit):
     """The value is at least ``limit``."""
 
-    limit: float
 
-
-class Gt(NamedTuple):
+class Gt(_Limit):
     """The value is greater than ``limit``."""
 
-    limit: float
 
-
-class Le(NamedTuple):
+class Le(_Limit):
     """The value is at most ``limit``."""
 
-    limit: float
 
-
-class Lt(NamedTuple):
+class Lt(_Limit):
     """The value is less than ``limit``."""
 
-    limit: float
 
-
-class Pattern(NamedTuple):
+class Pattern:
     """A string (or each string of a list) matches ``regex``; ``meaning`` says it in words."""
 
-    regex: str
-    meaning: str
+    __slots__ = ("meaning", "regex")
+
+    def __init__(self, regex: str, meaning: str) -> None:
+        self.regex = regex
+        self.meaning = meaning
 
 
-class Required(NamedTuple):
+class Required:
     """The key has no default: the recipe must give it."""
 
 
-class Family(NamedTuple):
+class Family:
     """The default is the fact ``name`` of the model family (see `recipe_schema.family`)."""
 
-    name: str
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
 
-class Derived(NamedTuple):
+class Derived:
     """The default follows from other settings; ``formula`` says how, in words."""
 
-    formula: str
+    __slots__ = ("formula",)
+
+    def __init__(self, formula: str) -> None:
+        self.formula = formula
 
 
-class OneOrMany(NamedTuple):
+class OneOrMany:
     """A list of one value may be written as that value."""
 
 
-class OrFile(NamedTuple):
+class OrFile:
     """A mapping may be written as the path of a file that holds it."""
 
 
@@ -92,7 +101,6 @@ ANY_OTHER = AnyOther()
 """The one instance of `AnyOther`."""
 
 
-@record
 class Key:
     """All that is known of one key besides its type and range.
 
@@ -109,15 +117,30 @@ class Key:
             is refused, so that nobody trains something else than the recipe says.
     """
 
-    default: Any
-    doc: str
-    unit: str | None = None
-    impact: Impact = "result"
-    reads: tuple[Stage, ...] = ()
-    aka: str | None = None
-    refused: Mapping[str, str] = MappingProxyType({})
-    ignored: str | None = None
-    pending: tuple[Any, ...] | AnyOther = ()
+    __slots__ = ("aka", "default", "doc", "ignored", "impact", "pending", "reads", "refused", "unit")
+
+    def __init__(  # noqa: PLR0913 - what is known of a key; built some hundred times at every start, so no record
+        self,
+        default: Any,
+        doc: str,
+        *,
+        unit: str | None = None,
+        impact: Impact = "result",
+        reads: tuple[Stage, ...] = (),
+        aka: str | None = None,
+        refused: Mapping[str, str] = MappingProxyType({}),
+        ignored: str | None = None,
+        pending: tuple[Any, ...] | AnyOther = (),
+    ) -> None:
+        self.default = default
+        self.doc = doc
+        self.unit = unit
+        self.impact: Impact = impact
+        self.reads = reads
+        self.aka = aka
+        self.refused = refused
+        self.ignored = ignored
+        self.pending = pending
 
 
 def key(default: Any, doc: str, **marks: Any) -> Any:
@@ -125,4 +148,4 @@ def key(default: Any, doc: str, **marks: Any) -> Any:
 
     The default is no default of the record: settings read back from a plan have to be complete.
     """
-    return Key(default=default, doc=doc, **marks)
+    return Key(default, doc, **marks)

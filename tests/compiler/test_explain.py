@@ -75,9 +75,9 @@ def test_what_follows_has_batch_histogram_disk_and_the_clips_that_fare_worst(pro
     assert "worth a look, mostly unused, worst of 9: odd/tall.mp4: 9 of 200 frames are used; " in out
     assert "bucket     96x64@9   ████████████████████  " in out
     assert "bucket     96x64@33  ██" in out
-    assert "1 clip, 2 samples an epoch, 1 steps; latents 16×9×8×12, 216 tokens" in out
+    assert "1 clip, 2 samples an epoch, 1 step; latents 16×9×8×12, 216 tokens" in out
     assert "batch      2 samples a step: batch_size 1 × 2 accumulated" in out
-    assert re.search(r"training   20 steps, 40 samples, [\d.]+ epochs", out)
+    assert re.search(r"training   20 steps, 40 samples, [\d.]+ epochs?", out)
     assert re.search(r"disk       [\d.]+ MB: latents", out)
 
 

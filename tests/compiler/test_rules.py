@@ -128,6 +128,31 @@ def test_a_missing_folder_warns_at_lint_and_refuses_a_plan(project):
     assert "recipe fetch" in at_lint.help
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("clps", "clips"),
+        ("./clisp", "clips"),
+        ("clip/../clps", "clips"),
+        ("nothing-like-it", None),
+        ("clps/inside", None),
+    ],
+)
+def test_a_folder_whose_name_is_near_is_suggested(project, written, meant):
+    data = f"data.datasets=[{{id: x, instance_data_dir: {written}, video: {{num_frames: 9}}}}]"
+    (match,) = [d for d in compile_recipe(project, Options(overrides=[data])).found if d.code == "R301"]
+
+    assert match.help.startswith(f"did you mean `{meant}`?" if meant else "check the path")
+
+
+def test_a_suggested_folder_is_written_as_the_missing_one_was(project):
+    data = "data.datasets=[{id: x, instance_data_dir: %s, video: {num_frames: 9}}]"
+    absolute = data % (project.parent / "clps")
+    (match,) = [d for d in compile_recipe(project, Options(overrides=[absolute])).found if d.code == "R301"]
+
+    assert match.help == f"did you mean `{project.parent / 'clips'}`?"
+
+
 def test_a_rule_whose_setting_is_wrong_already_stays_silent(project):
     compiled = compile_recipe(project, Options(overrides=["train.max_steps=ten", "lr_schedule.warmup_steps=400"]))
 

@@ -55,7 +55,7 @@ def clip_text(row: ClipRow) -> str:
         rows += [
             ("caption", row.caption),
             ("encoded", row.text),
-            ("repeats", f"{row.repeats}: seen {row.repeats + 1} times an epoch"),
+            ("repeats", f"{row.repeats}: seen {'once' if row.repeats == 0 else f'{row.repeats + 1} times'} an epoch"),
         ]
     if row.sha256:
         rows.append(("sha256", row.sha256))

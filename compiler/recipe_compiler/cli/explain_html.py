@@ -1,5 +1,6 @@
 """A recipe or a plan as one HTML page, which needs nothing beside itself."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import jinja2
 
 from recipe_compiler import __version__
-from recipe_compiler.cli.figures_text import batch_text, training_text
+from recipe_compiler.cli.figures_text import batch_text, epoch_text, samples_text, training_text
 from recipe_compiler.cli.plan_text import flop, memory_parts, size
 from recipe_compiler.cli.setting_text import IMPACTS, origin_text, plain, value_text
 from recipe_compiler.diagnostics.diagnostic import Diagnostic
@@ -20,6 +21,8 @@ from recipe_schema.definition import Leaf, Section, Table, definition
 _TEMPLATE = Path(__file__).parent / "explain.html"
 _NAMED = 20
 """Findings that are shown in full; the rest are counted."""
+_QUOTED = re.compile(r" *[0-9]* +\|")
+"""How lines of the recipe begin, and those of carets."""
 
 
 def as_html(subject: Subject, found: Sequence[Diagnostic], settings: Sequence[Stated]) -> str:
@@ -45,7 +48,7 @@ def as_html(subject: Subject, found: Sequence[Diagnostic], settings: Sequence[St
         missing=subject.unplanned or "the ledger can't be used",
         status=summary(found) or "no findings",
         worst=min((d.severity for d in found), default="fine"),
-        findings=[{"severity": d.severity, "text": render_text([d], color=False)} for d in found[:_NAMED]],
+        findings=[{"severity": d.severity, "lines": _lines(render_text([d], color=False))} for d in found[:_NAMED]],
         more_findings=max(len(found) - _NAMED, 0),
         sections=_sections(subject, settings),
         left_out=len(subject.settings) - len(settings),
@@ -96,6 +99,11 @@ def _row(subject: Subject, stated: Stated, name: str) -> dict[str, Any]:
     }
 
 
+def _lines(text: str) -> list[dict[str, Any]]:
+    """Tell lines of the recipe, and the carets below them, from sentences: those must not be wrapped."""
+    return [{"text": line, "quoted": _QUOTED.match(line) is not None} for line in text.splitlines()]
+
+
 def _data(counted: Figures, cost: dict[str, Any]) -> dict[str, Any]:
     """Write the figures for the page."""
     most = max(bucket.samples for bucket in counted.buckets)
@@ -103,7 +111,7 @@ def _data(counted: Figures, cost: dict[str, Any]) -> dict[str, Any]:
     return {
         "cards": [
             ("clips trained", f"{counted.fates['trained']:,}", f"of {sum(counted.fates.values()):,} found"),
-            ("steps", f"{counted.max_steps:,}", f"{counted.samples:,} samples, {counted.epochs:.3g} epochs"),
+            ("steps", f"{counted.max_steps:,}", samples_text(counted)),
             ("samples a step", f"{counted.samples_per_step:,}", f"{counted.batch_size} × {counted.accumulation}"),
             ("memory", size(cost["memory_gb"]), f"in bucket {cost['largest_bucket']}"),
             ("training", flop(cost["train_pflop"]), f"{flop(cost['step_tflop'] / 1000)} a step"),
@@ -123,7 +131,7 @@ def _data(counted: Figures, cost: dict[str, Any]) -> dict[str, Any]:
             for bucket in counted.buckets
         ],
         "batch": batch_text(counted),
-        "epoch": f"{counted.samples_per_epoch:,} samples, {counted.steps_per_epoch:g} steps",
+        "epoch": epoch_text(counted),
         "training": training_text(counted),
         "encoding": flop(cost["encode_pflop"]) if cost["encode_pflop"] else None,
         "memory": [(name, size(gb), round(100 * gb / sum(parts.values()), 2)) for name, gb in parts.items()],

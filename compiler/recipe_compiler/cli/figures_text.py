@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from recipe_compiler.cli.plan_text import clips_text, cost_text
+from recipe_compiler.cli.plan_text import clips_text, cost_text, count_text
 from recipe_compiler.passes.figures import BucketFigures, Figures, Group, figures
 from recipe_compiler.subject import Subject
 
@@ -26,7 +26,7 @@ def figures_text(subject: Subject) -> list[str]:
         *_groups("worth a look", counted.notable),
         *_histogram(counted.buckets),
         f"  batch      {batch_text(counted)}",
-        f"  epoch      {counted.samples_per_epoch:,} samples, {counted.steps_per_epoch:g} steps",
+        f"  epoch      {epoch_text(counted)}",
         f"  training   {training_text(counted)}",
         *(f"  {line}" for line in cost_text(plan.meta["estimate"])),
         f"  plan       {plan.plan_id}",
@@ -35,25 +35,31 @@ def figures_text(subject: Subject) -> list[str]:
 
 def batch_text(counted: Figures) -> str:
     """Say how large a step is."""
-    return f"{_count(counted.samples_per_step, 'sample')} a step: batch_size {counted.batch_size} × {counted.accumulation} accumulated"
+    return f"{count_text(counted.samples_per_step, 'sample')} a step: batch_size {counted.batch_size} × {counted.accumulation} accumulated"
+
+
+def epoch_text(counted: Figures) -> str:
+    """Say how long an epoch is."""
+    return f"{count_text(counted.samples_per_epoch, 'sample')}, {count_text(counted.steps_per_epoch, 'step')}"
 
 
 def training_text(counted: Figures) -> str:
     """Say how long training is."""
-    return f"{counted.max_steps:,} steps, {counted.samples:,} samples, {counted.epochs:.3g} epochs"
+    return f"{count_text(counted.max_steps, 'step')}, {samples_text(counted)}"
+
+
+def samples_text(counted: Figures) -> str:
+    """Say how much training sees."""
+    return f"{count_text(counted.samples, 'sample')}, {count_text(counted.epochs, 'epoch')}"
 
 
 def bucket_text(bucket: BucketFigures) -> str:
     """Say what a bucket holds and what the model sees of it."""
     shape = "×".join(str(n) for n in bucket.latent_shape)
     return (
-        f"{_count(bucket.clips, 'clip')}, {_count(bucket.samples, 'sample')} an epoch, {bucket.steps:.3g} steps; "
+        f"{count_text(bucket.clips, 'clip')}, {count_text(bucket.samples, 'sample')} an epoch, {count_text(bucket.steps, 'step')}; "
         f"latents {shape}, {bucket.tokens:,} tokens"
     )
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number:,} {word}{'s' * (number != 1)}"
 
 
 def _groups(title: str, groups: Sequence[Group]) -> Iterator[str]:

@@ -17,17 +17,26 @@ def plan_text(plan: Plan) -> str:
         "",
         f"  clips      {clips_text(plan.meta['clips'])}",
         *(
-            f"  bucket     {b.name}: {b.clips} clips, {b.samples} samples an epoch, "
-            f"{b.samples / schedule.samples_per_step:g} steps"
+            f"  bucket     {b.name}: {count_text(b.clips, 'clip')}, {count_text(b.samples, 'sample')} an epoch, "
+            f"{count_text(b.samples / schedule.samples_per_step, 'step')}"
             for b in plan.body.buckets
         ),
-        f"  training   {schedule.max_steps:,} steps of {schedule.samples_per_step} = {samples:,} samples, {epochs:.3g} epochs",
+        (
+            f"  training   {count_text(schedule.max_steps, 'step')} of {schedule.samples_per_step} = "
+            f"{count_text(samples, 'sample')}, {count_text(epochs, 'epoch')}"
+        ),
         f"  stages     {' → '.join(['preflight', *(stage.id for stage in plan.body.stages)])}",
         *(f"  {line}" for line in cost_text(cost)),
     ]
     for path, ignored in plan.meta["ignored"].items():
         lines.append(f"  ignored    {path} = {ignored['value']}: {ignored['reason']}")
     return "\n".join(lines)
+
+
+def count_text(number: float, thing: str) -> str:
+    """Count things: ``1 clip``, ``1,200 steps``, ``2.5 epochs`` to three digits."""
+    shown = f"{number:,}" if isinstance(number, int) else f"{number:.3g}" if number < 1000 else f"{number:,.0f}"  # noqa: PLR2004
+    return f"{shown} {thing}{'s' * (shown != '1')}"
 
 
 def clips_text(counts: Mapping[str, int]) -> str:

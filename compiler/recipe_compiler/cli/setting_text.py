@@ -31,6 +31,8 @@ def origin_text(origin: Record) -> str:
 def value_text(stated: Stated) -> str:
     """Write a value, with its unit."""
     unit = stated.leaf.key.unit if stated.leaf is not None else None
+    if unit and stated.value == 1 and unit != "fps":
+        unit = unit.removesuffix("s")
     return plain(stated.value) + (f" {unit}" if unit and stated.value is not None else "")
 
 

@@ -107,8 +107,11 @@ class _Cure:
 def _cure(name: str, node: Node, free: list[str], known: tuple[str, ...], path: Path) -> _Cure:
     """Find what an unknown key stands for: in its own section, then in others."""
     home, near_one = elsewhere(name, path), near(name, [other for other in free if _fits(other, node)])
+    if near_one is not None and near(name, known) not in (*free, None):
+        near_one = None  # what is meant is given already
     own = home.rpartition(".")[2] if home is not None and home.rpartition(".")[0] == _generic(path) else None
-    known_there = not path or (path[:2] == ("data", "datasets") and why_not(name, path) is not None)
+    in_data_set = path[:2] == ("data", "datasets")  # pasted from elsewhere, more often than written
+    known_there = not path or (in_data_set and (home is not None or _reason(name, path) is not None))
     if own is None and (known_there or near_one is None):  # where other tools have the name, it is no slip
         other = _in_another_section(name, home, path)
         if other is not None:
@@ -125,7 +128,7 @@ def _cure(name: str, node: Node, free: list[str], known: tuple[str, ...], path: 
 
 
 def _in_another_section(name: str, home: str | None, path: Path) -> _Cure | None:
-    reason = why_not(name.lstrip("-"), path)
+    reason = _reason(name.lstrip("-"), path)
     if home is not None:
         here = _here(home, path)
         return _Cure(advice=_moved_to(name, here), home=None if "*" in here else home, lost=tuple(home.split(".")))
@@ -134,6 +137,12 @@ def _in_another_section(name: str, home: str | None, path: Path) -> _Cure | None
     if not path and generic(name) in leaf_index():
         return _Cure(advice=f"write it nested: `{_nested(name)}`", lost=tuple(name.split(".")))
     return None
+
+
+def _reason(name: str, path: Path) -> str | None:
+    """Say why SimpleTuner's key is not taken. In data sets that holds for the keys of its flat file as well."""
+    own = why_not(name, path)
+    return why_not(name, ()) if own is None and path[:2] == ("data", "datasets") else own
 
 
 def _fits(name: str, node: Node) -> bool:

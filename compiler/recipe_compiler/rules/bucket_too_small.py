@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from recipe_compiler.rules.data_sets import all_in_sight
 from recipe_compiler.rules.rule import Facts, Finding, Rule
-from recipe_compiler.rules.wording import SHOWN, lacks_captions
+from recipe_compiler.rules.wording import SHOWN, counted, lacks_captions
 
 
 if TYPE_CHECKING:  # plan and ledger cost more to load than a lint without data takes
@@ -53,8 +53,9 @@ def check(facts: Facts) -> Iterator[Finding]:
 
 
 def _count(bucket: "Bucket") -> str:
-    clips = f"{bucket.clips} clip{'s' * (bucket.clips != 1)} with repeats"
-    return f"bucket `{bucket.name}` has {bucket.samples} sample{'s' * (bucket.samples != 1)} ({clips})"
+    return (
+        f"bucket `{bucket.name}` has {counted(bucket.samples, 'sample')} ({counted(bucket.clips, 'clip')} with repeats)"
+    )
 
 
 def _place(facts: Facts, small: Sequence["Bucket"]) -> str:

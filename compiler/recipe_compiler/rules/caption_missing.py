@@ -22,7 +22,7 @@ Use instead:
 from collections.abc import Iterator
 
 from recipe_compiler.rules.rule import Facts, Finding, Rule
-from recipe_compiler.rules.wording import reasons, with_clips
+from recipe_compiler.rules.wording import part_of, reasons, with_clips
 
 
 def check(facts: Facts) -> Iterator[Finding]:
@@ -35,7 +35,8 @@ def check(facts: Facts) -> Iterator[Finding]:
         if rows:
             yield Finding(
                 at=f"{table}.caption_strategy" if facts.settings.given(f"{table}.caption_strategy") else table,
-                message=f"{len(rows)} of {len(facts.survey.of(name))} clips of data set `{name}` have no caption",
+                message=part_of(len(rows), len(facts.survey.of(name)), f"clips of data set `{name}`", "have")
+                + " no caption",
                 help=reasons(rows)
                 + ("; write captions" if skips else "; write captions, or set data.on_missing_caption: skip"),
                 severity="warning" if skips else None,

@@ -28,7 +28,7 @@ Use instead:
 from collections.abc import Iterator
 
 from recipe_compiler.rules.rule import Facts, Finding, Rule
-from recipe_compiler.rules.wording import SHOWN, with_clips
+from recipe_compiler.rules.wording import SHOWN, part_of, with_clips
 
 
 def check(facts: Facts) -> Iterator[Finding]:
@@ -42,7 +42,8 @@ def check(facts: Facts) -> Iterator[Finding]:
             trained = sum(row.used for row in facts.survey.of(name))
             yield Finding(
                 at=f"{table}.caption_strategy" if facts.settings.given(f"{table}.caption_strategy") else table,
-                message=f"{len(several)} of {trained} captions of data set `{name}` have several lines: {shown}",
+                message=part_of(len(several), trained, f"captions of data set `{name}`", "have")
+                + f" several lines: {shown}",
                 help="each file is one caption here, and one for each line in SimpleTuner: say `multiline: whole` or `split`",
             )
 

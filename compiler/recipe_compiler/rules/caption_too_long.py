@@ -25,7 +25,7 @@ Use instead:
 from collections.abc import Iterator
 
 from recipe_compiler.rules.rule import Facts, Finding, Rule
-from recipe_compiler.rules.wording import SHOWN, with_clips
+from recipe_compiler.rules.wording import SHOWN, part_of, with_clips
 
 
 CHARACTERS_PER_TOKEN = 4
@@ -45,7 +45,8 @@ def check(facts: Facts) -> Iterator[Finding]:
             rest = f" and {len(long) - SHOWN} more" if len(long) > SHOWN else ""
             yield Finding(
                 at=table,
-                message=f"{len(long)} of {len(rows)} captions of data set `{name}` have more than {tokens} tokens",
+                message=part_of(len(long), len(rows), f"captions of data set `{name}`", "have")
+                + f" more than {tokens} tokens",
                 help=f"shorten {shown}{rest}: what goes beyond is cut off",
             )
 

@@ -17,7 +17,7 @@ Use instead:
 from collections.abc import Iterator
 
 from recipe_compiler.rules.rule import Facts, Finding, Rule
-from recipe_compiler.rules.wording import SHOWN, with_clips
+from recipe_compiler.rules.wording import SHOWN, part_of, with_clips
 
 
 MOST = 1.25
@@ -38,7 +38,8 @@ def check(facts: Facts) -> Iterator[Finding]:
             cure = "a smaller `resolution`" if own else "smaller sizes in `data.buckets`"
             yield Finding(
                 at=sizes if facts.settings.given(sizes) else table,
-                message=f"{len(small)} of {len(rows)} clips of data set `{name}` are enlarged by more than a quarter",
+                message=part_of(len(small), len(rows), f"clips of data set `{name}`", "are")
+                + " enlarged by more than a quarter",
                 help=f"take {cure}, or larger clips: {shown}{rest}",
             )
 

@@ -29,7 +29,7 @@ from collections.abc import Iterator
 
 from recipe_compiler.data.filters import KEYS, NOT_CHOSEN, TOO_SHORT, kind_of
 from recipe_compiler.rules.rule import Facts, Finding, Rule
-from recipe_compiler.rules.wording import reasons, with_clips
+from recipe_compiler.rules.wording import part_of, reasons, with_clips
 from recipe_compiler.settings import Resolved
 
 
@@ -44,7 +44,8 @@ def check(facts: Facts) -> Iterator[Finding]:
             kinds = list(dict.fromkeys(kind_of(row.reason) for row in rows))
             yield Finding(
                 at=_place(facts.settings, table, kinds[0]),
-                message=f"{len(rows)} of {len(facts.survey.of(name))} clips of data set `{name}` are left out",
+                message=part_of(len(rows), len(facts.survey.of(name)), f"clips of data set `{name}`", "are")
+                + " left out",
                 help=reasons(rows) + (_SHORTER if TOO_SHORT in kinds else ""),
             )
 

@@ -25,6 +25,7 @@ Use instead:
 from collections.abc import Iterator
 
 from recipe_compiler.rules.rule import Facts, Finding, Rule
+from recipe_compiler.rules.wording import counted
 
 
 CREPA, STEPS = "regularizers.crepa", "train.max_steps"
@@ -38,7 +39,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     if not settings[ENABLED]:
         return
     falls = settings[SCHEDULE] != "constant"
-    if settings[WEIGHT] == 0 and not (falls and settings[END] > 0):
+    if settings.fine(WEIGHT, END) and settings[WEIGHT] == 0 and not (falls and settings[END] > 0):
         message = "`weight` is 0, so that nothing is aligned, after the teacher has looked at every clip"
         yield Finding(
             at=WEIGHT, message=message, help="set `enabled: false`, or a weight such as 0.5", severity="warning"
@@ -66,7 +67,7 @@ def _within_the_run(facts: Facts, *, falls: bool) -> Iterator[Finding]:
         return
     also = ((STEPS, "all of training"),)
     if settings[WARMUP] >= steps:
-        message = f"the weight's warm-up takes {settings[WARMUP]} steps and training only {steps}"
+        message = f"the weight's warm-up takes {counted(settings[WARMUP], 'step')} and training only {steps}"
         yield Finding(at=WARMUP, message=message, help="make it shorter, or leave it out", also=also)
     elif falls and settings[DECAY] > steps:
         message = f"the weight comes to `weight_end` at step {settings[DECAY]}, and training has {steps}"
@@ -82,7 +83,7 @@ RULE = Rule(
     code="R412",
     name="crepa-course",
     severity="error",
-    reads=(ENABLED, SCHEDULE, WEIGHT, END, WARMUP, DECAY, CUTOFF, STEPS),
+    reads=(ENABLED, SCHEDULE),
     check=check,
     page=__doc__,
 )

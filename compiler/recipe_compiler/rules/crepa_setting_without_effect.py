@@ -26,6 +26,7 @@ from collections.abc import Iterator
 from recipe_compiler.rules.data_set_roles import ROLE_KEYS, TRAINED, in_role
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 from recipe_compiler.rules.switched_off import Switch, without_effect
+from recipe_compiler.rules.wording import counted
 
 
 CREPA, ENABLED = "regularizers.crepa", "regularizers.crepa.enabled"
@@ -66,7 +67,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     if settings[DISTANCE] >= latent:
         yield Finding(
             at=DISTANCE,
-            message=f"no frame has a neighbour {settings[DISTANCE]} latent frames away: clips of {frames} frames have "
+            message=f"no frame has a neighbour {counted(settings[DISTANCE], 'latent frame')} away: clips of {counted(frames, 'frame')} have "
             f"{latent}",
             help=f"take at most {latent - 1}; 1 is usual" if latent > 1 else "take 0: there are no neighbours",
             also=((longest, "the longest clips"),),

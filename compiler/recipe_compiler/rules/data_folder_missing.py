@@ -24,6 +24,7 @@ from pathlib import Path
 
 from recipe_compiler.rules.data_folder_is_address import is_address
 from recipe_compiler.rules.rule import Facts, Finding, Rule
+from recipe_compiler.suggest import near
 
 
 def check(facts: Facts) -> Iterator[Finding]:
@@ -34,12 +35,27 @@ def check(facts: Facts) -> Iterator[Finding]:
             continue  # another rule says what is meant
         source = facts.settings[f"{table}.source"]
         cure = "`recipe fetch RECIPE` gets it" if source else "check the path, or give a `source` for `recipe fetch`"
+        meant = None if source else _meant(folder, facts.root, facts.settings[f"{table}.instance_data_dir"])
         yield Finding(
             at=f"{table}.instance_data_dir",
             message=_message(folder),
-            help=f"{cure}; a relative path starts at the recipe, and `~` is not expanded",
+            help=f"did you mean `{meant}`?"
+            if meant is not None
+            else f"{cure}; a relative path starts at the recipe, and `~` is not expanded",
+            fix=meant,
             severity="error" if facts.must_run else "warning",
         )
+
+
+def _meant(folder: Path, root: Path, written: str) -> str | None:
+    """Return the folder whose name is near, as the recipe would write it; None if there is none."""
+    there = next(above for above in folder.parents if above.is_dir())
+    name, *rest = folder.relative_to(there).parts
+    best = near(name, sorted(path.name for path in there.iterdir() if path.is_dir()))
+    if best is None or not there.joinpath(best, *rest).is_dir():
+        return None
+    found = there.joinpath(best, *rest)
+    return str(found) if os.path.isabs(written) else Path(os.path.relpath(found, root)).as_posix()
 
 
 def _message(folder: Path) -> str:

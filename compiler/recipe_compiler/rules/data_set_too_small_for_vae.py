@@ -18,7 +18,7 @@ Use instead:
 from collections.abc import Iterator
 
 from recipe_compiler.rules.rule import Facts, Finding, Rule
-from recipe_compiler.rules.wording import lacks_captions
+from recipe_compiler.rules.wording import counted, lacks_captions
 
 
 BATCH = "data.vae_batch_size"
@@ -42,8 +42,8 @@ def check(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             at=f"{table}.repeats" if settings.given(f"{table}.repeats") else table,
             message=(
-                f"data set `{name}` has {samples} sample{'s' * (samples != 1)} "
-                f"({len(trained)} clip{'s' * (len(trained) != 1)} with repeats, bucket {buckets}) and needs more than "
+                f"data set `{name}` has {counted(samples, 'sample')} "
+                f"({counted(len(trained), 'clip')} with repeats, bucket {buckets}) and needs more than "
                 f"`data.vae_batch_size`, that is at least {size + 1}"
             ),
             help=f"set `repeats: {size // len(trained)}`, add clips, or lower data.vae_batch_size",

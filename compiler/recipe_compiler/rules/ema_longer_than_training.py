@@ -13,6 +13,7 @@ Example:
       enabled: true
       warmup: none
       decay: 0.9999
+      warmup: none
 
 Use instead:
     train:
@@ -21,6 +22,7 @@ Use instead:
       enabled: true
       warmup: none
       decay: 0.98
+      warmup: none
 """
 
 from collections.abc import Iterator

@@ -25,6 +25,7 @@ Use instead:
 from collections.abc import Iterator
 
 from recipe_compiler.rules.rule import Facts, Finding, Rule
+from recipe_compiler.rules.wording import counted
 
 
 ENABLED, WARMUP, STEPS = "ema.enabled", "ema.warmup_steps", "train.max_steps"
@@ -36,7 +37,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     if facts.settings[ENABLED] and steps is not None and warmup >= steps:
         yield Finding(
             at=WARMUP,
-            message=f"the average copies the weights for {warmup} steps and training takes only {steps}",
+            message=f"the average copies the weights for {counted(warmup, 'step')} and training takes only {steps}",
             help="take a shorter warm-up, or leave the average out",
             also=((STEPS, "all of training"),),
         )

@@ -45,7 +45,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     settings = facts.settings
     tables = [
         table
-        for table in in_use(settings, "type", FOLDER)
+        for table in in_use(settings, "id", "type", FOLDER)
         if settings[f"{table}.type"] == "local" and settings[f"{table}.{FOLDER}"] is not None
     ]
     clips = [table for table in tables if settings[f"{table}.dataset_type"] in TRAINED_OR_MEASURED]

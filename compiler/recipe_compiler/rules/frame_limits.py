@@ -28,6 +28,7 @@ from collections.abc import Iterator
 
 from recipe_compiler.rules.data_sets import in_use
 from recipe_compiler.rules.rule import Facts, Finding, Rule
+from recipe_compiler.rules.wording import counted
 
 
 def check(facts: Facts) -> Iterator[Finding]:
@@ -42,7 +43,7 @@ def check(facts: Facts) -> Iterator[Finding]:
                 at=low, message=message, help="leave min_frames out, or make it smaller", also=((number, ""),)
             )
         if most is not None and most < least:
-            message = f"`max_frames` is {most}, and clips need at least {least} frames"
+            message = f"`max_frames` is {most}, and clips need at least {counted(least, 'frame')}"
             yield Finding(
                 at=high, message=message, help="leave max_frames out: longer clips are cut", also=((number, ""),)
             )

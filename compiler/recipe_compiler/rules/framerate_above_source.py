@@ -17,7 +17,7 @@ Use instead:
 from collections.abc import Iterator
 
 from recipe_compiler.rules.rule import Facts, Finding, Rule
-from recipe_compiler.rules.wording import SHOWN, with_clips
+from recipe_compiler.rules.wording import SHOWN, part_of, with_clips
 
 
 RATE = "data.framerate"
@@ -39,7 +39,8 @@ def check(facts: Facts) -> Iterator[Finding]:
             rest = f" and {len(slow) - SHOWN} more" if len(slow) > SHOWN else ""
             yield Finding(
                 at=RATE if facts.settings.given(RATE) else table,
-                message=f"{len(slow)} of {len(rows)} clips of data set `{name}` have fewer than {rate:g} frames a second",
+                message=part_of(len(slow), len(rows), f"clips of data set `{name}`", "have")
+                + f" fewer than {rate:g} frames a second",
                 help=f"their frames are repeated: {shown}{rest}",
             )
 

@@ -40,11 +40,12 @@ def check(facts: Facts) -> Iterator[Finding]:
         below = family.legal_frames(frames)
         if settings.fine(path) and frames != below:
             above = below + family.raw["vae"]["temporal"]
+            trained = above in [settings[f"{table}.video.num_frames"] for table in in_use(settings)]
             yield Finding(
                 at=path,
                 message=f"`{path}` is {frames}, and the VAE takes 4k + 1 frames",
-                help=f"use {below} or {above}",
-                fix=str(below),
+                help=f"use {above}, which is trained" if trained else f"use {below} or {above}",
+                fix=str(above if trained else below),
             )
 
 

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from recipe_compiler.rules.rule import Facts, Finding, Rule
+from recipe_compiler.rules.wording import counted
 from recipe_compiler.settings import Resolved
 
 
@@ -64,10 +65,10 @@ def check(facts: Facts) -> Iterator[Finding]:
     for row in ROWS:
         if not settings.fine(row.path, row.length, *row.only_if) or not _is_longer(settings, row):
             continue
-        name, unit = row.path.rpartition(".")[2], "steps" if row.length == STEPS else "epochs"
+        name, unit = row.path.rpartition(".")[2], "step" if row.length == STEPS else "epoch"
         yield Finding(
             at=row.path,
-            message=f"`{name}` is {settings[row.path]:g}, and training takes {settings[row.length]} {unit}: {row.missed}",
+            message=f"`{name}` is {settings[row.path]:g}, and training takes {counted(settings[row.length], unit)}: {row.missed}",
             help="take a smaller number, or leave it out",
             also=((row.length, "all of training"),),
         )

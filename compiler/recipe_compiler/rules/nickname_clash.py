@@ -22,6 +22,7 @@ Use instead:
 from collections.abc import Iterator
 
 from recipe_compiler.rules.rule import Facts, Finding, Rule
+from recipe_compiler.settings import Resolved
 
 
 LIBRARY, PROMPT = "validation.prompt_library", "validation.prompt"
@@ -33,21 +34,32 @@ PLACEHOLDERS = {
 
 
 def check(facts: Facts) -> Iterator[Finding]:
-    """Check nicknames and prompts."""
-    seen = {MAIN: f"`{PROMPT}`"} if facts.settings[PROMPT] else {}
-    for nickname in facts.settings[LIBRARY]:
-        at = f"{LIBRARY}.{nickname}"
+    """Check nicknames and prompts. One of which something was said already does not hide the others."""
+    settings = facts.settings
+    main = settings[PROMPT] if settings.fine(PROMPT) else None
+    library = (
+        {}
+        if LIBRARY in settings.bad
+        else {name: text for name, text in settings[LIBRARY].items() if _fine(settings, name)}
+    )
+    seen = {MAIN: f"`{PROMPT}`"} if main else {}
+    for nickname in library:
         first = seen.get(nickname.lower())
         if first is not None:
             message = f"the nickname `{nickname}` is taken by {first}"
-            yield Finding(at=at, message=message, help="choose another nickname; cases are not told apart")
+            advice = "choose another nickname; cases are not told apart"
+            yield Finding(at=f"{LIBRARY}.{nickname}", message=message, help=advice)
         seen.setdefault(nickname.lower(), f"`{nickname}`")
-    for at in (PROMPT, *(f"{LIBRARY}.{nickname}" for nickname in facts.settings[LIBRARY])):
-        prompt = facts.settings[PROMPT] if at == PROMPT else facts.settings[LIBRARY][at.removeprefix(f"{LIBRARY}.")]
+    prompts = {PROMPT: main, **{f"{LIBRARY}.{name}": text for name, text in library.items()}}
+    for at, prompt in prompts.items():
         for placeholder, advice in PLACEHOLDERS.items():
             if placeholder in (prompt or ""):
                 message = f"`{at}` still holds `{placeholder}`"
                 yield Finding(at=at, message=message, help=advice, severity="warning")
 
 
-RULE = Rule(code="R603", name="nickname-clash", severity="error", reads=(LIBRARY, PROMPT), check=check, page=__doc__)
+def _fine(settings: Resolved, nickname: str) -> bool:
+    return f"{LIBRARY}.{nickname}" not in settings.bad
+
+
+RULE = Rule(code="R603", name="nickname-clash", severity="error", reads=(), check=check, page=__doc__)

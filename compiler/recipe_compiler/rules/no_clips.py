@@ -43,7 +43,9 @@ def check(facts: Facts) -> Iterator[Finding]:
             advice = "clips end in .mp4, .mov, .mkv, .webm, .avi, .mpg and the like; subfolders are searched too"
         else:
             fates = ", ".join(f"{count} {fate}" for fate, count in sorted(Counter(row.fate for row in rows).items()))
-            message = f"none of the {len(rows)} clips of data set `{name}` can be used ({fates})"
+            which = "the only clip" if len(rows) == 1 else f"none of the {len(rows)} clips"
+            verb = "can't" if len(rows) == 1 else "can"
+            message = f"{which} of data set `{name}` {verb} be used ({fates})"
             advice = reasons(rows)
         yield Finding(at=f"{table}.instance_data_dir", message=message, help=advice)
 

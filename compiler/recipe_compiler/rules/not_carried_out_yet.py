@@ -21,6 +21,7 @@ from typing import Any
 
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 from recipe_compiler.settings import Setting
+from recipe_schema.definition import number_text
 from recipe_schema.marks import AnyOther, Derived, Key
 
 
@@ -50,11 +51,11 @@ def _is_pending(setting: Setting) -> bool:
 
 
 def _shown(value: Any) -> str:
-    return (
-        f": {str(value).lower() if isinstance(value, bool) else value}"
-        if isinstance(value, bool | str | int | float)
-        else ""
-    )
+    if isinstance(value, bool):
+        return f": {str(value).lower()}"
+    if isinstance(value, int | float):
+        return f": {number_text(value)}"
+    return f": {value}" if isinstance(value, str) else ""
 
 
 RULE = Rule(code="R206", name="not-carried-out-yet", severity="warning", reads=(), check=check, page=__doc__)

@@ -30,7 +30,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     """Compare uploads with where they go."""
     settings = facts.settings
     pushed = [path for path in PUSHES if settings[path]]
-    waiting = [path for path in OTHERS if settings.fine(path) and settings.given(path)]
+    waiting = [path for path in OTHERS if settings.fine(path) and settings.given(path) and settings[path] is not None]
     if pushed and settings[REPOSITORY] is None:
         yield Finding(
             at=pushed[0],

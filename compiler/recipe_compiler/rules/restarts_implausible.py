@@ -19,6 +19,7 @@ Use instead:
 from collections.abc import Iterator
 
 from recipe_compiler.rules.rule import Facts, Finding, Rule
+from recipe_compiler.rules.wording import counted
 
 
 NAME, CYCLES = "lr_schedule.name", "lr_schedule.num_cycles"
@@ -40,7 +41,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     elif left is not None and 0 < left < 2 * cycles:
         yield Finding(
             at=CYCLES,
-            message=f"{cycles} cycles in {left} steps after warm-up: a cycle has fewer than two steps",
+            message=f"{cycles} cycles in {counted(left, 'step')} after warm-up: a cycle has fewer than two steps",
             help="take fewer cycles",
             also=((STEPS, "all of training"),),
         )

@@ -22,6 +22,7 @@ Use instead:
 from collections.abc import Iterator
 
 from recipe_compiler.rules.rule import Facts, Finding, Rule
+from recipe_compiler.rules.wording import counted
 
 
 ROLLOUT, STEPS = "regularizers.rollout", "train.max_steps"
@@ -59,7 +60,7 @@ def _never(facts: Facts) -> Finding:
     at = next((path for path in (*lone, LAST, PROBABILITY) if settings.given(path)), OFFSET)
     return Finding(
         at=at,
-        message=f"rollouts of up to {settings[OFFSET]} timesteps are asked for, and their probability is 0",
+        message=f"rollouts of up to {counted(settings[OFFSET], 'timestep')} are asked for, and their probability is 0",
         help="set `ramp_steps`: without it, prob_start and prob_end have no effect"
         if lone
         else "set `probability`, or `ramp_steps` and `prob_end`, or leave max_step_offset out",

@@ -22,6 +22,7 @@ import math
 from collections.abc import Iterator
 
 from recipe_compiler.rules.rule import Facts, Finding, Rule
+from recipe_compiler.rules.wording import counted
 
 
 NAME, PERIOD, WARMUP = "lr_schedule.name", "lr_schedule.period_steps", "lr_schedule.warmup_steps"
@@ -67,12 +68,14 @@ def _compare(facts: Facts, period: int) -> Iterator[Finding]:
         )
         yield Finding(at=PERIOD, message=message, help=advice, also=also)
     elif begin + steps / period < -SLACK:
-        message = f"the rate climbs for {period // 2} steps, and training has {steps}: it never reaches its peak"
+        message = (
+            f"the rate climbs for {counted(period // 2, 'step')}, and training has {steps}: it never reaches its peak"
+        )
         yield Finding(at=PERIOD, message=message, help=advice, also=also)
     elif (
         steps / period < 1 - SLACK and begin == 0
     ):  # the sine is half-way back at the end in SimpleTuner's own use of it
-        message = f"the rate comes to `end` after {period} steps, and training has {steps}: it only falls to {last:.3g}"
+        message = f"the rate comes to `end` after {counted(period, 'step')}, and training has {steps}: it only falls to {last:.3g}"
         yield Finding(at=PERIOD, message=message, help=advice, also=also)
 
 

@@ -38,6 +38,8 @@ def check(facts: Facts) -> Iterator[Finding]:
         return
     layers = settings.family.layers(settings[PRESET])
     for index, entry in enumerate(settings[TARGETS]):
+        if not settings.fine(f"{TARGETS}.{index}"):
+            continue
         kinds = {kind for layer, kind in layers.items() if is_target(entry, layer)}
         if not kinds:
             yield Finding(
@@ -81,7 +83,7 @@ RULE = Rule(
     code="R209",
     name="target-not-found",
     severity="error",
-    reads=(TARGETS, TYPE, KIND, PRESET),
+    reads=(TYPE, KIND, PRESET),
     check=check,
     page=__doc__,
 )

@@ -21,16 +21,18 @@ Use instead:
 from collections.abc import Iterator
 
 from recipe_compiler.rules.rule import Facts, Finding, Rule
+from recipe_compiler.rules.wording import counted
 
 
 INTERVAL, STEPS, GUIDANCE = "validation.step_interval", "validation.num_inference_steps", "validation.guidance"
-PROMPT, LIBRARY = "validation.prompt", "validation.prompt_library"
+PROMPT, LIBRARY, CLIPS = "validation.prompt", "validation.prompt_library", "validation.num_clips"
+EMA, WHOSE = "ema.enabled", "ema.validation"
 BATCH, ACCUMULATION, CHECKPOINTING = (
     "train.batch_size",
     "train.gradient_accumulation_steps",
     "memory.gradient_checkpointing",
 )
-READS = (INTERVAL, STEPS, GUIDANCE, PROMPT, LIBRARY, BATCH, ACCUMULATION, CHECKPOINTING)
+READS = (INTERVAL, STEPS, GUIDANCE, PROMPT, LIBRARY, CLIPS, EMA, WHOSE, BATCH, ACCUMULATION, CHECKPOINTING)
 MOST = 0.25
 
 
@@ -40,7 +42,8 @@ def check(facts: Facts) -> Iterator[Finding]:
     interval, prompts = settings[INTERVAL], len(settings[LIBRARY]) + bool(settings[PROMPT])
     if interval is None or not prompts:
         return
-    drawing = prompts * settings[STEPS] * (2 if settings[GUIDANCE] > 1 else 1)
+    clips = settings[CLIPS] * (2 if settings[EMA] and settings[WHOSE] == "comparison" else 1)
+    drawing = prompts * clips * settings[STEPS] * (2 if settings[GUIDANCE] > 1 else 1)
     passes = 4 if settings[CHECKPOINTING] else 3
     training = interval * settings[BATCH] * settings[ACCUMULATION] * passes
     share = drawing / (drawing + training)
@@ -48,8 +51,10 @@ def check(facts: Facts) -> Iterator[Finding]:
         enough = -(-drawing * (1 - MOST) // (MOST * settings[BATCH] * settings[ACCUMULATION] * passes))
         yield Finding(
             at=INTERVAL,
-            message=f"validation takes about {share:.0%} of the run: {prompts} prompts every {interval} steps",
-            help=f"draw every {enough:.0f} steps or more, with fewer prompts, or with fewer sampling steps",
+            message=f"validation takes about {share:.0%} of the run: {counted(prompts, 'prompt')}"
+            f"{f', {clips} clips of each,' if clips > 1 else ''} "
+            f"{'at every step' if interval == 1 else f'every {interval} steps'}",
+            help=f"draw every {enough:.0f} steps or more, with fewer prompts{' or clips' if clips > 1 else ''}, or with fewer sampling steps",
         )
 
 

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from recipe_compiler.data.geometry import parse_size
 from recipe_compiler.rules.data_sets import in_use
 from recipe_compiler.rules.rule import Facts, Finding, Rule
+from recipe_compiler.rules.wording import counted
 
 
 SIZE, BUCKETS, FRAMES = "validation.resolution", "data.buckets", "validation.num_video_frames"
@@ -49,7 +50,7 @@ def check(facts: Facts) -> Iterator[Finding]:
         beyond = f", and longer than the {usual} of the model's own training" if settings[FRAMES] > usual else ""
         yield Finding(
             at=FRAMES,
-            message=f"validation draws {settings[FRAMES]} frames, a length that is not trained{beyond}",
+            message=f"validation draws {counted(settings[FRAMES], 'frame')}, a length that is not trained{beyond}",
             help="trained are " + ", ".join(str(n) for n in sorted({longest for _, longest in lengths})) + " frames",
             also=tuple((f"{t}.num_frames", "trained here") for t in tables if settings.given(f"{t}.num_frames")),
         )

@@ -104,6 +104,10 @@ RANGES = (
 )
 
 
+_FARTHEST = 30
+"""Powers of ten beyond which an exponent's sign is no slip."""
+
+
 def check(facts: Facts) -> Iterator[Finding]:
     """Compare values with the table, and the betas with each other."""
     settings = facts.settings
@@ -148,6 +152,8 @@ def _meant(value: float, row: Range) -> str | None:
         if any(math.isclose(value * 10.0**power, usual) for power in (-2, -1, 1, 2)):
             return f"{usual:g}"
     exponent = math.floor(math.log10(value))
+    if abs(exponent) > _FARTHEST:
+        return None
     flipped = value / 10.0 ** (2 * exponent)
     near = any(usual / 100 <= flipped <= usual * 100 for usual in row.usual)
     return f"{flipped:g}" if near and row.least <= flipped <= row.most else None

@@ -21,6 +21,7 @@ Use instead:
 from collections.abc import Iterator
 
 from recipe_compiler.rules.rule import Facts, Finding, Rule
+from recipe_compiler.rules.wording import counted
 
 
 NAME, WARMUP, STEPS = "lr_schedule.name", "lr_schedule.warmup_steps", "train.max_steps"
@@ -34,7 +35,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     if name == "sine":
         yield Finding(
             at=WARMUP,
-            message=f"after a warm-up of {warmup} steps, `sine` drops to `end` at once and climbs a second time",
+            message=f"after a warm-up of {counted(warmup, 'step')}, `sine` drops to `end` at once and climbs a second time",
             help="leave warmup_steps out; if it is SimpleTuner's period, write `name: simpletuner-sine` and "
             f"`period_steps: {warmup}`",
             also=((NAME, "climbs by itself"),),
@@ -42,7 +43,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     elif name == "cosine" and steps is not None and 2 * warmup >= steps:
         yield Finding(
             at=WARMUP,
-            message=f"warm-up takes {warmup} of {steps} steps: here the key is no period, and the rate climbs all that time",
+            message=f"warm-up takes {warmup} of {counted(steps, 'step')}: here the key is no period, and the rate climbs all that time",
             help="leave warmup_steps out, or take about a twentieth of max_steps; if it is SimpleTuner's period, write "
             f"`name: simpletuner-cosine` and `period_steps: {warmup}`",
             also=((STEPS, "all of training"),),

@@ -23,6 +23,7 @@ Use instead:
 from collections.abc import Iterator
 
 from recipe_compiler.rules.rule import Facts, Finding, Rule
+from recipe_compiler.rules.wording import counted
 
 
 WARMUP, STEPS, NAME = "lr_schedule.warmup_steps", "train.max_steps", "lr_schedule.name"
@@ -36,7 +37,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     if steps is not None and warmup >= steps and name not in WITHOUT:
         yield Finding(
             at=WARMUP,
-            message=f"warm-up takes {warmup} steps and training only {steps}",
+            message=f"warm-up takes {counted(warmup, 'step')} and training only {steps}",
             help=_advice(name, warmup),
             also=((STEPS, "all of training"),),
         )

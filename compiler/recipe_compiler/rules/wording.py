@@ -22,6 +22,23 @@ def reasons(rows: "Sequence[ClipRow]") -> str:
     return shown + (f"; and {rest} more" if rest > 0 else "")
 
 
+def counted(number: int, thing: str) -> str:
+    """Count things: ``1 step``, ``3 steps``."""
+    return f"{number} {thing}{'s' * (number != 1)}"
+
+
+def part_of(number: int, total: int, things: str, verb: str) -> str:
+    """Say of how many of all things something is true, as in ``1 of 4 clips of data set `a` has``.
+
+    Args:
+        number: Of how many it is true.
+        total: All of them.
+        things: What they are, as in ``clips of data set `a```.
+        verb: What follows: ``have`` or ``are``, which becomes ``has`` or ``is`` for one.
+    """
+    return f"{number} of {total} {things} {({'have': 'has', 'are': 'is'}[verb]) if number == 1 else verb}"
+
+
 def with_clips(facts: Facts) -> Iterator[str]:
     """Yield the data sets of which something is used. Of the others, one finding says that nothing is."""
     assert facts.survey is not None

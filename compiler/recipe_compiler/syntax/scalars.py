@@ -16,9 +16,11 @@ _WORDS: dict[str, Scalar] = {
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
 _INTEGER = re.compile(r"[-+]?[0-9]+\Z")
-_BASED = re.compile(r"0o[0-7]+\Z|0x[0-9a-fA-F]+\Z")
+_BASED = r"0o[0-7]+\Z|0x[0-9a-fA-F]+\Z"
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
-_NOT_FINITE = re.compile(r"([-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))\Z")
+_NOT_FINITE = frozenset(
+    (".nan", ".NaN", ".NAN", *(sign + word for sign in ("", "-", "+") for word in (".inf", ".Inf", ".INF")))
+)
 
 
 def plain_value(text: str) -> Scalar:
@@ -32,14 +34,14 @@ def plain_value(text: str) -> Scalar:
     if _INTEGER.match(text):
         # A number of 10 million digits would take seconds to convert, and is out of range in any case.
         return _in_range(text, int(text) if len(text) <= 32 else LARGEST_INTEGER + 1)  # noqa: PLR2004
-    if _BASED.match(text):
+    if text.startswith("0") and re.match(_BASED, text):
         return _in_range(text, int(text, 0) if len(text) <= 32 else LARGEST_INTEGER + 1)  # noqa: PLR2004
     if _FLOAT.match(text):
         number = float(text)
         if math.isfinite(number):
             return number
         raise NumberError(f"`{_short(text)}` is too large for a number")
-    if _NOT_FINITE.match(text):
+    if text in _NOT_FINITE:
         raise NumberError(f"`{text}` is not a finite number")
     return text
 
