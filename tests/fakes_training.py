@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fakes_runtime import Project, make_context, make_project
-from recipe_runtime import checkpoint, encode_text, encode_video
+from recipe_runtime import checkpoint, encode_features, encode_text, encode_video
 from recipe_runtime.batches import BatchMaker
 from recipe_runtime.context import Context
 from recipe_runtime.order import Order, shares
@@ -55,6 +55,8 @@ def encoded_project(tmp_path: Path, **overrides: Any) -> tuple[Project, Context,
     ctx = make_context(project, [events])
     encode_text.run(ctx, StopRequested())
     encode_video.run(ctx, StopRequested())
+    if encode_features.has_teacher(ctx):
+        encode_features.run(ctx, StopRequested())
     events.clear()
     return project, ctx, events
 

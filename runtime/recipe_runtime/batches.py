@@ -36,6 +36,7 @@ class MicroBatch:
         weights: How much each place counts in the loss, (batch, 1, frames, height, width), fp32; None if all are alike.
         offsets: For how many timesteps each sample is rolled out, (batch,), whole numbers; None if none is.
         rollout: How that is done.
+        features: The teacher's, (batch, latent frames, patches, channels), fp16; None where none are needed.
     """
 
     latents: Tensor
@@ -48,6 +49,7 @@ class MicroBatch:
     offsets: Tensor | None
     rollout: Rollout
     weights: Tensor | None
+    features: Tensor | None = None
 
     def to(self, device: torch.device) -> "MicroBatch":
         """Return the same on a device."""
@@ -94,10 +96,17 @@ class BatchMaker:
         order: Which samples make up a step.
         latents: Key in the store of each clip, by ``clip_id``.
         texts: Key in the store of each text, by text and whether the instruction comes before it.
+        features: Gives the teacher's features of samples of a step.
     """
 
     def __init__(
-        self, ctx: Context, order: Order, *, latents: Mapping[str, str], texts: Mapping[tuple[str, bool], str]
+        self,
+        ctx: Context,
+        order: Order,
+        *,
+        latents: Mapping[str, str],
+        texts: Mapping[tuple[str, bool], str],
+        features: Callable[[int, Sequence[Sample]], Tensor | None] | None = None,
     ) -> None:
         self._train = ctx.settings.train
         self._rollout = ctx.settings.regularizers.rollout
@@ -109,6 +118,7 @@ class BatchMaker:
         self._texts = texts
         self._masked_loss = ctx.settings.regularizers.masked_loss
         self._masks = mask_index(ctx)
+        self._features = features
         self._null_caption = self._text(ctx.facts["null_caption"], instructed=False)
 
     def make(self, step: int) -> StepBatch:
@@ -146,6 +156,7 @@ class BatchMaker:
             weights=self._weights(samples, latents.shape[2:]),
             rollout=self._rollout,
             offsets=self._offsets(samples, [level.sigma for level in levels], step),
+            features=None if self._features is None else self._features(step, samples),
         )
 
     def _weights(self, samples: Sequence[Sample], shape: torch.Size) -> Tensor | None:

@@ -39,7 +39,7 @@ def latent_index(ctx: Context) -> Mapping[str, str]:
         "dtype": ctx.settings.model.vae_dtype,
         "tiling": ctx.settings.memory.vae_tiling,
     }
-    return {row.clip_id: content_key({**encoder, **_shapes_pixels(row)}) for row in (*ctx.rows, *ctx.eval_rows)}
+    return {row.clip_id: content_key({**encoder, **shapes_pixels(row)}) for row in (*ctx.rows, *ctx.eval_rows)}
 
 
 def run(ctx: Context, stop: StopRequested) -> None:
@@ -74,7 +74,7 @@ def run(ctx: Context, stop: StopRequested) -> None:
             report.finish(len(fresh))
 
 
-def _shapes_pixels(row: ClipRow) -> dict[str, str | int | float]:
+def shapes_pixels(row: ClipRow) -> dict[str, str | int | float]:
     """Return what of a clip's row shapes its pixels."""
     return {
         "sha256": row.sha256,
@@ -87,7 +87,7 @@ def _shapes_pixels(row: ClipRow) -> dict[str, str | int | float]:
 
 
 def _facts(row: ClipRow) -> dict[str, str]:
-    return {"clip": row.clip_id, **{name: str(value) for name, value in _shapes_pixels(row).items()}}
+    return {"clip": row.clip_id, **{name: str(value) for name, value in shapes_pixels(row).items()}}
 
 
 def _groups(rows: Sequence[ClipRow], size: int) -> list[Group]:

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from recipe_runtime.build import adapter_parameters
 from recipe_runtime.context import Context
+from recipe_runtime.encode_features import has_teacher
 from recipe_runtime.errors import ModelError, PlanRefused, RunError
 from recipe_runtime.models.adapter import adapter_file
 from recipe_runtime.models.frozen import COMPILED
 from recipe_runtime.models.sampler import load_scheduler
 from recipe_runtime.models.source import check_index, component_dir, pipeline_dir, read_config, transformer_dir, vae_dir
+from recipe_runtime.models.teacher import teacher_width
 from recipe_runtime.models.transformer import weight_files
 from recipe_runtime.space import Need, estimate_needs, missing_space
 from recipe_schema.ledger import ClipRow, ledger_digest
@@ -37,6 +39,8 @@ def check(ctx: Context) -> None:
     check_quantization(ctx)
     for folder in written_folders(ctx):
         check_writable(folder)
+    if has_teacher(ctx):
+        teacher_width(ctx)
     if ctx.facts["random_weights"] is None:
         check_model(ctx)
     else:

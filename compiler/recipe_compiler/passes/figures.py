@@ -13,6 +13,8 @@ from recipe_schema.plan import Bucket, Plan
 WORST = 3
 """Clips that are named of each kind."""
 
+_WRITTEN = ("latents", "checkpoints", "export")
+
 _NOTABLE = {"enlarged": 1.05, "much cropped": 0.15, "mostly unused": 0.5}
 """From where on something that happens to a trained clip is worth a word."""
 
@@ -124,7 +126,13 @@ def amount(samples: float) -> str:
 
 def disk_gb(cost: Mapping[str, Any]) -> float:
     """Add up what a run writes, from an estimate."""
-    return float(cost["latents_gb"] + cost["checkpoints_gb"] + cost["export_gb"])
+    return float(sum(disk_parts(cost).values()))
+
+
+def disk_parts(cost: Mapping[str, Any]) -> Mapping[str, float]:
+    """Return what a run writes in GB, by what it is. A teacher's features come only where there are some."""
+    parts = ("latents", "features", "checkpoints", "export") if cost.get("features_gb") else _WRITTEN
+    return {what: cost[f"{what}_gb"] for what in parts}
 
 
 def _size(bucket: Bucket) -> tuple[float, int, str]:
