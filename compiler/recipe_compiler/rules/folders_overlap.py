@@ -46,7 +46,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     tables = [
         table
         for table in in_use(settings, "type", FOLDER)
-        if settings[f"{table}.type"] == "local" and settings[f"{table}.{FOLDER}"] is not None
+        if settings[f"{table}.type"] != "aws" and settings[f"{table}.{FOLDER}"] is not None
     ]
     clips = [table for table in tables if settings[f"{table}.dataset_type"] in TRAINED_OR_MEASURED]
     for first, second in combinations(clips, 2):

@@ -161,7 +161,7 @@ class Dataset:
         "data set of the hub, `aws` an S3 store, `webdataset` a folder of tar files.",
         impact="runtime",
         reads=("survey",),
-        pending=ANY_OTHER,
+        pending=("aws",),
     )
     dataset_type: Literal["video", "image", "eval", "conditioning", "text_embeds", "image_embeds"] = key(
         "video",
@@ -171,8 +171,9 @@ class Dataset:
         pending=("image", "eval", "conditioning"),
     )
     instance_data_dir: PathText | None = key(
-        None,
-        "The folder of clips, searched with all its subfolders. A relative path starts at the recipe.",
+        Derived("null; csv_cache_dir for type: csv, and data/{id} where that is not given or the type is huggingface"),
+        "The folder of clips, searched with all its subfolders. A relative path starts at the recipe. For other types "
+        "than `local`, `recipe fetch` puts the clips there; for `webdataset` it holds the tar files.",
         impact="runtime",
         reads=("survey", "encode-video"),
     )
@@ -197,7 +198,6 @@ class Dataset:
         reads=("survey",),
         aka="caption_strategy",
         refused={"instance_prompt": "data sets spell it `instanceprompt`"},
-        pending=("huggingface",),
     )
     instance_prompt: str | None = key(
         None,
@@ -356,20 +356,26 @@ class Dataset:
     hash_filenames: bool | None = key(None, "Accepted and never applied.", ignored=_BY_CONTENT)
     csv_file: PathText | None = key(
         None,
-        "The table, for type: csv and caption_strategy: csv. A relative path starts at the recipe.",
+        "The table, for type: csv and caption_strategy: csv: .csv, .tsv, .jsonl, .ndjson or .parquet. A relative path "
+        "starts at the recipe.",
         impact="runtime",
         reads=("survey",),
     )
     csv_caption_column: Column = key("caption", "Its column of captions.", reads=("survey",))
-    csv_url_column: Column = key("url", "Its column of paths or addresses.", reads=("survey",))
+    csv_url_column: Column = key(
+        "url", "Its column of paths, from the table's folder, or addresses (http, https).", reads=("survey",)
+    )
     csv_cache_dir: PathText | None = key(
-        None, "Where clips of a table of addresses are kept.", impact="runtime", reads=("survey",), pending=ANY_OTHER
+        None,
+        "The folder for type: csv: downloads are kept there. instance_data_dir says the same.",
+        impact="runtime",
+        reads=("survey",),
     )
     dataset_name: Annotated[str, Pattern(r"^[^/\s]+/[^/\s]+$", "OWNER/NAME")] | None = key(
-        None, "The data set on the hub, for type: huggingface.", reads=("survey",), pending=ANY_OTHER
+        None, "The data set on the hub, for type: huggingface.", reads=("survey",)
     )
     split: Text = key("train", "Its split.", reads=("survey",))
-    revision: Text | None = key(None, "Its branch, tag or commit.", reads=("survey",), pending=ANY_OTHER)
+    revision: Text | None = key(None, "Its branch, tag or commit.", reads=("survey",))
     streaming: bool = key(
         False, "Read it from the hub without a copy on disk.", impact="runtime", reads=("survey",), pending=(True,)
     )
