@@ -65,7 +65,7 @@ def fetch_split(wish: Wish, source: str, folder: Path, report: Callable[[str], N
     with hub_errors(wish.name):
         info = HfApi().dataset_info(wish.name, revision=wish.revision)
         commit = str(info.sha)
-        card: dict[str, Any] = {} if info.card_data is None else info.card_data.to_dict()
+        card: dict[str, Any] = {} if info.card_data is None else info.card_data.to_dict()  # type: ignore[no-untyped-call]
         files = [sibling.rfilename for sibling in info.siblings or ()]
     tables = _tables(files, card, wish)
     if not tables:
