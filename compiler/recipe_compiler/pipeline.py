@@ -253,8 +253,7 @@ def _is_taken(settings: Resolved, table: str) -> bool:
     """Say whether the clips of a data set are taken, and it says where they are. Of others a finding speaks."""
     kind = settings[f"{table}.type"]
     return not settings.in_use(table) or (
-        kind != "aws"
-        and (kind not in ADDRESS or settings[f"{table}.{ADDRESS[kind]}"] is not None)
+        (kind not in ADDRESS or settings[f"{table}.{ADDRESS[kind]}"] is not None)
         and settings[f"{table}.dataset_type"] == "video"
         and caption_source(settings, table) != "huggingface"
     )

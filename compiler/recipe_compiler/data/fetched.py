@@ -29,7 +29,7 @@ def why_unfetched(settings: Resolved, table: str, root: Path, folder: Path) -> U
     kind = settings[f"{table}.type"]
     if kind == "local" or not settings.in_use(table):
         return None
-    state = _state(settings, table, root, folder) if kind != "huggingface" else {}
+    state = _state(settings, table, root, folder) if kind in ("csv", "webdataset") else None
     place = folder / UNPACKED if kind == "webdataset" else folder
     if not os.path.isdir(place):
         packed = kind == "webdataset" and bool(state)
@@ -44,7 +44,7 @@ def why_unfetched(settings: Resolved, table: str, root: Path, folder: Path) -> U
             message=f"`{place}` holds `{marker['source']}`, not `{wanted}`",
             help=f"name another folder, or move this one away; then {_FETCH}",
         )
-    if kind != "huggingface" and marker.get("state") != state:
+    if state is not None and marker.get("state") != state:
         return Unfetched(
             message=f"`{place}` is not complete, or what it was made from has changed since", help=f"{_FETCH} again"
         )
@@ -67,6 +67,11 @@ def wanted_source(settings: Resolved, table: str) -> str:
         return f"csv:{settings[f'{table}.csv_file']}"
     if kind == "webdataset":
         return "webdataset"
+    if kind == "aws":
+        bucket, prefix, address = (
+            settings[f"{table}.{key}"] for key in ("aws_bucket_name", "aws_data_prefix", "aws_endpoint_url")
+        )
+        return f"s3://{bucket}/{prefix.strip('/')}" + (f" at {address}" if address else "")
     name, split, revision = (settings[f"{table}.{key}"] for key in ("dataset_name", "split", "revision"))
     words = [f"hf:{name}" + (f"@{revision}" if revision else ""), f"split {split}"]
     words.append(f"clips {settings[f'{table}.huggingface.video_column']}")

@@ -11,6 +11,7 @@ from recipe_compiler.fetch.errors import FetchError
 from recipe_compiler.fetch.hub_set import Wish, fetch_split
 from recipe_compiler.fetch.manifest_clips import fetch_manifest
 from recipe_compiler.fetch.shard_clips import fetch_shards
+from recipe_compiler.fetch.store import fetch_store, open_store
 from recipe_compiler.settings import Resolved
 
 
@@ -19,7 +20,7 @@ def fetch_data_set(settings: Resolved, table: str, root: Path, folder: Path, rep
 
     Args:
         settings: Resolved settings.
-        table: The data set, of ``type: csv``, ``huggingface`` or ``webdataset``; nothing is wrong with it.
+        table: The data set, of ``type: csv``, ``huggingface``, ``webdataset`` or ``aws``; nothing is wrong with it.
         root: Where relative paths start.
         folder: The data set's folder, absolute.
         report: Told what happens, a line at a time.
@@ -33,6 +34,10 @@ def fetch_data_set(settings: Resolved, table: str, root: Path, folder: Path, rep
             fetch_manifest(read_manifest(settings, table, root), source, folder.resolve(), report)
         elif kind == "webdataset":
             fetch_shards(folder.resolve(), report)
+        elif kind == "aws":
+            bucket, prefix = (settings[f"{table}.{key}"] for key in ("aws_bucket_name", "aws_data_prefix"))
+            region, address = (settings[f"{table}.{key}"] for key in ("aws_region_name", "aws_endpoint_url"))
+            fetch_store(open_store(region, address), f"{bucket}/{prefix.strip('/')}", source, folder.resolve(), report)
         else:
             fetch_split(_wish(settings, table), source, folder.resolve(), report)
     except TableError as error:

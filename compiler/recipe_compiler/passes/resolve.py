@@ -216,7 +216,7 @@ def _folder_of_clips(known: Known, path: str) -> str | None:
     """Return where `recipe fetch` puts clips, unless the recipe says it."""
     table = path.rpartition(".")[0]
     kind = known.value(f"{table}.type")
-    if kind not in ("csv", "huggingface"):
+    if kind not in ("csv", "huggingface", "aws"):
         return None
     cache: str | None = known.value(f"{table}.csv_cache_dir") if kind == "csv" else None
     return cache or f"data/{known.value(f'{table}.id')}"

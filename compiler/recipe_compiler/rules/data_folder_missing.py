@@ -1,7 +1,7 @@
 """The folder of a data set does not exist, or was not fetched to its end.
 
 What it does: looks for `instance_data_dir` of each data set that is not disabled. Where `recipe fetch` makes the folder
-(`type: csv`, `huggingface`, `webdataset`), it also asks whether the folder is complete and holds what the recipe names.
+(`type: csv`, `huggingface`, `webdataset`, `aws`), it also asks whether the folder is complete and holds what the recipe names.
 
 Why it hurts: there is nothing to train on. `recipe lint` warns, since a recipe may be checked where its data are
 not; `recipe plan` and `recipe run` refuse.

@@ -161,7 +161,6 @@ class Dataset:
         "data set of the hub, `aws` an S3 store, `webdataset` a folder of tar files.",
         impact="runtime",
         reads=("survey",),
-        pending=("aws",),
     )
     dataset_type: Literal["video", "image", "eval", "conditioning", "text_embeds", "image_embeds"] = key(
         "video",
@@ -171,7 +170,9 @@ class Dataset:
         pending=("image", "eval", "conditioning"),
     )
     instance_data_dir: PathText | None = key(
-        Derived("null; csv_cache_dir for type: csv, and data/{id} where that is not given or the type is huggingface"),
+        Derived(
+            "null; csv_cache_dir for type: csv, and data/{id} where that is not given, and for huggingface and aws"
+        ),
         "The folder of clips, searched with all its subfolders. A relative path starts at the recipe. For other types "
         "than `local`, `recipe fetch` puts the clips there; for `webdataset` it holds the tar files.",
         impact="runtime",
@@ -379,11 +380,11 @@ class Dataset:
     streaming: bool = key(
         False, "Read it from the hub without a copy on disk.", impact="runtime", reads=("survey",), pending=(True,)
     )
-    aws_bucket_name: Text | None = key(None, "The bucket, for type: aws.", reads=("survey",), pending=ANY_OTHER)
+    aws_bucket_name: Text | None = key(None, "The bucket, for type: aws.", reads=("survey",))
     aws_data_prefix: str = key("", "The folder in it.", reads=("survey",))
-    aws_region_name: Text | None = key(None, "Its region.", impact="runtime", reads=("survey",), pending=ANY_OTHER)
+    aws_region_name: Text | None = key(None, "Its region.", impact="runtime", reads=("survey",))
     aws_endpoint_url: Annotated[str, Pattern(r"^https?://", "an address")] | None = key(
-        None, "The address of a store that is not Amazon's.", impact="runtime", reads=("survey",), pending=ANY_OTHER
+        None, "The address of a store that is not Amazon's.", impact="runtime", reads=("survey",)
     )
     video: Video
     caption_shuffle: CaptionShuffle
