@@ -26,7 +26,7 @@ from recipe_compiler.passes.suppress import suppress
 from recipe_compiler.passes.validate import validate
 from recipe_compiler.passes.variants import Matrix, Variant, choose, one_folder_each, read_matrix
 from recipe_compiler.passes.versions import unsupported_versions
-from recipe_compiler.rules.data_sets import goes_together
+from recipe_compiler.rules.data_sets import ADDRESS, goes_together
 from recipe_compiler.rules.rule import Facts
 from recipe_compiler.settings import Resolved
 from recipe_compiler.source import Source, start_of
@@ -236,7 +236,7 @@ def _survey(settings: Resolved, root: Path, options: Options) -> "Survey | None"
 
 def _lookable(settings: Resolved, table: str) -> bool:
     """Say whether the settings of a data set can be followed. If they can't, a finding says so."""
-    if not settings.fine(table) or settings[f"{table}.instance_data_dir"] is None or not _is_local(settings, table):
+    if not settings.fine(table) or settings[f"{table}.instance_data_dir"] is None or not _is_taken(settings, table):
         return False
     name, prompt, size = (settings[f"{table}.{key}"] for key in ("id", "instance_prompt", "resolution"))
     source, alignment = caption_source(settings, table), settings[f"{table}.aspect_bucket_alignment"]
@@ -252,10 +252,11 @@ def _lookable(settings: Resolved, table: str) -> bool:
     )
 
 
-def _is_local(settings: Resolved, table: str) -> bool:
-    """Say whether a data set is a folder of clips with captions. Of others a finding says that they are not taken yet."""
+def _is_taken(settings: Resolved, table: str) -> bool:
+    """Say whether the clips of a data set are taken, and it says where they are. Of others a finding speaks."""
+    kind = settings[f"{table}.type"]
     return not settings.in_use(table) or (
-        settings[f"{table}.type"] == "local"
+        (kind not in ADDRESS or settings[f"{table}.{ADDRESS[kind]}"] is not None)
         and settings[f"{table}.dataset_type"] in ("video", "eval")
         and caption_source(settings, table) != "huggingface"
     )

@@ -285,4 +285,4 @@ def test_nobody_misses_the_table_of_a_data_set_that_is_not_used_or_not_there(pro
 
 
 def test_captions_of_a_hub_data_set_are_not_looked_for(project):
-    assert [d.code for d in compiled(project, strategy="huggingface").found] == ["R206", "R319"]
+    assert [d.code for d in compiled(project, strategy="huggingface").found] == ["R319"]

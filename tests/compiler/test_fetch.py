@@ -329,7 +329,8 @@ class Hub:
             raise self.error
         return SimpleNamespace(id=name, sha="c0ffee")
 
-    def _download(self, name, *, repo_type, revision, local_dir):
+    def _download(self, name, *, repo_type, revision, local_dir, ignore_patterns):
+        assert ignore_patterns is None
         self.calls.append((name, repo_type, revision))
         (local_dir / ".cache" / "huggingface").mkdir(parents=True, exist_ok=True)
         if len(self.calls) == 1:

@@ -80,10 +80,9 @@ class CaptionTable:
         self.file = layout.file
         self._layout = layout
         self._folder = folder
-        data = _read(layout)
-        self.sha256 = hashlib.sha256(data).hexdigest()
+        records, self.sha256 = read_table(layout)
         self._rows: dict[str, dict[str, list[int]]] = {}
-        for number, record in enumerate(_records(data, layout), 1):
+        for number, record in enumerate(records, 1):
             caption = one_line(record[layout.caption])
             if not caption and layout.fallback is not None:
                 caption = one_line(record[layout.fallback])
@@ -136,6 +135,16 @@ class CaptionTable:
         if other.as_posix() not in self._rows and other.name not in self._rows:
             return ""
         return f", only one for `{other.name}`"
+
+
+def read_table(layout: Layout) -> tuple[Iterator[Mapping[str, str]], str]:
+    """Read a table: the needed columns of each row, as texts, and the SHA-256 of the file.
+
+    Raises:
+        TableError: It can't be read, or lacks a column; also while rows are taken.
+    """
+    data = _read(layout)
+    return _records(data, layout), hashlib.sha256(data).hexdigest()
 
 
 def _read(layout: Layout) -> bytes:

@@ -15,15 +15,23 @@ if TYPE_CHECKING:  # most data sets have no table
 TABLES: Mapping[str, str] = {"parquet": "parquet.path", "csv": "csv_file"}
 """The key of the data set that names the table, by the values of ``caption_strategy`` that read one."""
 
+FETCHED = ("csv", "huggingface")
+"""Types of data sets whose table names both clips and captions: ``caption_strategy`` may be the same word."""
+
 
 class CaptionError(Exception):
     """A clip gets no caption, for a reason that is worth a word."""
 
 
 def caption_source(settings: Resolved, table: str) -> str:
-    """Return the ``caption_strategy`` that a data set comes down to."""
-    only = settings[f"{table}.only_instance_prompt"]
-    return "instanceprompt" if only else str(settings[f"{table}.caption_strategy"])
+    """Return the ``caption_strategy`` that a data set comes down to.
+
+    It is ``fetched`` where `recipe fetch` reads captions and writes them beside the clips.
+    """
+    if settings[f"{table}.only_instance_prompt"]:
+        return "instanceprompt"
+    strategy = str(settings[f"{table}.caption_strategy"])
+    return "fetched" if strategy == settings[f"{table}.type"] and strategy in FETCHED else strategy
 
 
 def prompt_reader(settings: Resolved, table: str) -> str | None:
@@ -92,7 +100,7 @@ def captioner(settings: Resolved, table: str, captions: "CaptionTable | None") -
     source = caption_source(settings, table)
     begin = f"{prompt} " if source != "instanceprompt" and settings[f"{table}.prepend_instance_prompt"] else ""
     read = captions.caption_of if captions is not None else _READERS.get(source, lambda _: prompt)
-    splits = source == "textfile" and settings[f"{table}.multiline"] == "split"
+    splits = source in ("textfile", "fetched") and settings[f"{table}.multiline"] == "split"
     orders = _shuffle(settings, table)
 
     def captions_of(clip: Path) -> tuple[str, ...]:
@@ -118,7 +126,11 @@ def _shuffle(settings: Resolved, table: str) -> Shuffle | None:
     )
 
 
-_READERS: Mapping[str, Callable[[Path], str]] = {"textfile": _from_textfile, "filename": _from_filename}
+_READERS: Mapping[str, Callable[[Path], str]] = {
+    "textfile": _from_textfile,
+    "fetched": _from_textfile,
+    "filename": _from_filename,
+}
 
 
 def motion_suffix(settings: Resolved) -> str:

@@ -66,6 +66,19 @@ class MasksFound:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unfetched:
+    """Why the folder of a data set that is fetched can't be taken as it is.
+
+    Attributes:
+        message: What was found and what was expected.
+        help: What to do.
+    """
+
+    message: str
+    help: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
     """What was found.
 
@@ -73,7 +86,9 @@ class Survey:
         rows: One for each file, in order of data set and path.
         looked: The data sets that were looked at, as in ``data.datasets.0``. Those with wrong settings were not, nor
             those whose table of captions can't be used.
-        missing: Paths of the data sets (``data.datasets.0``) whose folder does not exist, each with the folder.
+        missing: Paths of the data sets (``data.datasets.0``) whose folder does not exist or was not fetched to its end,
+            each with the folder.
+        unfetched: What is wrong with those that exist.
         buckets: The buckets that hold trained clips, in order of name.
         tables: The SHA-256 of each table of captions that was read.
         problems: What is wrong with tables of captions.
@@ -88,6 +103,7 @@ class Survey:
     tables: Mapping[Path, str]
     problems: tuple[TableProblem, ...]
     several_lines: Mapping[str, tuple[str, ...]]
+    unfetched: Mapping[str, Unfetched]
     masks: tuple[MasksFound, ...] = ()
 
     def of(self, dataset: str) -> tuple[ClipRow, ...]:

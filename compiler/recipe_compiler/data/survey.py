@@ -15,7 +15,8 @@ from recipe_compiler.data.captions import (
     motion_suffix,
 )
 from recipe_compiler.data.crop import cut, cut_shape
-from recipe_compiler.data.facts import Survey, TableProblem, count_buckets
+from recipe_compiler.data.facts import Survey, TableProblem, Unfetched, count_buckets
+from recipe_compiler.data.fetched import why_unfetched
 from recipe_compiler.data.filters import choose, why_left_out
 from recipe_compiler.data.geometry import fit, frames_at, parse_size, resolution_of, sample_frames, target_size
 from recipe_compiler.data.index import ProbeIndex
@@ -58,15 +59,19 @@ def survey(
     missing: dict[str, Path] = {}
     found: list[_Found] = []
     problems: dict[str, tuple[TableProblem, ...]] = {}
+    unfetched: dict[str, Unfetched] = {}
     for table in tables:
         folder = _folder(settings, table, root)
-        if os.path.isdir(folder):  # unlike Path.is_dir, it takes a name that is too long for no folder
-            try:
+        try:
+            why = why_unfetched(settings, table, root, folder)
+            if why is not None:
+                missing[table], unfetched[table] = folder, why
+            elif os.path.isdir(folder):  # unlike Path.is_dir, it takes a name that is too long for no folder
                 found.append(_find(settings, table, root))
-            except TableError as error:
-                problems[table] = error.problems
-        elif settings.in_use(table):
-            missing[table] = folder
+            elif settings.in_use(table):
+                missing[table] = folder
+        except TableError as error:
+            problems[table] = error.problems
     masks = tuple(_masks(settings, root, found, missing))
     active = [
         path
@@ -86,6 +91,7 @@ def survey(
         buckets=count_buckets(rows),
         tables={f.captions.file: f.captions.sha256 for f in found if f.captions is not None},
         problems=tuple(problem for several in problems.values() for problem in several),
+        unfetched=unfetched,
         several_lines={settings[f"{f.table}.id"]: _several_lines(rows, settings, f) for f in found},
         masks=of_masks,
     )
@@ -111,7 +117,7 @@ def _masks(settings: Resolved, root: Path, found: Sequence[_Found], missing: dic
 
 def _several_lines(rows: Sequence[ClipRow], settings: Resolved, dataset: _Found) -> tuple[str, ...]:
     """Return the clips of a data set that are used and whose caption file has several lines."""
-    if caption_source(settings, dataset.table) != "textfile":
+    if caption_source(settings, dataset.table) not in ("textfile", "fetched"):
         return ()
     name = settings[f"{dataset.table}.id"]
     trained = (row.path for row in rows if row.dataset == name and row.used)

@@ -3,15 +3,17 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
+from recipe_compiler.data.fetched import MARKER
 from recipe_compiler.fetch.errors import FetchError
 from recipe_schema.files import write_atomically
 
 
-MARKER = ".fetched.json"
-"""Written last into a folder: the folder is complete, and this is what it holds."""
+__all__ = ["MARKER", "build_folder", "complete_folder", "is_fetched", "is_unused", "refuse_foreign", "write_marker"]
 
 
 def is_fetched(folder: Path, source: str) -> bool:
@@ -32,6 +34,17 @@ def is_fetched(folder: Path, source: str) -> bool:
     return True
 
 
+def write_marker(folder: Path, source: str, facts: Mapping[str, Any]) -> None:
+    """Write into a folder what it holds.
+
+    Args:
+        folder: Is complete, or its facts say that it is not.
+        source: What it holds.
+        facts: More, for the next fetch and for people.
+    """
+    write_atomically(folder / MARKER, json.dumps({"source": source, **facts}, indent=2).encode() + b"\n")
+
+
 def is_unused(folder: Path) -> bool:
     """Say whether ``folder`` does not exist, or is an empty folder: nothing in it can be lost."""
     return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
@@ -45,13 +58,16 @@ def refuse_foreign(folder: Path, source: str) -> FetchError:
     )
 
 
-def build_folder(folder: Path, source: str, build: Callable[[Path], None]) -> None:
+def build_folder(
+    folder: Path, source: str, build: Callable[[Path], None], facts: Mapping[str, Any] = MappingProxyType({})
+) -> None:
     """Fill a temporary folder beside ``folder`` with ``build``, and rename it: all of it appears, or nothing.
 
     Args:
         folder: Must be unused, see `is_unused`.
         source: What the folder will hold.
         build: Called with an empty folder that it fills.
+        facts: More for people to find in the marker.
 
     Raises:
         FetchError: Another process put something there meanwhile.
@@ -61,12 +77,12 @@ def build_folder(folder: Path, source: str, build: Callable[[Path], None]) -> No
     try:
         build(temporary)
         temporary.chmod(0o755)
-        complete_folder(temporary, folder, source, {})
+        complete_folder(temporary, folder, source, facts)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def complete_folder(temporary: Path, folder: Path, source: str, facts: dict[str, str]) -> None:
+def complete_folder(temporary: Path, folder: Path, source: str, facts: Mapping[str, Any]) -> None:
     """Put the marker into ``temporary`` and rename it to ``folder``.
 
     Args:
@@ -78,7 +94,7 @@ def complete_folder(temporary: Path, folder: Path, source: str, facts: dict[str,
     Raises:
         FetchError: Another process put something there meanwhile.
     """
-    write_atomically(temporary / MARKER, json.dumps({"source": source, **facts}, indent=2).encode() + b"\n")
+    write_marker(temporary, source, facts)
     try:
         temporary.rename(folder)
     except OSError as error:

@@ -214,10 +214,21 @@ def _validation_size(known: Known) -> str:
     return str(usual if usual in sizes else sizes[0])
 
 
+def _folder_of_clips(known: Known, path: str) -> str | None:
+    """Return where `recipe fetch` puts clips, unless the recipe says it."""
+    table = path.rpartition(".")[0]
+    kind = known.value(f"{table}.type")
+    if kind not in ("csv", "huggingface", "aws"):
+        return None
+    cache: str | None = known.value(f"{table}.csv_cache_dir") if kind == "csv" else None
+    return cache or f"data/{known.value(f'{table}.id')}"
+
+
 _DERIVE: Mapping[str, Callable[[Known, str, str], Any]] = {
     "name": lambda _, __, stem: _file_name(stem),
     "output_dir": lambda r, _, __: f"runs/{r.value('name')}",
     "model.pretrained_vae_model_name_or_path": lambda r, _, __: r.value("model.pretrained_model_name_or_path"),
+    "data.datasets.*.instance_data_dir": lambda r, path, _: _folder_of_clips(r, path),
     "data.datasets.*.video.min_frames": lambda r, path, _: r.value(path.rpartition(".")[0] + ".num_frames"),
     "model.pretrained_transformer_model_name_or_path": lambda r, _, __: r.value("model.pretrained_model_name_or_path"),
     "model.lora.alpha": lambda r, _, __: float(r.value("model.lora.rank")),

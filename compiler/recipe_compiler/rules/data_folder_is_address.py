@@ -38,8 +38,8 @@ _ADVICE = {
 
 def check(facts: Facts) -> Iterator[Finding]:
     """Look at how each folder is written."""
-    for table in in_use(facts.settings, "type", FOLDER):
-        if facts.settings[f"{table}.type"] in ("local", "webdataset") and not _exists(facts, table):
+    for table in in_use(facts.settings, FOLDER):
+        if not _exists(facts, table):
             for message, advice in _unlike_a_folder(facts.settings[f"{table}.{FOLDER}"] or ""):
                 yield Finding(at=f"{table}.{FOLDER}", message=message, help=advice)
 

@@ -1,6 +1,7 @@
-"""The folder of a data set does not exist.
+"""The folder of a data set does not exist, or was not fetched to its end.
 
-What it does: looks for `instance_data_dir` of each data set that is not disabled.
+What it does: looks for `instance_data_dir` of each data set that is not disabled. Where `recipe fetch` makes the folder
+(`type: csv`, `huggingface`, `webdataset`, `aws`), it also asks whether the folder is complete and holds what the recipe names.
 
 Why it hurts: there is nothing to train on. `recipe lint` warns, since a recipe may be checked where its data are
 not; `recipe plan` and `recipe run` refuse.
@@ -23,6 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from recipe_compiler.rules.data_folder_is_address import is_address
+from recipe_compiler.rules.data_sets import ADDRESS
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 from recipe_compiler.suggest import near
 
@@ -31,18 +33,21 @@ def check(facts: Facts) -> Iterator[Finding]:
     """Find folders that are not there."""
     assert facts.survey is not None
     for table, folder in facts.survey.missing.items():
-        if is_address(facts.settings[f"{table}.instance_data_dir"]):
+        why = facts.survey.unfetched.get(table)
+        if why is None and is_address(facts.settings[f"{table}.instance_data_dir"]):
             continue  # another rule says what is meant
         source = facts.settings[f"{table}.source"]
-        cure = "`recipe fetch RECIPE` gets it" if source else "check the path, or give a `source` for `recipe fetch`"
-        meant = None if source else _meant(folder, facts.root, facts.settings[f"{table}.instance_data_dir"])
+        gets = source or facts.settings[f"{table}.type"] in ADDRESS
+        cure = "`recipe fetch RECIPE` gets it" if gets else "check the path, or give a `source` for `recipe fetch`"
+        advice = f"{cure}; a relative path starts at the recipe, and `~` is not expanded"
+        meant = None if gets else _meant(folder, facts.root, facts.settings[f"{table}.instance_data_dir"])
+        if meant is not None:
+            advice = f"did you mean `{meant}`?"
         yield Finding(
             at=f"{table}.instance_data_dir",
-            message=_message(folder),
-            help=f"did you mean `{meant}`?"
-            if meant is not None
-            else f"{cure}; a relative path starts at the recipe, and `~` is not expanded",
-            fix=meant,
+            message=_message(folder) if why is None else why.message,
+            help=advice if why is None else why.help,
+            fix=meant if why is None else None,
             severity="error" if facts.must_run else "warning",
         )
 

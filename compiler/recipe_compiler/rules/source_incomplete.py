@@ -74,6 +74,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     for table in in_use(facts.settings, "type", "caption_strategy", "only_instance_prompt", "instance_data_dir", *keys):
         yield from _lacking(facts.settings, table)
         yield from _idle(facts.settings, table)
+        yield from _two_folders(facts.settings, table)
 
 
 def _lacking(settings: Resolved, table: str) -> Iterator[Finding]:
@@ -116,6 +117,23 @@ def _idle(settings: Resolved, table: str) -> Iterator[Finding]:
             message=f"has no effect: {listed}",
             help=f"leave it out; the type is `{kind}`, and captions come from `{strategy}`",
             severity="warning",
+        )
+
+
+def _two_folders(settings: Resolved, table: str) -> Iterator[Finding]:
+    """Find a table of addresses whose clips have two folders."""
+    folder, cache = f"{table}.instance_data_dir", f"{table}.csv_cache_dir"
+    if (
+        settings[f"{table}.type"] == "csv"
+        and settings.given(folder)
+        and settings[cache] not in (None, settings[folder])
+    ):
+        yield Finding(
+            at=cache,
+            message=f"has no effect: `instance_data_dir` says `{settings[folder]}`, and `csv_cache_dir` the same thing",
+            help="leave one of them out",
+            severity="warning",
+            also=((folder, "the folder"),),
         )
 
 

@@ -36,7 +36,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     for table in in_use(facts.settings, "multiline", "caption_strategy", "only_instance_prompt"):
         only = facts.settings[f"{table}.only_instance_prompt"]
         source = "instanceprompt" if only else facts.settings[f"{table}.caption_strategy"]
-        if facts.settings[f"{table}.multiline"] == "split" and source != "textfile":
+        if facts.settings[f"{table}.multiline"] == "split" and source not in ("textfile", "fetched"):
             key = "only_instance_prompt" if only else "caption_strategy"
             value = "true" if only else source
             yield Finding(

@@ -167,7 +167,6 @@ class Dataset:
         "data set of the hub, `aws` an S3 store, `webdataset` a folder of tar files.",
         impact="runtime",
         reads=("survey",),
-        pending=ANY_OTHER,
     )
     dataset_type: Literal["video", "image", "eval", "conditioning", "text_embeds", "image_embeds"] = key(
         "video",
@@ -177,8 +176,11 @@ class Dataset:
         pending=("image",),
     )
     instance_data_dir: PathText | None = key(
-        None,
-        "The folder of clips, searched with all its subfolders. A relative path starts at the recipe.",
+        Derived(
+            "null; csv_cache_dir for type: csv, and data/{id} where that is not given, and for huggingface and aws"
+        ),
+        "The folder of clips, searched with all its subfolders. A relative path starts at the recipe. For other types "
+        "than `local`, `recipe fetch` puts the clips there; for `webdataset` it holds the tar files.",
         impact="runtime",
         reads=("survey", "encode-video"),
     )
@@ -203,7 +205,6 @@ class Dataset:
         reads=("survey",),
         aka="caption_strategy",
         refused={"instance_prompt": "data sets spell it `instanceprompt`"},
-        pending=("huggingface",),
     )
     instance_prompt: str | None = key(
         None,
@@ -365,28 +366,34 @@ class Dataset:
     hash_filenames: bool | None = key(None, "Accepted and never applied.", ignored=_BY_CONTENT)
     csv_file: PathText | None = key(
         None,
-        "The table, for type: csv and caption_strategy: csv. A relative path starts at the recipe.",
+        "The table, for type: csv and caption_strategy: csv: .csv, .tsv, .jsonl, .ndjson or .parquet. A relative path "
+        "starts at the recipe.",
         impact="runtime",
         reads=("survey",),
     )
     csv_caption_column: Column = key("caption", "Its column of captions.", reads=("survey",))
-    csv_url_column: Column = key("url", "Its column of paths or addresses.", reads=("survey",))
+    csv_url_column: Column = key(
+        "url", "Its column of paths, from the table's folder, or addresses (http, https).", reads=("survey",)
+    )
     csv_cache_dir: PathText | None = key(
-        None, "Where clips of a table of addresses are kept.", impact="runtime", reads=("survey",), pending=ANY_OTHER
+        None,
+        "The folder for type: csv: downloads are kept there. instance_data_dir says the same.",
+        impact="runtime",
+        reads=("survey",),
     )
     dataset_name: Annotated[str, Pattern(r"^[^/\s]+/[^/\s]+$", "OWNER/NAME")] | None = key(
-        None, "The data set on the hub, for type: huggingface.", reads=("survey",), pending=ANY_OTHER
+        None, "The data set on the hub, for type: huggingface.", reads=("survey",)
     )
     split: Text = key("train", "Its split.", reads=("survey",))
-    revision: Text | None = key(None, "Its branch, tag or commit.", reads=("survey",), pending=ANY_OTHER)
+    revision: Text | None = key(None, "Its branch, tag or commit.", reads=("survey",))
     streaming: bool = key(
         False, "Read it from the hub without a copy on disk.", impact="runtime", reads=("survey",), pending=(True,)
     )
-    aws_bucket_name: Text | None = key(None, "The bucket, for type: aws.", reads=("survey",), pending=ANY_OTHER)
+    aws_bucket_name: Text | None = key(None, "The bucket, for type: aws.", reads=("survey",))
     aws_data_prefix: str = key("", "The folder in it.", reads=("survey",))
-    aws_region_name: Text | None = key(None, "Its region.", impact="runtime", reads=("survey",), pending=ANY_OTHER)
+    aws_region_name: Text | None = key(None, "Its region.", impact="runtime", reads=("survey",))
     aws_endpoint_url: Annotated[str, Pattern(r"^https?://", "an address")] | None = key(
-        None, "The address of a store that is not Amazon's.", impact="runtime", reads=("survey",), pending=ANY_OTHER
+        None, "The address of a store that is not Amazon's.", impact="runtime", reads=("survey",)
     )
     video: Video
     caption_shuffle: CaptionShuffle
