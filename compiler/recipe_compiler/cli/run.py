@@ -4,6 +4,7 @@ import argparse
 import importlib.util
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -29,6 +30,21 @@ SHOWN = 8
 
 def run(options: argparse.Namespace) -> int:
     """Execute a recipe or a plan."""
+    ready = prepare(options)
+    if isinstance(ready, int):
+        return ready
+    plan, plan_dir = ready
+    if not options.quiet:
+        print(plan_text(plan), f"  run        {run_directory(plan)}\n", sep="\n", file=sys.stderr, flush=True)
+    return become_runtime([str(plan_dir), "--run-dir", str(run_directory(plan))], quiet=options.quiet)
+
+
+def prepare(options: argparse.Namespace) -> tuple[Plan, Path] | int:
+    """Compile a recipe into its run directory, or read and verify a plan.
+
+    Returns:
+        The plan and its folder; or an exit code, where the reason was told.
+    """
     if Path(options.subject).name == PLAN_FILE:
         options.subject = str(Path(options.subject).parent)  # the file was named, and the plan is its folder
     try:
@@ -48,12 +64,15 @@ def run(options: argparse.Namespace) -> int:
     except PlanError as error:
         print(f"error: {error}", file=sys.stderr)
         return Exit.REFUSED
+    return (plan, plan_dir) if has_runtime() else Exit.FAILED
+
+
+def has_runtime() -> bool:
+    """Tell whether this installation can execute plans, and say so if it can't."""
     if importlib.util.find_spec("torch") is None or importlib.util.find_spec("diffusers") is None:
         print("error: training needs torch and diffusers: pip install 'sana-recipes[train]'", file=sys.stderr)
-        return Exit.FAILED
-    if not options.quiet:
-        print(plan_text(plan), f"  run        {run_directory(plan)}\n", sep="\n", file=sys.stderr, flush=True)
-    return _become_runtime(plan_dir, run_directory(plan), quiet=options.quiet)
+        return False
+    return True
 
 
 def _frozen(options: argparse.Namespace) -> Plan:
@@ -109,7 +128,7 @@ def differences(old: Plan, new: Plan) -> str:
     return (", ".join(changed[:SHOWN]) or "the stages of the tool") + rest
 
 
-def _become_runtime(plan_dir: Path, run_dir: Path, *, quiet: bool) -> NoReturn:
+def become_runtime(arguments: Sequence[str], *, quiet: bool) -> NoReturn:
     """Replace this process by the runtime, so that signals and the exit code are its own."""
-    arguments = [sys.executable, "-m", "recipe_runtime", str(plan_dir), "--run-dir", str(run_dir)]
-    os.execv(sys.executable, arguments + (["--quiet"] if quiet else []))  # noqa: S606 - no shell is wanted
+    command = [sys.executable, "-m", "recipe_runtime", *arguments, *(["--quiet"] if quiet else [])]
+    os.execv(sys.executable, command)  # noqa: S606 - no shell is wanted
