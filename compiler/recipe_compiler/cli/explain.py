@@ -130,9 +130,9 @@ def _clip(options: argparse.Namespace, subject: "Subject", status: Exit) -> int:
         print(no_such_clip(subject.rows, options.clip), file=sys.stderr)
         return Exit.USAGE
     if options.format == "json":
-        print_json(clips_json(rows))
+        print_json(clips_json(subject, rows))
     else:
-        print("\n\n".join(clip_text(row) for row in rows))
+        print("\n\n".join(clip_text(subject, row) for row in rows))
     return Exit.OK
 
 
