@@ -57,7 +57,7 @@ def alone(what: str, argument: str) -> None:
 
 
 def tell(what: str, figure: str) -> None:
-    print(f"{what:<58}{figure}", flush=True)
+    print(f"{what:<62}{figure}", flush=True)
 
 
 def peak() -> str:
@@ -236,21 +236,21 @@ def decode(folder: Path) -> None:
 
 def loader(folder: Path) -> None:
     """Make batches of latents in their real size, and say how many a second of training takes."""
-    from dataclasses import replace
-
     import torch
 
     from fakes_training import batch_maker, encoded_project
+    from recipe_runtime.encode_text import text_index
+    from recipe_runtime.encode_video import latent_index
 
     _, ctx, _ = encoded_project(folder / "small", max_steps=STEPS, **{"data.store_dir": "store"})
     maker = batch_maker(ctx)
     seconds = timed(lambda: [maker.make(step) for step in range(STEPS)])
     tell("loader, tiny clips, batch 1", f"{STEPS / seconds:,.0f} batches/s")
-    for key in set(maker._latents.values()):
+    for key in set(latent_index(ctx).values()):
         ctx.store.write("latents", key, {"latents": torch.randn(16, 21, 60, 104)}, {})
-    for key in set(maker._texts.values()):
+    for key in set(text_index(ctx).values()):
         ctx.store.write("text", key, {"embeds": torch.randn(150, 2304)}, {})
-    big = batch_maker(replace(ctx))
+    big = batch_maker(ctx)
     seconds = timed(lambda: [big.make(step) for step in range(STEPS)])
     tell("loader, latents of 832x480@81, batch 1", f"{STEPS / seconds:,.1f} batches/s")
     # 484 TFLOP a step (docs/how-it-works.md) at 40 % of the H200's 989 TFLOP/s in bf16.

@@ -26,7 +26,7 @@ from recipe_runtime.launch import (
     run_lock,
     signals_request_stop,
 )
-from recipe_runtime.plancopy import keep_plan
+from recipe_runtime.plancopy import discard_plan, keep_plan
 from recipe_runtime.record import Recorder
 from recipe_schema.decode import DecodeError
 from recipe_schema.exits import Exit
@@ -81,7 +81,10 @@ def _encode(plan: Plan, options: argparse.Namespace) -> None:
         listeners = [] if options.quiet else [stack.enter_context(Console())]
         recorder = stack.enter_context(Recorder(events, listeners))
         stop = stack.enter_context(signals_request_stop())
-        encode(replace(_context(plan, options, events, recorder), worker=options.worker), stop)
+        ctx = replace(_context(plan, options, events, recorder), worker=options.worker)
+        if options.discard_plan:
+            discard_plan(options.plan_dir)
+        encode(ctx, stop)
 
 
 def _context(plan: Plan, options: argparse.Namespace, run_dir: Path, recorder: Recorder) -> Context:
@@ -101,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--worker", type=read_worker, default=ALONE, metavar="I/N", help="with --encode: which of N processes this is"
     )
+    parser.add_argument("--discard-plan", action="store_true", help="with --encode: remove the plan once it is read")
     parser.add_argument("--root", type=Path, metavar="DIR", help="where relative paths start; default: the plan's root")
     parser.add_argument("--quiet", action="store_true", help="show errors only; events.jsonl has everything")
     return parser

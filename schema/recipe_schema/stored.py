@@ -37,7 +37,8 @@ def latent_facts(row: ClipRow, *, dtype: str, tiling: bool) -> dict[str, str]:
         tiling: ``memory.vae_tiling``.
     """
     pixels = {name: str(value) for name, value in shapes_pixels(row).items()}
-    return {"clip": row.clip_id, **pixels, "dtype": dtype, "tiling": str(tiling).lower()}
+    content = pixels.pop("sha256")  # in the file, that is the value's own checksum
+    return {"clip": row.clip_id, "clip_sha256": content, **pixels, "dtype": dtype, "tiling": str(tiling).lower()}
 
 
 def text_facts(text: str, *, instruction: str | None, dtype: str, precision: str) -> dict[str, str]:

@@ -66,14 +66,41 @@ def write_value(store, kind, facts, name="ab"):
 def test_encode_freezes_as_run_does_and_asks_for_no_more(project, became, tmp_path, capsys):
     run = tmp_path / "run"
 
+    run.mkdir()
+    (run / "file").write_text("of something else")
+
     for more in ([], ["--worker", "2/3", "--quiet"]):
         with pytest.raises(SystemExit):
             main(["encode", str(project), "--set", f"output_dir={run}", *more])
 
-    start = [sys.executable, "-m", "recipe_runtime", str(run / "plan"), "--encode"]
-    assert became == [start, [*start, "--worker", "2/3", "--quiet"]]
-    assert read_plan(run / "plan").execution.settings["output_dir"] == str(run)
+    plans = [Path(command[3]) for command in became]
+    assert len(set(plans)) == 2
+    start, end = [sys.executable, "-m", "recipe_runtime"], ["--encode", "--discard-plan"]
+    assert became[0] == [*start, str(plans[0]), *end]
+    assert became[1] == [*start, str(plans[1]), *end, "--worker", "2/3", "--quiet"]
+    assert read_plan(plans[0]).execution.settings["output_dir"] == str(run)
     assert capsys.readouterr().err == ""
+
+
+def test_encode_takes_a_plan_from_where_it_is(project, became, tmp_path, capsys):
+    plan = tmp_path / "x.plan"
+    assert main(["plan", str(project), "-o", str(plan)]) == 0
+
+    for subject in (plan, plan / "plan.json"):
+        with pytest.raises(SystemExit):
+            main(["encode", str(subject)])
+    assert main(["encode", str(plan), "--set", "train.seed=1"]) == 3
+
+    assert became == [[sys.executable, "-m", "recipe_runtime", str(plan), "--encode"]] * 2
+    assert "a plan is frozen" in capsys.readouterr().err
+
+
+def test_encode_without_the_runtime_says_how_to_get_it(project, became, monkeypatch, capsys):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+
+    assert main(["encode", str(project)]) == 4
+    assert "pip install" in capsys.readouterr().err
+    assert became == []
 
 
 def test_encode_takes_no_recipe_with_errors(project, became, capsys):
@@ -174,16 +201,21 @@ def test_explain_says_what_the_store_has_of_a_clip_and_what_differs(project, tmp
     write_value(store, "latents", {**other, "frames": "81"}, "aa")
     write_value(store, "latents", other, "bb")
     write_value(store, "latents", {**other, "dtype": "x"}, "cc")
-    write_value(store, "latents", {**latents, "sha256": "0"}, "dd")
+    write_value(store, "latents", {**latents, "clip_sha256": "0"}, "dd")
     write_value(store, "text", {**text, "dtype": "fp64"})
     anew = [f"encoded anew because resize was 832x468 and is {latents['resize']}"]
     assert told(project, store, capsys) == [*anew, f"encoded anew because dtype was fp64 and is {text['dtype']}"]
 
-    old = {name: fact for name, fact in latents.items() if name not in ("dtype", "tiling")}  # as earlier versions wrote
-    write_value(store, "latents", {**old, "clip": "another/name.mp4"}, "ee")
+    old = {
+        name: fact for name, fact in latents.items() if name not in ("clip_sha256", "dtype", "tiling")
+    }  # as earlier versions wrote
+    write_value(store, "latents", old, "ee")
     write_value(store, "text", text, "ee")
     there = "in the store, for as long as the model's weights are the same"
     assert told(project, store, capsys) == [there] * 2
+    (store / "latents" / "ee").rename(store / "latents" / "e")  # no place of the store
+    write_value(store, "latents", {**latents, "clip": "another/name.mp4"}, "ff")
+    assert told(project, store, capsys)[0] == there
 
 
 def test_explain_in_json_has_the_store_too(project, tmp_path, capsys):

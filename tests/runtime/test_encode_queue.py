@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from fakes_runtime import Clip, make_context, make_project
 from recipe_runtime import encode_text, encode_video
+from recipe_runtime.__main__ import main
 from recipe_runtime.claim import Claims
 from recipe_runtime.encode_queue import Worker, claim_path, read_worker
 from recipe_runtime.stop import StopRequested
@@ -90,9 +92,29 @@ def test_workers_take_their_share_and_nothing_twice(tmp_path):
     assert not (project.root / "runs").exists()
 
 
+def test_a_plan_for_one_process_is_removed_and_what_is_encoded_is_there_for_a_run(tmp_path):
+    project = make_project(tmp_path, clips=MANY[:2], max_steps=1)
+    copy = tmp_path / "copy"
+    shutil.copytree(project.plan_dir, copy)
+
+    assert main([str(copy), "--encode", "--quiet", "--discard-plan"]) == 0
+    before = contents(project.root / "store")
+    assert main([str(project.plan_dir), "--run-dir", str(project.run_dir), "--quiet"]) == 0
+
+    assert not copy.exists()
+    assert len(before) == 2 + 4
+    assert contents(project.root / "store") == before
+
+
+def test_encoding_needs_no_transformer(tmp_path):
+    project = make_project(tmp_path, clips=MANY[:1])
+    shutil.rmtree(project.root / "models/tiny/transformer")
+
+    assert main([str(project.plan_dir), "--encode", "--quiet"]) == 0
+
+
 def test_a_worker_does_its_own_share_first(tmp_path):
     ctx = make_context(make_project(tmp_path, clips=MANY))
-    stop = StopRequested(requested="SIGTERM")
     written = []
     plain = Store.write
 
@@ -105,7 +127,6 @@ def test_a_worker_does_its_own_share_first(tmp_path):
 
     keys = [item.key for item in encode_text.text_items(ctx)]
     assert written == [*keys[1::3], *(key for index, key in enumerate(keys) if index % 3 != 1)]
-    assert stop.requested == "SIGTERM"
 
 
 def test_what_another_process_finishes_is_waited_for_and_counted(tmp_path, monkeypatch):

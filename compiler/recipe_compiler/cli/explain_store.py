@@ -4,7 +4,7 @@ Files say what made them, apart from weights, whose digests only the runtime tak
 as long as VAE and text encoder are those that it was made with.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,6 @@ def stocks(subject: Subject, row: ClipRow) -> tuple[Stock, ...]:
         return ()
     store = subject.root / str(subject.value("data.store_dir"))
     latents = latent_facts(row, dtype=subject.value("model.vae_dtype"), tiling=subject.value("memory.vae_tiling"))
-    del latents["clip"]  # the same content is the same value, whatever it is called
     text = text_facts(
         row.text,
         instruction=subject.plan.body.facts["instruction"],
@@ -67,18 +66,31 @@ def stocks(subject: Subject, row: ClipRow) -> tuple[Stock, ...]:
         precision=subject.value("model.text_encoder_precision"),
     )
     return (
-        _stock(store, "latents", latents, same=("sha256",)),
-        _stock(store, "text", text, same=("text", "with_instruction")),
+        _stock(store, "latents", latents, _is_same_clip),
+        _stock(store, "text", text, _is_same_text),
     )
 
 
-def _stock(store: Path, kind: str, wanted: Mapping[str, str], same: tuple[str, ...]) -> Stock:
+def _is_same_clip(facts: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """Compare clips by content; files of earlier versions have their name alone."""
+    name = "clip_sha256" if "clip_sha256" in facts else "clip"
+    return facts.get(name) == wanted[name]
+
+
+def _is_same_text(facts: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    return all(facts.get(name) == wanted[name] for name in ("text", "with_instruction"))
+
+
+def _stock(
+    store: Path, kind: str, wanted: Mapping[str, str], is_same: Callable[[Mapping[str, str], Mapping[str, str]], bool]
+) -> Stock:
     nearest: tuple[Difference, ...] = ()
     for facts in _all_facts(store / kind):
-        if any(facts.get(name) != wanted[name] for name in same):
+        if not is_same(facts, wanted):
             continue
-        # Files of earlier versions say less.
-        differs = tuple((name, facts[name], new) for name, new in wanted.items() if facts.get(name, new) != new)
+        # The same content is the same value, whatever it is called. Files of earlier versions say less.
+        shared = [name for name in wanted if name in facts and name != "clip"]
+        differs = tuple((name, facts[name], wanted[name]) for name in shared if facts[name] != wanted[name])
         if not differs:
             return Stock(kind=kind, there=True)
         if not nearest or len(differs) < len(nearest):

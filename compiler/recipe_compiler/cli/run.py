@@ -30,26 +30,11 @@ SHOWN = 8
 
 def run(options: argparse.Namespace) -> int:
     """Execute a recipe or a plan."""
-    ready = prepare(options)
-    if isinstance(ready, int):
-        return ready
-    plan, plan_dir = ready
-    if not options.quiet:
-        print(plan_text(plan), f"  run        {run_directory(plan)}\n", sep="\n", file=sys.stderr, flush=True)
-    return become_runtime([str(plan_dir), "--run-dir", str(run_directory(plan))], quiet=options.quiet)
-
-
-def prepare(options: argparse.Namespace) -> tuple[Plan, Path] | int:
-    """Compile a recipe into its run directory, or read and verify a plan.
-
-    Returns:
-        The plan and its folder; or an exit code, where the reason was told.
-    """
     if Path(options.subject).name == PLAN_FILE:
         options.subject = str(Path(options.subject).parent)  # the file was named, and the plan is its folder
     try:
         if Path(options.subject).is_dir():
-            plan, plan_dir = _frozen(options), Path(options.subject)
+            plan, plan_dir = frozen(options), Path(options.subject)
             check_run_directory(plan)
         else:
             compiled = compile_from(options, options.subject, must_run=True)
@@ -64,7 +49,11 @@ def prepare(options: argparse.Namespace) -> tuple[Plan, Path] | int:
     except PlanError as error:
         print(f"error: {error}", file=sys.stderr)
         return Exit.REFUSED
-    return (plan, plan_dir) if has_runtime() else Exit.FAILED
+    if not has_runtime():
+        return Exit.FAILED
+    if not options.quiet:
+        print(plan_text(plan), f"  run        {run_directory(plan)}\n", sep="\n", file=sys.stderr, flush=True)
+    return become_runtime([str(plan_dir), "--run-dir", str(run_directory(plan))], quiet=options.quiet)
 
 
 def has_runtime() -> bool:
@@ -75,8 +64,12 @@ def has_runtime() -> bool:
     return True
 
 
-def _frozen(options: argparse.Namespace) -> Plan:
-    """Read a plan that was made before, and check that its clips are what they were."""
+def frozen(options: argparse.Namespace) -> Plan:
+    """Read a plan that was made before, and check that its clips are what they were.
+
+    Raises:
+        PlanError: It can't be run as it is.
+    """
     if options.overlay or options.set or options.variant:
         raise PlanError("a plan is frozen, so -f, --set and --variant can't change it; give them with the recipe")
     verified = verify(Path(options.subject))
