@@ -1,18 +1,24 @@
-"""``python -m recipe_runtime PLAN_DIR --run-dir DIR``: executes a plan. Running it again goes on where it stopped."""
+"""``python -m recipe_runtime PLAN_DIR --run-dir DIR``: executes a plan. Running it again goes on where it stopped.
+
+With ``--encode [--worker I/N]`` in place of ``--run-dir DIR`` it only fills the store, beside any number of others.
+"""
 
 import argparse
 import sys
+import tempfile
 import traceback
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from recipe_runtime.console import Console
-from recipe_runtime.context import build_context
+from recipe_runtime.context import Context, build_context
+from recipe_runtime.encode_queue import ALONE, read_worker
 from recipe_runtime.errors import RunError
-from recipe_runtime.execute import execute, failures_told
+from recipe_runtime.execute import encode, execute, failures_told
 from recipe_runtime.launch import (
     choose_device,
     describe_device,
@@ -21,7 +27,7 @@ from recipe_runtime.launch import (
     run_lock,
     signals_request_stop,
 )
-from recipe_runtime.plancopy import keep_plan
+from recipe_runtime.plancopy import discard_plan, keep_plan
 from recipe_runtime.push.repository import build_repository
 from recipe_runtime.record import Recorder
 from recipe_runtime.watch.watchers import Watchers
@@ -36,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     quiet_libraries()
     try:
-        _run(read_plan(options.plan_dir), options)
+        (_encode if options.encode else _run)(read_plan(options.plan_dir), options)
     except (PlanError, DecodeError) as error:
         return _fail(str(error), Exit.REFUSED)
     except RunError as error:
@@ -69,18 +75,41 @@ def _run(plan: Plan, options: argparse.Namespace) -> None:
         stack.enter_context(failures_told(recorder))
         watchers.begin(plan, run_dir, environment())
         stop = stack.enter_context(signals_request_stop())
-        device = choose_device(str(plan.settings["hardware.device"]))
-        if plan.settings["hardware.torch_num_threads"] is not None:
-            torch.set_num_threads(plan.settings["hardware.torch_num_threads"])
-        root: Path = options.root if options.root is not None else Path(plan.execution.root)
-        ctx = build_context(plan, options.plan_dir, root=root, run_dir=run_dir, device=device, recorder=recorder)
-        execute(ctx, stop, describe_device(device), build_repository(ctx.settings.hub, environment()))
+        ctx = _context(plan, options, run_dir, recorder)
+        execute(ctx, stop, describe_device(ctx.device), build_repository(ctx.settings.hub, environment()))
+
+
+def _encode(plan: Plan, options: argparse.Namespace) -> None:
+    """Fill the store. No run directory is written, so that several processes need not share one."""
+    with ExitStack() as stack:
+        events = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="recipe-encode-")))
+        listeners = [] if options.quiet else [stack.enter_context(Console())]
+        recorder = stack.enter_context(Recorder(events, listeners))
+        stop = stack.enter_context(signals_request_stop())
+        ctx = replace(_context(plan, options, events, recorder), worker=options.worker)
+        if options.discard_plan:
+            discard_plan(options.plan_dir)
+        encode(ctx, stop)
+
+
+def _context(plan: Plan, options: argparse.Namespace, run_dir: Path, recorder: Recorder) -> Context:
+    device = choose_device(str(plan.settings["hardware.device"]))
+    if plan.settings["hardware.torch_num_threads"] is not None:
+        torch.set_num_threads(plan.settings["hardware.torch_num_threads"])
+    root: Path = options.root if options.root is not None else Path(plan.execution.root)
+    return build_context(plan, options.plan_dir, root=root, run_dir=run_dir, device=device, recorder=recorder)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m recipe_runtime", description="Execute a plan of `recipe plan`.")
     parser.add_argument("plan_dir", type=Path, metavar="PLAN_DIR", help="the plan: a directory with plan.json")
-    parser.add_argument("--run-dir", type=Path, required=True, metavar="DIR", help="where the run is written")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--run-dir", type=Path, metavar="DIR", help="execute the plan; where the run is written")
+    what.add_argument("--encode", action="store_true", help="only fill the store with latents and text embeddings")
+    parser.add_argument(
+        "--worker", type=read_worker, default=ALONE, metavar="I/N", help="with --encode: which of N processes this is"
+    )
+    parser.add_argument("--discard-plan", action="store_true", help="with --encode: remove the plan once it is read")
     parser.add_argument("--root", type=Path, metavar="DIR", help="where relative paths start; default: the plan's root")
     parser.add_argument("--quiet", action="store_true", help="show errors only; events.jsonl has everything")
     return parser

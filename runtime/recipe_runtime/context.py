@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from recipe_runtime.encode_queue import ALONE, Worker
 from recipe_runtime.errors import PlanRefused
 from recipe_runtime.ledgerfile import read_ledger
 from recipe_runtime.record import Recorder
@@ -31,6 +32,7 @@ class Context:
         device: Where models run.
         store: Latents and text embeddings.
         recorder: Takes events.
+        worker: Which this is of the processes that encode for the plan.
     """
 
     plan: Plan
@@ -42,6 +44,7 @@ class Context:
     device: torch.device
     store: Store
     recorder: Recorder
+    worker: Worker = ALONE
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -91,6 +94,6 @@ def build_context(
         root=root,
         run_dir=run_dir.absolute(),
         device=device,
-        store=Store(root / settings.data.store_dir),
+        store=Store(root / settings.data.store_dir, compress=settings.data.compress),
         recorder=recorder,
     )

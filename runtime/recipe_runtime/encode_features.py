@@ -6,7 +6,6 @@ import torch
 
 from recipe_runtime.clip import DECODE_VERSION, read_clip
 from recipe_runtime.context import Context
-from recipe_runtime.encode_video import shapes_pixels
 from recipe_runtime.errors import ModelError
 from recipe_runtime.models.source import weights_digest
 from recipe_runtime.models.teacher import load_teacher, patch_features, teacher_dir
@@ -14,6 +13,7 @@ from recipe_runtime.stage import report_stage
 from recipe_runtime.stop import StopRequested
 from recipe_runtime.store import content_key
 from recipe_schema.ledger import ClipRow
+from recipe_schema.stored import shapes_pixels
 
 
 _FEATURES_VERSION = 1

@@ -4,14 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from recipe_runtime.build import build_text_encoder
 from recipe_runtime.context import Context
+from recipe_runtime.encode_queue import EncodeQueue, Work
 from recipe_runtime.errors import ModelError
 from recipe_runtime.models.source import component_dir, pipeline_dir, weights_digest
+from recipe_runtime.models.text import TextEncoder
 from recipe_runtime.stage import report_stage
 from recipe_runtime.stop import StopRequested
 from recipe_runtime.store import content_key
+from recipe_schema.stored import text_facts
 
 
 _ENCODE_VERSION = 1
@@ -85,15 +89,43 @@ def run(ctx: Context, stop: StopRequested) -> None:
     with report_stage(ctx.recorder, "encode-text", total=len(items), reused=reused, unit="texts", stop=stop) as report:
         if not missing:
             return
-        encoder = build_text_encoder(ctx)
-        for item in missing:
-            instruction = ctx.facts["instruction"] if item.with_instruction else None
-            embeds = encoder.encode(item.text, instruction=instruction, max_length=ctx.facts["max_sequence_length"])
-            if not bool(torch.isfinite(embeds).all()):
-                raise ModelError(
-                    f"the text encoder gives values that are not finite for `{item.text[:_SHOWN]}`; set "
-                    "`model.text_encoder_dtype: fp32`, and fetch the text encoder anew if it is fp32 already"
-                )
-            facts = {"text": item.text, "with_instruction": str(item.with_instruction).lower()}
-            ctx.store.write("text", item.key, {"embeds": embeds}, facts)
-            report.finish(1)
+        queue = EncodeQueue(
+            ctx.store,
+            "text",
+            missing=frozenset(item.key for item in missing),
+            work=[Work(item=item, keys={item.key: 1}) for item in items],
+            worker=ctx.worker,
+            report=report,
+        )
+        with queue:
+            work = queue.take(wait=True)
+            if work is None:  # other processes were faster
+                return
+            encoder = build_text_encoder(ctx)
+            while work is not None:
+                embeds = _encode(ctx, encoder, work.item)
+                ctx.store.write("text", work.item.key, {"embeds": embeds}, _facts(ctx, work.item))
+                queue.done(work)
+                work = queue.take(wait=True)
+
+
+def _encode(ctx: Context, encoder: TextEncoder, item: TextItem) -> Tensor:
+    """Return a text's embedding, shape (tokens, channels)."""
+    instruction = ctx.facts["instruction"] if item.with_instruction else None
+    embeds = encoder.encode(item.text, instruction=instruction, max_length=ctx.facts["max_sequence_length"])
+    if not bool(torch.isfinite(embeds).all()):
+        raise ModelError(
+            f"the text encoder gives values that are not finite for `{item.text[:_SHOWN]}`; set "
+            "`model.text_encoder_dtype: fp32`, and fetch the text encoder anew if it is fp32 already"
+        )
+    return embeds
+
+
+def _facts(ctx: Context, item: TextItem) -> dict[str, str]:
+    model = ctx.settings.model
+    return text_facts(
+        item.text,
+        instruction=ctx.facts["instruction"] if item.with_instruction else None,
+        dtype=model.text_encoder_dtype,
+        precision=model.text_encoder_precision,
+    )

@@ -1,5 +1,6 @@
 """Stage ``encode-video``: the normalized latents of every trained and measured clip, once for each content."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
@@ -11,6 +12,7 @@ from torch import Tensor
 from recipe_runtime.build import build_vae
 from recipe_runtime.clip import DECODE_VERSION, read_clip, to_pixels
 from recipe_runtime.context import Context
+from recipe_runtime.encode_queue import EncodeQueue, Work
 from recipe_runtime.errors import ModelError
 from recipe_runtime.masks import encode_masks
 from recipe_runtime.models.source import vae_dir, weights_digest
@@ -19,6 +21,7 @@ from recipe_runtime.stage import report_stage
 from recipe_runtime.stop import StopRequested
 from recipe_runtime.store import content_key
 from recipe_schema.ledger import ClipRow
+from recipe_schema.stored import latent_facts, shapes_pixels
 
 
 Group = tuple[ClipRow, ...]
@@ -57,37 +60,35 @@ def run(ctx: Context, stop: StopRequested) -> None:
     with report_stage(ctx.recorder, "encode-video", total=len(index), reused=reused, unit="clips", stop=stop) as report:
         if not missing:
             return
-        vae = build_vae(ctx, rests_on=ctx.device)
         # Groups are cut from all clips, and not from the missing ones: what a clip is encoded together with, and
         # so its last bits, must not depend on what an earlier run left in the store.
-        groups = [
-            group
+        work = [
+            Work(item=group, keys=Counter(index[row.clip_id] for row in group))
             for rows in (ctx.rows, ctx.eval_rows)
             for group in _groups(rows, ctx.settings.data.vae_batch_size)
-            if any(index[row.clip_id] in missing for row in group)
         ]
-        for group, pixels in _decoded_ahead(ctx, groups):
-            fresh = [row for row in group if index[row.clip_id] in missing]
-            for row, latents in zip(group, _encode(vae, pixels.to(ctx.device), group, ctx.facts["vae"]), strict=True):
-                if index[row.clip_id] in missing:
-                    ctx.store.write("latents", index[row.clip_id], {"latents": latents}, _facts(row))
-            report.finish(len(fresh))
+        queue = EncodeQueue(
+            ctx.store, "latents", missing=frozenset(missing), work=work, worker=ctx.worker, report=report
+        )
+        with queue:
+            _work_off(ctx, queue, index)
 
 
-def shapes_pixels(row: ClipRow) -> dict[str, str | int | float]:
-    """Return what of a clip's row shapes its pixels."""
-    return {
-        "sha256": row.sha256,
-        "start_seconds": row.start_seconds,
-        "framerate": row.framerate,
-        "frames": row.bucket_frames,
-        "resize": f"{row.resize_width}x{row.resize_height}",
-        "crop": f"{row.bucket_width}x{row.bucket_height}+{row.crop_left}+{row.crop_top}",
-    }
+def _work_off(ctx: Context, queue: EncodeQueue[Group], index: Mapping[str, str]) -> None:
+    vae: AutoencoderKLWan | None = None  # loaded when there is something to do that no other process does
+    for work, pixels in _decoded_ahead(ctx, queue):
+        vae = vae or build_vae(ctx, rests_on=ctx.device)
+        encoded = _encode(vae, pixels.to(ctx.device), work.item, ctx.facts["vae"])
+        fresh = set(queue.fresh(work))
+        for row, latents in zip(work.item, encoded, strict=True):
+            if index[row.clip_id] in fresh:
+                ctx.store.write("latents", index[row.clip_id], {"latents": latents}, _facts(ctx, row))
+        queue.done(work)
 
 
-def _facts(row: ClipRow) -> dict[str, str]:
-    return {"clip": row.clip_id, **{name: str(value) for name, value in shapes_pixels(row).items()}}
+def _facts(ctx: Context, row: ClipRow) -> dict[str, str]:
+    model, memory = ctx.settings.model, ctx.settings.memory
+    return latent_facts(row, dtype=model.vae_dtype, tiling=memory.vae_tiling)
 
 
 def _groups(rows: Sequence[ClipRow], size: int) -> list[Group]:
@@ -100,19 +101,20 @@ def _groups(rows: Sequence[ClipRow], size: int) -> list[Group]:
     return groups
 
 
-def _decoded_ahead(ctx: Context, groups: Sequence[Group]) -> Iterator[tuple[Group, Tensor]]:
-    """Yield each group with its pixels, while a thread decodes the next one."""
+def _decoded_ahead(ctx: Context, queue: EncodeQueue[Group]) -> Iterator[tuple[Work[Group], Tensor]]:
+    """Yield each group with its pixels, while a thread decodes the next one that is free."""
 
     def decode(group: Group) -> Tensor:
         return torch.stack([to_pixels(read_clip(ctx.clip_path(row), row)) for row in group])
 
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="decode") as pool:
-        ahead = pool.submit(decode, groups[0])
-        for group, later in zip(groups, [*groups[1:], None], strict=True):
-            pixels = ahead.result()
-            if later is not None:
-                ahead = pool.submit(decode, later)
-            yield group, pixels
+        work, ahead = queue.take(wait=True), None
+        while work is not None:
+            pixels = decode(work.item) if ahead is None else ahead.result()
+            later = queue.take(wait=False)
+            ahead = None if later is None else pool.submit(decode, later.item)
+            yield work, pixels
+            work = queue.take(wait=True) if later is None else later
 
 
 def _encode(vae: AutoencoderKLWan, pixels: Tensor, group: Group, expected: Mapping[str, int]) -> Tensor:

@@ -70,6 +70,27 @@ def execute(ctx: Context, stop: StopRequested, device: str, repository: Reposito
     ctx.recorder.emit(RunFinished(step=steps, seconds=time.monotonic() - began))
 
 
+ENCODES: tuple[Stage, ...] = ("build-model", "encode-text", "encode-video")
+"""The stages that fill the store, and the one that they need."""
+
+
+def encode(ctx: Context, stop: StopRequested) -> None:
+    """Check what encoding needs, then run the stages that fill the store. Several processes may do so at once.
+
+    Args:
+        ctx: The run.
+        stop: Whether someone asked to stop.
+
+    Raises:
+        RunError: It failed or was stopped. What is encoded is kept.
+    """
+    preflight.check_encoding(ctx)
+    for stage in ctx.plan.body.stages:
+        if stage.id in ENCODES:
+            _runner(stage.id)(ctx, stop)
+            _release_memory(ctx.device)
+
+
 @contextmanager
 def failures_told(recorder: Recorder) -> Iterator[None]:
     """Emit an event for an exception that ends the run, and let it pass.

@@ -10,6 +10,10 @@ from recipe_schema.ledger import COLUMNS, ClipRow
 from recipe_schema.planfile import LEDGER_FILE
 
 
+_AT_ONCE = 10_000
+"""Rows that are held twice while they are read."""
+
+
 def read_ledger(plan_dir: Path) -> tuple[ClipRow, ...]:
     """Read all rows of a plan's ledger, in the order of the file.
 
@@ -29,4 +33,8 @@ def read_ledger(plan_dir: Path) -> tuple[ClipRow, ...]:
             f"{path} has the columns {', '.join(table.column_names)} where this tool reads {', '.join(names)}; "
             "make the plan anew with `recipe plan RECIPE`"
         )
-    return tuple(ClipRow(**record) for record in table.to_pylist())
+    return tuple(
+        ClipRow(**dict(zip(names, values, strict=True)))
+        for batch in table.select(names).to_batches(max_chunksize=_AT_ONCE)
+        for values in zip(*(column.to_pylist() for column in batch.columns), strict=True)
+    )

@@ -1,5 +1,6 @@
 """Keeps the plan in the run directory, and refuses a run directory that holds another plan's training."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from recipe_runtime.errors import PlanRefused, RunError
@@ -44,6 +45,14 @@ def keep_plan(plan: Plan, plan_dir: Path, run_dir: Path) -> None:
                 f"{target / name} can't be written: {error}; make room or correct the rights, and run the same "
                 "command again"
             ) from error
+
+
+def discard_plan(plan_dir: Path) -> None:
+    """Remove a plan that was made for one process, and its folder if that holds nothing else."""
+    with suppress(OSError):  # it only takes room
+        for name in (LEDGER_FILE, PLAN_FILE):
+            (plan_dir / name).unlink(missing_ok=True)
+        plan_dir.rmdir()
 
 
 def _check_same(plan: Plan, target: Path, run_dir: Path) -> None:

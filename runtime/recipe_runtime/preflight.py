@@ -16,7 +16,7 @@ from recipe_runtime.models.sampler import load_scheduler
 from recipe_runtime.models.source import check_index, component_dir, pipeline_dir, read_config, transformer_dir, vae_dir
 from recipe_runtime.models.teacher import teacher_width
 from recipe_runtime.models.transformer import weight_files
-from recipe_runtime.space import Need, estimate_needs, missing_space
+from recipe_runtime.space import Need, estimate_encoding, estimate_needs, missing_space
 from recipe_schema.ledger import ClipRow, ledger_digest
 
 
@@ -46,6 +46,36 @@ def check(ctx: Context) -> None:
     else:
         check_given(ctx)
     check_space(estimate_needs(ctx))
+
+
+def check_encoding(ctx: Context) -> None:
+    """Run the checks that the encode stages need: of the model, only text encoder and VAE have to be there.
+
+    Raises:
+        PlanRefused: The ledger or the clips are not those of the plan.
+        ModelError: A part of the model is not there and can't be had.
+        RunError: The store can't be written, or its disk is too small.
+    """
+    check_ledger(ctx)
+    check_clips(ctx)
+    check_quantization(ctx)
+    check_writable(ctx.store.folder)
+    if ctx.facts["random_weights"] is None:
+        check_encoders(ctx)
+    check_space(estimate_encoding(ctx))
+
+
+def check_encoders(ctx: Context) -> None:
+    """Check that what turns texts and clips into values is there, downloading it where it is not.
+
+    Raises:
+        ModelError: It is not there and can't be had.
+    """
+    home = pipeline_dir(ctx)
+    check_index(home)
+    for component in ("tokenizer", "text_encoder"):
+        component_dir(home, component)
+    vae_dir(ctx)
 
 
 def written_folders(ctx: Context) -> tuple[Path, ...]:
@@ -95,13 +125,9 @@ def check_model(ctx: Context) -> None:
     Those that are used late count in particular: the index is copied after the last step of training, and the
     scheduler draws the first clip.
     """
-    home = pipeline_dir(ctx)
-    check_index(home)
-    for component in ("tokenizer", "text_encoder"):
-        component_dir(home, component)
-    load_scheduler(component_dir(home, "scheduler"))
+    check_encoders(ctx)
+    load_scheduler(component_dir(pipeline_dir(ctx), "scheduler"))
     weight_files(transformer_dir(ctx))
-    vae_dir(ctx)
     check_channels(ctx)
     if ctx.settings.model.type == "lora":
         adapter_parameters(ctx)

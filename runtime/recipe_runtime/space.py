@@ -58,12 +58,21 @@ def estimate_needs(ctx: Context) -> tuple[Need, ...]:
     if ctx.facts["random_weights"] is not None:
         return ()
     return (
-        Need(folder=ctx.store.folder, bytes=_latent_bytes(ctx), what="latents"),
-        Need(folder=ctx.store.folder, bytes=_text_bytes(ctx), what="text embeddings"),
+        *estimate_encoding(ctx),
         Need(folder=ctx.run_dir, bytes=_checkpoint_bytes(ctx), what="checkpoints"),
         Need(folder=ctx.run_dir, bytes=_export_bytes(ctx), what="the exported model"),
         *_features(ctx),
         *_offloaded(ctx),
+    )
+
+
+def estimate_encoding(ctx: Context) -> tuple[Need, ...]:
+    """Estimate what the encode stages still have to write into the store."""
+    if ctx.facts["random_weights"] is not None:
+        return ()
+    return (
+        Need(folder=ctx.store.folder, bytes=_latent_bytes(ctx), what="latents"),
+        Need(folder=ctx.store.folder, bytes=_text_bytes(ctx), what="text embeddings"),
     )
 
 
@@ -97,10 +106,12 @@ def state_bytes(shapes: Sequence[Sequence[int]], settings: Settings) -> int:
 
 
 def _latent_bytes(ctx: Context) -> int:
+    """Estimate latents from above: what compression saves is not counted."""
     index, vae = latent_index(ctx), ctx.facts["vae"]
     total = 0
-    for row in ctx.rows:
-        if not ctx.store.has("latents", index[row.clip_id]):
+    by_key = {index[row.clip_id]: row for row in (*ctx.rows, *ctx.eval_rows)}
+    for key, row in by_key.items():
+        if not ctx.store.has("latents", key):
             frames = (row.bucket_frames - 1) // vae["temporal"] + 1
             area = (row.bucket_height // vae["spatial"]) * (row.bucket_width // vae["spatial"])
             total += vae["channels"] * frames * area * _FP32

@@ -38,6 +38,14 @@ class StageReport:
         """
         self.done += items
         self.recorder.emit(StageProgress(stage=self.stage, done=self.done, total=self.total))
+        self.stop_if_asked()
+
+    def stop_if_asked(self) -> None:
+        """Stop here if someone asked for it and something is left to do.
+
+        Raises:
+            StoppedBySignal: Someone asked the run to stop. What is finished is kept.
+        """
         if self.stop.requested is not None and self.done < self.total:
             self.recorder.emit(Interrupted(signal=self.stop.requested, step=0))
             raise StoppedBySignal(self.stop.requested, 0)

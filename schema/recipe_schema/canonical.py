@@ -8,6 +8,7 @@ from typing import Any
 
 
 _LARGEST_EXACT = 2**53 - 1
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 
 def canonical_json(value: Any) -> str:
@@ -20,17 +21,17 @@ def canonical_json(value: Any) -> str:
         ValueError: A number is not finite, an integer is beyond 2**53 - 1, or a text holds a lone surrogate.
         TypeError: Something that JSON does not have.
     """
-    if isinstance(value, Mapping):
-        items = sorted(value.items(), key=lambda item: item[0].encode("utf-16-be"))
-        return "{" + ",".join(f"{_text(k)}:{canonical_json(v)}" for k, v in items) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ",".join(canonical_json(v) for v in value) + "]"
-    if isinstance(value, str):
+    if isinstance(value, str):  # what there is most of comes first: ledgers have millions of texts and numbers
         return _text(value)
     if value is None or isinstance(value, bool):
         return json.dumps(value)
-    if isinstance(value, int | float):
+    if isinstance(value, (int, float)):
         return _number(value)
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join([canonical_json(v) for v in value]) + "]"
+    if isinstance(value, Mapping):
+        items = sorted(value.items(), key=lambda item: item[0].encode("utf-16-be"))
+        return "{" + ",".join(f"{_text(k)}:{canonical_json(v)}" for k, v in items) + "}"
     raise TypeError(f"not JSON: {type(value).__name__}")
 
 
@@ -41,7 +42,7 @@ def digest(value: Any) -> str:
 
 def _text(value: str) -> str:
     value.encode()  # a lone surrogate is a ValueError here, and nowhere later
-    return json.dumps(value, ensure_ascii=False)
+    return _ENCODER.encode(value)
 
 
 def _number(value: float) -> str:

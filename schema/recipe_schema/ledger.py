@@ -6,7 +6,7 @@ is left to either side.
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 from recipe_schema.canonical import digest
@@ -157,5 +157,4 @@ def join_texts(texts: Sequence[str]) -> str:
 
 def to_columns(rows: Sequence[ClipRow]) -> dict[str, list[Any]]:
     """Turn rows into columns, for a Parquet writer."""
-    records = [asdict(row) for row in rows]
-    return {name: [record[name] for record in records] for name, _ in COLUMNS}
+    return {name: [getattr(row, name) for row in rows] for name, _ in COLUMNS}

@@ -13,6 +13,7 @@ from recipe_runtime.errors import MediaError, ModelError, StoppedBySignal
 from recipe_runtime.models.vae import encode, load_vae
 from recipe_runtime.stop import StopRequested
 from recipe_schema.events import StageStarted
+from recipe_schema.stored import latent_facts, read_facts
 
 
 MANY = tuple(Clip(name=f"{index}.mp4", caption="a disc") for index in range(5)) + CLIPS
@@ -36,6 +37,18 @@ def test_latents_are_those_of_the_planned_pixels(tmp_path):
         assert stored[row.clip_id].dtype == torch.float32
         assert stored[row.clip_id].shape == (16, 3, row.bucket_height // 8, row.bucket_width // 8)
         assert torch.equal(stored[row.clip_id], expected)
+
+
+def test_files_say_what_made_them(tmp_path):
+    ctx = make_context(make_project(tmp_path))
+
+    encode_video.run(ctx, StopRequested())
+
+    row = ctx.rows[1]
+    found = read_facts(ctx.store.path("latents", encode_video.latent_index(ctx)[row.clip_id]))
+    expected = latent_facts(row, dtype="fp32", tiling=False)
+    assert expected["clip_sha256"] == row.sha256
+    assert {name: found[name] for name in expected} == expected
 
 
 def test_the_second_run_reuses_all(tmp_path):

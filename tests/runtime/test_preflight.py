@@ -102,6 +102,15 @@ def test_a_full_disk_is_told_with_what_is_needed(tmp_path):
     assert not list(missing_space(needs[1:]))
 
 
+def test_the_estimate_counts_measured_clips_and_equal_ones_once(tmp_path):
+    ctx = make_context(make_project(tmp_path))
+    twin = replace(ctx.rows[0], path="twin.mp4")
+
+    needs = estimate_needs(replace(ctx, rows=(ctx.rows[0], twin), eval_rows=(ctx.rows[1],)))
+
+    assert needs[0].bytes == 4 * 16 * 3 * 2 * 64
+
+
 def test_the_estimate_counts_what_is_still_to_be_written(tmp_path):
     ctx = make_context(make_project(tmp_path, max_steps=20, **{"ema.enabled": True}))
     weights = 4 * parameter_count(ctx.resolve("models/tiny/transformer"))

@@ -84,3 +84,65 @@ def test_a_store_that_can_not_be_written_is_named(tmp_path):
 
     with pytest.raises(StoreError, match=f"{KEY}.safetensors can't be written: .*Not a directory"):
         Store(tmp_path / "file").write("latents", KEY, values(), {})
+
+
+def test_compressed_values_come_back_as_they_were_and_a_store_may_hold_both(tmp_path):
+    plain, small = Store(tmp_path), Store(tmp_path, compress=True)
+    other = content_key({"a": 2})
+    many = {
+        **values(),
+        "empty": torch.zeros(0, 4),
+        "nan": torch.tensor([float("nan"), -0.0]),
+        "flag": torch.tensor([True]),
+        "half": torch.randn(5, 7).half(),
+    }
+
+    plain.write("latents", KEY, many, {"clip": "a"})
+    small.write("latents", other, many, {"clip": "a"})
+
+    for store in (plain, small):
+        one, two = store.read("latents", KEY), store.read("latents", other)
+        assert one.keys() == two.keys() == many.keys()
+        for name, value in many.items():
+            assert one[name].dtype == two[name].dtype == value.dtype
+            assert one[name].shape == two[name].shape == value.shape
+            assert (
+                one[name].numpy(force=True).tobytes() == two[name].numpy(force=True).tobytes()
+                if (value.dtype != torch.bfloat16)
+                else torch.equal(one[name], two[name])
+            )
+    with safe_open(small.path("latents", other), framework="pt") as file:
+        facts = file.metadata()
+    with safe_open(plain.path("latents", KEY), framework="pt") as file:
+        assert file.metadata()["sha256"] == facts["sha256"]  # it covers the plain tensors
+    assert facts["clip"] == "a"
+
+
+def test_compression_makes_latents_smaller(tmp_path):
+    latents = {"latents": torch.randn(16, 5, 16, 16, generator=torch.Generator().manual_seed(0))}
+    sizes = []
+    for compress in (False, True):
+        store = Store(tmp_path / str(compress), compress=compress)
+        store.write("latents", KEY, latents, {})
+        sizes.append(store.path("latents", KEY).stat().st_size)
+
+    assert sizes[1] < 0.9 * sizes[0]
+
+
+def test_damage_in_a_compressed_value_is_noticed(tmp_path):
+    store = Store(tmp_path, compress=True)
+    store.write("latents", KEY, {"x": torch.arange(200.0)}, {})
+    path = store.path("latents", KEY)
+    content = path.read_bytes()
+    begin = content.index(b"}}") + 2
+
+    for place in range(begin, len(content), 7):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 255]) + content[place + 1 :])
+        try:
+            assert torch.equal(store.read("latents", KEY)["x"], torch.arange(200.0))  # a byte of padding
+        except StoreError as error:
+            assert "delete this file" in str(error)  # noqa: PT017
+    for old, new in ((b"float32", b"float99"), (b"[200]", b"[300]"), (b"[200]", b"[100]"), (b"zstd", b"zstx")):
+        path.write_bytes(content.replace(old, new))
+        with pytest.raises(StoreError, match="delete this file"):
+            store.read("latents", KEY)

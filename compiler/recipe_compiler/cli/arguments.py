@@ -79,6 +79,27 @@ examples:
 Ctrl-C, SIGTERM and SIGUSR1 save a checkpoint before the run stops.
 """
 
+_ENCODE = """\
+examples:
+  recipe encode mine.yaml                       latents and text embeddings, so that a later `recipe run` finds them
+  recipe encode mine.plan --worker 1/4          one of four processes, on this machine or others with the same disk
+
+Each worker takes its share and then what others have not begun. Any of them may be killed and started again.
+"""
+
+_STORE = """\
+examples:
+  recipe store ls mine.yaml                     what the store of a recipe holds
+  recipe store verify store                     read everything; exit code 1 and a name for each damaged file
+  recipe store gc store --keep a.plan b.yaml    what would be removed that neither needs?
+  recipe store gc store --keep a.plan b.yaml --delete
+
+Files that no version of this tool has written are never touched.
+
+exit codes:
+  0 clean   1 damaged files   2 wrong usage or unreadable file   3 a plan was refused   4 a model is missing
+"""
+
 _FETCH = """\
 examples:
   recipe fetch recipes/quickstart.yaml          gets every data folder that is missing and has a `source`
@@ -186,6 +207,22 @@ def _run(run: argparse.ArgumentParser) -> None:
     _composition(run)
 
 
+def _encode(encode: argparse.ArgumentParser) -> None:
+    encode.add_argument("subject", metavar="FILE|PLAN", help="a recipe, or a folder made by `recipe plan`")
+    encode.add_argument("--worker", metavar="I/N", help="which of how many processes this is, as in 1/4")
+    encode.add_argument("-q", "--quiet", action="store_true", help="no progress, only warnings and errors")
+    _composition(encode)
+
+
+def _store(store: argparse.ArgumentParser) -> None:
+    store.add_argument("action", choices=("ls", "verify", "gc"), help="list, check, or remove what is not needed")
+    store.add_argument("subject", metavar="DIR|FILE", help="a store, or a recipe or plan whose store is meant")
+    store.add_argument(
+        "--keep", nargs="+", action="extend", default=[], metavar="PLAN", help="gc: plans and recipes that need it"
+    )
+    store.add_argument("--delete", action="store_true", help="gc: remove, and not only say what would be removed")
+
+
 def _fetch(fetch: argparse.ArgumentParser) -> None:
     fetch.add_argument("file", metavar="FILE", help="a recipe")
     _composition(fetch)
@@ -218,6 +255,8 @@ COMMANDS: Mapping[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]
     "diff": ("compare two recipes or plans, in settings, data and cost", _DIFF, _diff),
     "plan": ("freeze a recipe into a plan, and say what it costs", _PLAN, _plan),
     "run": ("execute a recipe or a plan; the same command again resumes", _RUN, _run),
+    "encode": ("fill the store with latents and text embeddings; several processes may share it", _ENCODE, _encode),
+    "store": ("list, check and clean a store of latents and text embeddings", _STORE, _store),
     "fetch": ("get the data folders that a recipe names", _FETCH, _fetch),
     "schema": ("print the JSON Schema of the recipe language, or of webhooks", _SCHEMA, _schema),
 }

@@ -131,10 +131,10 @@ def _clip(options: argparse.Namespace, subject: "Subject", status: Exit) -> int:
         print(no_such_clip(subject.rows, options.clip), file=sys.stderr)
         return Exit.USAGE
     if options.format == "json":
-        print_json(clips_json(rows))
+        print_json(clips_json(subject, rows))
     else:
         shares = epoch_shares(subject.values(), subject.rows)
-        print("\n\n".join(clip_text(row, shares) for row in rows))
+        print("\n\n".join(clip_text(subject, row, shares) for row in rows))
     return Exit.OK
 
 

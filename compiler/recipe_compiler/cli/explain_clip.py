@@ -6,6 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from recipe_compiler.cli.explain_store import stocks
 from recipe_compiler.data.facts import data_folders
 from recipe_compiler.diagnostics.render_json import FORMAT_VERSION
 from recipe_compiler.passes.figures import amount
@@ -34,15 +35,17 @@ def no_such_clip(rows: Sequence[ClipRow], name: str) -> str:
     return f"error: no data set holds `{name}`" + (f"; did you mean `{meant}`?" if meant else "")
 
 
-def clips_json(rows: Sequence[ClipRow]) -> dict[str, Any]:
-    """Return the rows of a clip as JSON values."""
-    return {"format_version": FORMAT_VERSION, "clips": [asdict(row) for row in rows]}
+def clips_json(subject: Subject, rows: Sequence[ClipRow]) -> dict[str, Any]:
+    """Return the rows of a clip as JSON values, and what the store has of it."""
+    clips = [{**asdict(row), "store": {s.kind: s.values() for s in stocks(subject, row)}} for row in rows]
+    return {"format_version": FORMAT_VERSION, "clips": clips}
 
 
-def clip_text(row: ClipRow, shares: Mapping[str, Fraction]) -> str:
+def clip_text(subject: Subject, row: ClipRow, shares: Mapping[str, Fraction]) -> str:
     """Tell the story of a clip in one data set.
 
     Args:
+        subject: The recipe or plan that has it.
         row: Its row in the ledger.
         shares: The share of its samples that an epoch takes of each data set that is trained.
     """
@@ -71,6 +74,7 @@ def clip_text(row: ClipRow, shares: Mapping[str, Fraction]) -> str:
         rows.append(("repeats", f"{row.repeats}: seen {often} an epoch{mean}"))
     if row.mask_sha256:
         rows.append(("mask", f"{row.mask_dataset}/{row.mask_path}, sha256 {row.mask_sha256}"))
+    rows += [(stock.kind, stock.text()) for stock in stocks(subject, row)]
     if row.sha256:
         rows.append(("sha256", row.sha256))
     return f"{row.clip_id}\n" + "\n".join(f"  {name:<9}{text}" for name, text in rows)

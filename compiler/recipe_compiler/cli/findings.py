@@ -43,7 +43,7 @@ def compile_from(
         overrides=options.set,
         look_at_data=look,
         must_run=must_run,
-        starts_here=options.command == "run",
+        starts_here=options.command in ("run", "encode"),
         index_file=_index_file() if look else None,
         report=_progress if sys.stderr.isatty() else silent,
         variant=options.variant,

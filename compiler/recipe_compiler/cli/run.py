@@ -4,6 +4,7 @@ import argparse
 import importlib.util
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -34,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
         options.subject = str(Path(options.subject).parent)  # the file was named, and the plan is its folder
     try:
         if Path(options.subject).is_dir():
-            plan, plan_dir = _frozen(options), Path(options.subject)
+            plan, plan_dir = frozen(options), Path(options.subject)
             check_run_directory(plan)
         else:
             compiled = compile_from(options, options.subject, must_run=True)
@@ -50,16 +51,27 @@ def run(options: argparse.Namespace) -> int:
     except PlanError as error:
         print(f"error: {error}", file=sys.stderr)
         return Exit.REFUSED
-    if importlib.util.find_spec("torch") is None or importlib.util.find_spec("diffusers") is None:
-        print("error: training needs torch and diffusers: pip install 'sana-recipes[train]'", file=sys.stderr)
+    if not has_runtime():
         return Exit.FAILED
     if not options.quiet:
         print(plan_text(plan), f"  run        {run_directory(plan)}\n", sep="\n", file=sys.stderr, flush=True)
-    return _become_runtime(plan_dir, run_directory(plan), quiet=options.quiet)
+    return become_runtime([str(plan_dir), "--run-dir", str(run_directory(plan))], quiet=options.quiet)
 
 
-def _frozen(options: argparse.Namespace) -> Plan:
-    """Read a plan that was made before, and check that its clips are what they were."""
+def has_runtime() -> bool:
+    """Tell whether this installation can execute plans, and say so if it can't."""
+    if importlib.util.find_spec("torch") is None or importlib.util.find_spec("diffusers") is None:
+        print("error: training needs torch and diffusers: pip install 'sana-recipes[train]'", file=sys.stderr)
+        return False
+    return True
+
+
+def frozen(options: argparse.Namespace) -> Plan:
+    """Read a plan that was made before, and check that its clips are what they were.
+
+    Raises:
+        PlanError: It can't be run as it is.
+    """
     if options.overlay or options.set or options.variant:
         raise PlanError("a plan is frozen, so -f, --set and --variant can't change it; give them with the recipe")
     verified = verify(Path(options.subject))
@@ -111,7 +123,7 @@ def differences(old: Plan, new: Plan) -> str:
     return (", ".join(changed[:SHOWN]) or "the stages of the tool") + rest
 
 
-def _become_runtime(plan_dir: Path, run_dir: Path, *, quiet: bool) -> NoReturn:
+def become_runtime(arguments: Sequence[str], *, quiet: bool) -> NoReturn:
     """Replace this process by the runtime, so that signals and the exit code are its own."""
-    arguments = [sys.executable, "-m", "recipe_runtime", str(plan_dir), "--run-dir", str(run_dir)]
-    os.execv(sys.executable, arguments + (["--quiet"] if quiet else []))  # noqa: S606 - no shell is wanted
+    command = [sys.executable, "-m", "recipe_runtime", *arguments, *(["--quiet"] if quiet else [])]
+    os.execv(sys.executable, command)  # noqa: S606 - no shell is wanted

@@ -11,6 +11,9 @@ from recipe_schema.planfile import LEDGER_FILE, PlanError
 
 _ANEW = "make the plan anew with `recipe plan RECIPE`"
 
+_AT_ONCE = 10_000
+"""Rows that are held twice while they are read."""
+
 
 def read_ledger(folder: Path) -> tuple[ClipRow, ...]:
     """Read all rows of a plan's ledger.
@@ -33,4 +36,8 @@ def read_ledger(folder: Path) -> tuple[ClipRow, ...]:
         raise PlanError(
             f"{path} has the columns {', '.join(table.column_names)} where this tool reads {', '.join(names)}; {_ANEW}"
         )
-    return tuple(ClipRow(**record) for record in table.to_pylist())
+    return tuple(
+        ClipRow(**dict(zip(names, values, strict=True)))
+        for batch in table.select(names).to_batches(max_chunksize=_AT_ONCE)
+        for values in zip(*(column.to_pylist() for column in batch.columns), strict=True)
+    )

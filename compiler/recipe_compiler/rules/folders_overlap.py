@@ -43,9 +43,7 @@ APART = ("id", FOLDER, "source", "disabled", "repeats", "probability")
 def check(facts: Facts) -> Iterator[Finding]:
     """Compare the folders of data sets with each other, then with those that are written."""
     settings = facts.settings
-    tables = [
-        table for table in in_use(settings, "id", "type", FOLDER) if settings[f"{table}.{FOLDER}"] is not None
-    ]
+    tables = [table for table in in_use(settings, "id", "type", FOLDER) if settings[f"{table}.{FOLDER}"] is not None]
     clips = [table for table in tables if settings[f"{table}.dataset_type"] in TRAINED_OR_MEASURED]
     for first, second in combinations(clips, 2):
         yield from _of_two(settings, first, second)

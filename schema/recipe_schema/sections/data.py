@@ -468,9 +468,9 @@ class Data:
     )
     compress: bool = key(
         False,
-        "Compress what is kept there: somewhat less space, slower to read.",
+        "Compress what is written there, without loss: about a sixth less space for latents, slower to read. What is "
+        "there already is read either way.",
         impact="runtime",
         reads=("encode-text", "encode-video"),
         aka="compress_disk_cache",
-        pending=(True,),
     )

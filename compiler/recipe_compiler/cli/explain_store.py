@@ -1,0 +1,108 @@
+"""Whether the store has what training needs of a clip, and if not, what differs from what it has.
+
+Files say what made them, apart from weights, whose digests only the runtime takes. So a value that is found here is used
+as long as VAE and text encoder are those that it was made with.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from recipe_compiler.subject import Subject
+from recipe_schema.ledger import ClipRow
+from recipe_schema.record import record
+from recipe_schema.stored import latent_facts, read_facts, text_facts
+
+
+Difference = tuple[str, str, str]
+"""What differs, what it was, and what it is."""
+
+
+@record
+class Stock:
+    """What the store has of one value.
+
+    Attributes:
+        kind: What the value is, as its folder in the store is called.
+        there: It is there.
+        differs: If it is not there: how what is there of the same clip or text differs from it; empty if there is none.
+    """
+
+    kind: str
+    there: bool
+    differs: tuple[Difference, ...] = ()
+
+    def text(self) -> str:
+        """Say it for people."""
+        if self.there:
+            return "in the store, for as long as the model's weights are the same"
+        if not self.differs:
+            return "not in the store yet"
+        return "encoded anew because " + ", ".join(f"{name} was {old} and is {new}" for name, old, new in self.differs)
+
+    def values(self) -> dict[str, Any]:
+        """Say it as JSON values."""
+        return {"there": self.there, "differs": {name: {"was": old, "is": new} for name, old, new in self.differs}}
+
+
+def stocks(subject: Subject, row: ClipRow) -> tuple[Stock, ...]:
+    """Return what the store has of a clip: its latents, and its text's embedding.
+
+    Args:
+        subject: A recipe or a plan.
+        row: A clip of its ledger.
+
+    Returns:
+        Nothing if the clip is not trained or measured, or there is no plan.
+    """
+    if subject.plan is None or row.fate not in ("trained", "evaluated"):
+        return ()
+    store = subject.root / str(subject.value("data.store_dir"))
+    latents = latent_facts(row, dtype=subject.value("model.vae_dtype"), tiling=subject.value("memory.vae_tiling"))
+    text = text_facts(
+        row.text,
+        instruction=subject.plan.body.facts["instruction"],
+        dtype=subject.value("model.text_encoder_dtype"),
+        precision=subject.value("model.text_encoder_precision"),
+    )
+    return (
+        _stock(store, "latents", latents, _is_same_clip),
+        _stock(store, "text", text, _is_same_text),
+    )
+
+
+def _is_same_clip(facts: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """Compare clips by content; files of earlier versions have their name alone."""
+    name = "clip_sha256" if "clip_sha256" in facts else "clip"
+    return facts.get(name) == wanted[name]
+
+
+def _is_same_text(facts: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    return all(facts.get(name) == wanted[name] for name in ("text", "with_instruction"))
+
+
+def _stock(
+    store: Path, kind: str, wanted: Mapping[str, str], is_same: Callable[[Mapping[str, str], Mapping[str, str]], bool]
+) -> Stock:
+    nearest: tuple[Difference, ...] = ()
+    for facts in _all_facts(store / kind):
+        if not is_same(facts, wanted):
+            continue
+        # The same content is the same value, whatever it is called. Files of earlier versions say less.
+        shared = [name for name in wanted if name in facts and name != "clip"]
+        differs = tuple((name, facts[name], wanted[name]) for name in shared if facts[name] != wanted[name])
+        if not differs:
+            return Stock(kind=kind, there=True)
+        if not nearest or len(differs) < len(nearest):
+            nearest = differs
+    return Stock(kind=kind, there=False, differs=nearest)
+
+
+def _all_facts(folder: Path) -> Iterator[Mapping[str, str]]:
+    for path in sorted(folder.glob("??/*.safetensors")):
+        try:
+            facts = read_facts(path)
+        except OSError:  # it was removed meanwhile, or is not ours to read: the runtime will say so
+            continue
+        if facts is not None:
+            yield facts

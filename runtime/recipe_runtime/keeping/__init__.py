@@ -1,0 +1,1 @@
+"""Looks after a store: lists, checks and cleans it. ``python -m recipe_runtime.keeping ls|verify|gc STORE``."""

@@ -1,0 +1,90 @@
+"""What a store holds, from names, sizes and times alone."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+
+_VALUE = re.compile(r"([0-9a-f]{64})\.safetensors")
+_LEFTOVER = re.compile(r"\.[0-9a-f]{64}\.([0-9a-f]{8}|claim)")
+_FOLDER = re.compile(r"[0-9a-f]{2}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFile:
+    """A file that the store has written.
+
+    Attributes:
+        path: The file.
+        kind: Its folder, as in ``latents``.
+        key: The value's key; empty for a claim or a half-written file, which a process that was killed leaves behind.
+        bytes: Its size.
+        modified: When it was written, in seconds since 1970.
+    """
+
+    path: Path
+    kind: str
+    key: str
+    bytes: int
+    modified: float
+
+
+def stored_files(store: Path) -> Iterator[StoredFile]:
+    """Yield every file below a store that has a place and a name that the store gives. Others are not looked at.
+
+    Links are not followed, and not counted: the store makes none.
+    """
+    for kind in _folders(store):
+        for folder in _folders(kind):
+            if _FOLDER.fullmatch(folder.name):
+                yield from _files(folder, kind.name)
+
+
+def listed(store: Path) -> str:
+    """Describe a store: for each kind of value how many there are, their size, and the oldest and newest."""
+    by_kind: dict[str, list[StoredFile]] = {}
+    leftovers: list[StoredFile] = []
+    for file in stored_files(store):
+        (by_kind.setdefault(file.kind, []) if file.key else leftovers).append(file)
+    lines = [f"{'kind':<12}{'values':>10}{'size':>12}  {'oldest':<18}newest"]
+    lines += [_line(kind, by_kind[kind]) for kind in sorted(by_kind)]
+    if not by_kind:
+        lines = [f"{store} holds no values"]
+    if leftovers:
+        size = in_bytes(sum(file.bytes for file in leftovers))
+        lines.append(f"{len(leftovers)} files of encoding under way or killed, {size}")
+    return "\n".join(lines) + "\n"
+
+
+def in_bytes(count: int) -> str:
+    """Write a number of bytes for people."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} B"
+
+
+def _line(kind: str, files: Sequence[StoredFile]) -> str:
+    size = in_bytes(sum(file.bytes for file in files))
+    oldest, newest = (pick(file.modified for file in files) for pick in (min, max))
+    return f"{kind:<12}{len(files):>10,}{size:>12}  {_day(oldest):<18}{_day(newest)}"
+
+
+def _day(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
+
+
+def _files(folder: Path, kind: str) -> Iterator[StoredFile]:
+    for path in sorted(folder.iterdir()):
+        value = _VALUE.fullmatch(path.name)
+        key = value[1] if value is not None else ""
+        known = key.startswith(folder.name) if key else _LEFTOVER.fullmatch(path.name) is not None
+        if known and path.is_file() and not path.is_symlink():
+            stat = path.stat()
+            yield StoredFile(path=path, kind=kind, key=key, bytes=stat.st_size, modified=stat.st_mtime)
