@@ -183,3 +183,23 @@ def test_one_value_in_place_of_a_list_is_put_in_brackets(tmp_path):
 
     assert main(["lint", str(recipe), "--no-data", "--fix"]) == 0
     assert recipe.read_text(encoding="utf-8") == f"{head}  buckets: [832x480]  # one\n"
+
+
+def test_an_optimizer_that_needs_no_curve_is_not_sent_from_one_curve_to_another(project):
+    free = ("optimizer.name=schedule-free", "optimizer.learning_rate=1e-4")
+
+    said = messages(project, *free, "lr_schedule={name: constant_with_warmup, end: 1e-6}")
+    usual = messages(project, "lr_schedule={name: constant_with_warmup, end: 1e-6}")
+
+    assert "\nleave end out" in said
+    assert "write `name: cosine`" not in said
+    assert "write `name: cosine` or `name: linear`, or leave end out" in usual
+
+
+def test_gradients_that_prodigy_needs_can_not_be_freed(project):
+    said = messages(
+        project, "optimizer={name: prodigy, learning_rate: 1.0, release_gradients: true}", "train.max_grad_norm=0"
+    )
+
+    assert "`release_gradients` frees each gradient at once, and `prodigy` finds its rate from all of them" in said
+    assert "leave release_gradients out, or set another `name`" in said
