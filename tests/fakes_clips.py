@@ -1,9 +1,12 @@
 """Small real video files, drawn and encoded in a moment."""
 
+import shutil
 from pathlib import Path
 
 import av
 import numpy as np
+
+from fakes_masks import make_mask
 
 
 def make_clip(
@@ -53,6 +56,10 @@ def make_project(root: Path) -> Path:
     make_clip(root / "lines" / "b.mp4", caption="a bar that stands\n\n")
     for suffix in (".mp4", ".mov"):
         make_clip(root / "twins" / f"a{suffix}", caption="a bar")
+    for index in range(4):
+        make_mask(root / "masks" / f"c{index}.png")
+    shutil.copytree(root / "masks", root / "masks-cut")
+    (root / "masks-cut" / "c0.png").write_bytes(b"no picture")
     lines = ["file,caption", *(f'c{index}.mp4,"a bar, row {index}"' for index in range(4))]
     (root / "captions.csv").write_text("\n".join(lines), encoding="utf-8")
     recipe = root / "recipe.yaml"

@@ -2,8 +2,8 @@
 
 `make_project(tmp_path)` gives four clips of nine frames in two buckets and a tiny model. Any setting can be
 overridden by its dotted name: ``make_project(tmp_path, **{"train.batch_size": 2})``. The special names
-``max_steps``, ``clips``, ``prompts`` and ``random_weights`` override what is no setting, and ``webhooks`` gives a list
-of settings of webhooks.
+``max_steps``, ``clips``, ``prompts`` and ``random_weights`` override what is no setting, ``webhooks`` gives a list
+of settings of webhooks, and ``masks`` the masks of clips by name, (height, width, 3) each, which lie beside them.
 """
 
 import atexit
@@ -12,7 +12,7 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,14 @@ import pyarrow as pa
 import torch
 from pyarrow import parquet
 
+from fakes_masks import write_png
 from recipe_runtime.context import Context, build_context
 from recipe_runtime.models.random_weights import build_directory
 from recipe_runtime.record import Recorder
 from recipe_schema.canonical import digest
 from recipe_schema.definition import leaves
 from recipe_schema.family import load_family
-from recipe_schema.ledger import ClipRow, Fate, ledger_digest, to_columns
+from recipe_schema.ledger import ClipRow, Fate, join_texts, ledger_digest, to_columns
 from recipe_schema.marks import Derived, Family, Required
 from recipe_schema.plan import Body, Bucket, Execution, Plan, PlanStage, Prompt, Schedule
 from recipe_schema.planfile import LEDGER_FILE, plan_id, write_plan
@@ -83,7 +84,7 @@ torch.set_num_threads(1)
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """A clip to draw. ``size`` is the source's and ``bucket`` the training sample's (width, height) in pixels."""
+    """A clip to draw. ``others`` are further texts, ``size`` is the source's and ``bucket`` the training sample's (width, height) in pixels."""
 
     name: str
     caption: str
@@ -93,6 +94,7 @@ class Clip:
     frames: int = 20
     bucket_frames: int = 9
     repeats: int = 0
+    others: tuple[str, ...] = ()
     fate: Fate = "trained"
 
 
@@ -117,10 +119,11 @@ class Project:
 def make_project(tmp_path: Path, **overrides: Any) -> Project:
     """Make a project below ``tmp_path``. See the module's text for ``overrides``."""
     extras: dict[str, Any] = {"max_steps": 4, "clips": CLIPS, "prompts": (Prompt(nickname="main", text="a red disc."),)}
-    extras |= {"random_weights": None, "negative_prompt": "", "webhooks": ()}
+    extras |= {"random_weights": None, "negative_prompt": "", "webhooks": (), "masks": {}}
     extras |= {name: overrides.pop(name) for name in list(overrides) if name in extras}
     root = tmp_path / "project"
     rows = tuple(_draw_row(root / "clips", clip) for clip in extras["clips"])
+    rows = tuple(_masked(root / "clips", row, extras["masks"].get(row.path)) for row in rows)
     if extras["random_weights"] is None:
         shutil.copytree(_model_template(), root / "models" / "tiny")
     plan = _plan(root, rows, overrides, extras)
@@ -221,6 +224,21 @@ def _draw_row(folder: Path, clip: Clip) -> ClipRow:
         caption=clip.caption,
         text=f"{clip.caption} motion score: 30.",
         repeats=clip.repeats,
+        more_texts=join_texts(clip.others),
+    )
+
+
+def _masked(folder: Path, row: ClipRow, mask: np.ndarray | None) -> ClipRow:
+    if mask is None:
+        return row
+    path = write_png((folder / row.path).with_suffix(".png"), mask)
+    return replace(
+        row,
+        mask_dataset=row.dataset,
+        mask_path=path.relative_to(folder).as_posix(),
+        mask_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        mask_size_bytes=path.stat().st_size,
+        mask_mtime_ns=path.stat().st_mtime_ns,
     )
 
 

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from fakes_runtime import Project, make_context, make_project
-from recipe_runtime import checkpoint, encode_text, encode_video
+from recipe_runtime import checkpoint, encode_features, encode_text, encode_video
 from recipe_runtime.batches import BatchMaker
 from recipe_runtime.context import Context
-from recipe_runtime.order import Order
+from recipe_runtime.order import Order, shares
 from recipe_runtime.stop import StopRequested
 from recipe_schema.events import Event, StepDone
 
@@ -55,6 +55,8 @@ def encoded_project(tmp_path: Path, **overrides: Any) -> tuple[Project, Context,
     ctx = make_context(project, [events])
     encode_text.run(ctx, StopRequested())
     encode_video.run(ctx, StopRequested())
+    if encode_features.has_teacher(ctx):
+        encode_features.run(ctx, StopRequested())
     events.clear()
     return project, ctx, events
 
@@ -68,7 +70,8 @@ def _shared_store() -> str:
 
 def batch_maker(ctx: Context) -> BatchMaker:
     """Make what feeds a run's steps, as the train stage does."""
-    order = Order(ctx.rows, seed=ctx.settings.train.seed, samples_per_step=ctx.plan.body.schedule.samples_per_step)
+    per_step = ctx.plan.body.schedule.samples_per_step
+    order = Order(ctx.rows, seed=ctx.settings.train.seed, samples_per_step=per_step, shares=shares(ctx))
     return BatchMaker(ctx, order, latents=encode_video.latent_index(ctx), texts=encode_text.text_index(ctx))
 
 

@@ -38,6 +38,9 @@ if TYPE_CHECKING:  # plan and ledger cost more to load than a lint without data 
     from recipe_schema.plan import Plan
 
 
+_SURVEYED = ("data.", "model.", "regularizers.masked_loss.")
+"""The settings on which a look at the data depends begin with one of these."""
+
 _GEOMETRY = ("data.buckets", "data.framerate", "data.motion_score")
 
 
@@ -191,7 +194,7 @@ class _Checker:
         return compiled, {rule.code for rule in asked(facts)} | without_asking(facts) if whole else set()
 
     def _survey(self, settings: Resolved) -> "Survey | None":
-        values = {path: value for path, value in settings.values().items() if path.startswith(("data.", "model."))}
+        values = {path: value for path, value in settings.values().items() if path.startswith(_SURVEYED)}
         key = repr((values, sorted(settings.bad)))
         if key not in self.surveys:
             self.surveys[key] = _survey(settings, self.path.parent.absolute(), self.options)

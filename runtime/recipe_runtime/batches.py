@@ -1,6 +1,6 @@
 """What an optimizer step is fed: latents and texts from the store, noise and its levels, ready as tensors.
 
-Noise, noise level and caption dropout of a sample depend on the seed, its clip, pass and repeat alone, never on
+Noise, noise level, caption and its dropout of a sample depend on the seed, its clip, pass and repeat alone, never on
 the batch that it lands in.
 """
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from recipe_runtime.context import Context
+from recipe_runtime.masks import mask_index, sample_weights
 from recipe_runtime.noise import SCHEDULES
 from recipe_runtime.order import Order, Sample
 from recipe_runtime.randomness import generator
@@ -32,8 +33,10 @@ class MicroBatch:
         text: Embeddings, (batch, longest text, channels), fp32.
         mask: 1 for a token and 0 for padding, (batch, longest text).
         extra_noise: Added to the noise that the transformer sees and not to that of its target; None if there is none.
+        weights: How much each place counts in the loss, (batch, 1, frames, height, width), fp32; None if all are alike.
         offsets: For how many timesteps each sample is rolled out, (batch,), whole numbers; None if none is.
         rollout: How that is done.
+        features: The teacher's, (batch, latent frames, patches, channels), fp16; None where none are needed.
     """
 
     latents: Tensor
@@ -45,6 +48,8 @@ class MicroBatch:
     extra_noise: Tensor | None
     offsets: Tensor | None
     rollout: Rollout
+    weights: Tensor | None
+    features: Tensor | None = None
 
     def to(self, device: torch.device) -> "MicroBatch":
         """Return the same on a device."""
@@ -67,12 +72,14 @@ class StepBatch:
     Attributes:
         bucket: The bucket that its samples come from.
         samples: The samples, in order.
+        texts: Their captions, before any of them is dropped.
         sigmas: Their noise levels.
         parts: Micro-batches, which are consecutive slices of the samples.
     """
 
     bucket: str
     samples: tuple[Sample, ...]
+    texts: tuple[str, ...]
     sigmas: tuple[float, ...]
     parts: tuple[MicroBatch, ...]
 
@@ -89,10 +96,17 @@ class BatchMaker:
         order: Which samples make up a step.
         latents: Key in the store of each clip, by ``clip_id``.
         texts: Key in the store of each text, by text and whether the instruction comes before it.
+        features: Gives the teacher's features of samples of a step.
     """
 
     def __init__(
-        self, ctx: Context, order: Order, *, latents: Mapping[str, str], texts: Mapping[tuple[str, bool], str]
+        self,
+        ctx: Context,
+        order: Order,
+        *,
+        latents: Mapping[str, str],
+        texts: Mapping[tuple[str, bool], str],
+        features: Callable[[int, Sequence[Sample]], Tensor | None] | None = None,
     ) -> None:
         self._train = ctx.settings.train
         self._rollout = ctx.settings.regularizers.rollout
@@ -102,6 +116,9 @@ class BatchMaker:
         self._order = order
         self._latents = latents
         self._texts = texts
+        self._masked_loss = ctx.settings.regularizers.masked_loss
+        self._masks = mask_index(ctx)
+        self._features = features
         self._null_caption = self._text(ctx.facts["null_caption"], instructed=False)
 
     def make(self, step: int) -> StepBatch:
@@ -117,7 +134,8 @@ class BatchMaker:
         sigmas = tuple(sigma for part in parts for sigma in part.sigma.tolist())
         if self._pins:
             parts = tuple(part.pinned() for part in parts)
-        return StepBatch(bucket=chosen.bucket, samples=chosen.samples, sigmas=sigmas, parts=parts)
+        texts = tuple(map(self._caption_of, chosen.samples))
+        return StepBatch(bucket=chosen.bucket, samples=chosen.samples, texts=texts, sigmas=sigmas, parts=parts)
 
     def _part(self, samples: Sequence[Sample], step: int) -> MicroBatch:
         latents = torch.stack([self._store.read("latents", self._latents[s.row.clip_id])["latents"] for s in samples])
@@ -135,9 +153,27 @@ class BatchMaker:
             text=text,
             mask=mask,
             extra_noise=torch.stack(extra) if extra else None,
+            weights=self._weights(samples, latents.shape[2:]),
             rollout=self._rollout,
             offsets=self._offsets(samples, [level.sigma for level in levels], step),
+            features=None if self._features is None else self._features(step, samples),
         )
+
+    def _weights(self, samples: Sequence[Sample], shape: torch.Size) -> Tensor | None:
+        """Return how much each place counts; None if no sample uses a mask."""
+        masks = [self._mask(sample) for sample in samples]
+        if all(mask is None for mask in masks):
+            return None
+        settings, whole = self._masked_loss, torch.ones(shape)
+        each = [whole if mask is None else sample_weights(mask, settings).expand(shape) for mask in masks]
+        return torch.stack(each)[:, None]
+
+    def _mask(self, sample: Sample) -> Tensor | None:
+        key = self._masks.get(sample.row.clip_id)
+        if key is None:
+            return None
+        chance = torch.rand((), generator=self._draws("mask", sample)).item()
+        return self._store.read("masks", key)["mask"] if chance < self._masked_loss.probability else None
 
     def _offsets(self, samples: Sequence[Sample], sigmas: Sequence[float], step: int) -> Tensor | None:
         if self._rollout.max_step_offset == 0:
@@ -177,7 +213,14 @@ class BatchMaker:
         chance = torch.rand((), generator=self._draws("caption-dropout", sample)).item()
         if chance < self._train.caption_dropout_probability:
             return self._null_caption
-        return self._text(sample.row.text, instructed=True)
+        return self._text(self._caption_of(sample), instructed=True)
+
+    def _caption_of(self, sample: Sample) -> str:
+        """Return the text of a sample: one of its clip's, drawn anew in each pass and repeat."""
+        texts = sample.row.texts
+        if len(texts) == 1:
+            return texts[0]
+        return texts[int(torch.randint(len(texts), (), generator=self._draws("caption", sample)))]
 
     def _text(self, text: str, *, instructed: bool) -> Tensor:
         return self._store.read("text", self._texts[text, instructed])["embeds"]

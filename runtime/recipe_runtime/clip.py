@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from recipe_runtime.errors import MediaError
 from recipe_schema.ledger import ClipRow
-from recipe_schema.video import OPEN_OPTIONS, SAME_TIME
+from recipe_schema.video import OPEN_OPTIONS, PICTURE_OPTIONS, SAME_TIME
 
 
 DECODE_VERSION = 1
@@ -57,6 +57,28 @@ def read_clip(path: Path, row: ClipRow) -> Tensor:
             "file and plan anew with `recipe plan RECIPE`"
         )
     return frames
+
+
+def read_picture(path: Path, row: ClipRow) -> Tensor:
+    """Decode a picture that belongs to a clip, resized and cropped as that is.
+
+    Args:
+        path: The file.
+        row: What the plan says of the clip.
+
+    Returns:
+        One frame of shape (1, height, width, 3), uint8, RGB.
+
+    Raises:
+        MediaError: The file can't be decoded.
+    """
+    try:
+        with av.open(f"file:{path}", options=PICTURE_OPTIONS) as container:
+            return _fit(_upright(next(container.decode(video=0))), row)[None]
+    except (av.error.FFmpegError, OSError, StopIteration) as error:
+        raise MediaError(
+            f"{path} can't be decoded: {error}; repair or remove the file and plan anew with `recipe plan RECIPE`"
+        ) from error
 
 
 def to_pixels(frames: Tensor) -> Tensor:

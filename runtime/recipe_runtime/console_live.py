@@ -8,7 +8,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from recipe_runtime.durations import format_duration, format_rate
 from recipe_runtime.meter import TrainMeter
 from recipe_runtime.notes import note
-from recipe_schema.events import Event, RunFinished, RunStarted, StageFinished, StageProgress, StageStarted, StepDone
+from recipe_schema.events import (
+    Aligned,
+    Event,
+    RunFinished,
+    RunStarted,
+    StageFinished,
+    StageProgress,
+    StageStarted,
+    StepDone,
+)
 
 
 class LiveView:
@@ -37,6 +46,8 @@ class LiveView:
                 self._bars[stage] = self._progress.add_task(stage, total=total, completed=reused, detail=unit)
             case StageProgress(stage=stage, done=done):
                 self._progress.update(self._bars[stage], completed=done, detail=self._time_left(stage))
+            case Aligned():
+                self._meter.align(event)
             case StepDone():
                 self._step(event)
             case StageFinished(stage=stage, seconds=seconds):
@@ -54,8 +65,10 @@ class LiveView:
 
     def _step(self, event: StepDone) -> None:
         self._meter.add(event)
+        similarity = self._meter.similarity
+        aligned = "" if similarity is None else f"similarity {similarity:.3f}  "
         detail = (
-            f"loss {self._meter.loss:.4f}  lr {event.learning_rate:.3g}  "
+            f"loss {self._meter.loss:.4f}  {aligned}lr {event.learning_rate:.3g}  "
             f"{format_rate(self._meter.seconds_per_step)}  {format_duration(self._meter.seconds_left)} left"
         )
         if "train" in self._bars:

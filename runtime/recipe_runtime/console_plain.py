@@ -7,7 +7,7 @@ from typing import TextIO
 from recipe_runtime.durations import format_duration
 from recipe_runtime.meter import TrainMeter
 from recipe_runtime.notes import note, stage_start, training
-from recipe_schema.events import Event, RunStarted, StageFinished, StageProgress, StageStarted, StepDone
+from recipe_schema.events import Aligned, Event, RunStarted, StageFinished, StageProgress, StageStarted, StepDone
 
 
 _SHARES = 10
@@ -44,6 +44,8 @@ class PlainView:
             case StageProgress(stage=stage, done=done, total=total):
                 if done < total and self._is_due(stage, done, total):
                     self._write(f"{stage}: {done}/{total} {self._units[stage]}")
+            case Aligned():
+                self._meter.align(event)
             case StepDone():
                 self._step(event)
             case StageFinished(stage=stage, seconds=seconds, total=total, reused=reused) if reused < total:

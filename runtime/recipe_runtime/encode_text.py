@@ -43,7 +43,8 @@ def text_items(ctx: Context) -> list[TextItem]:
     Raises:
         ModelError: The text encoder is missing.
     """
-    wanted = [(row.text, True) for row in (*ctx.rows, *ctx.eval_rows)]
+    wanted = [(text, True) for row in ctx.rows for text in row.texts]
+    wanted.extend((row.text, True) for row in ctx.eval_rows)
     wanted.append((ctx.facts["null_caption"], False))
     wanted.extend((prompt.text, True) for prompt in ctx.plan.execution.prompts)
     wanted.append((ctx.plan.execution.negative_prompt, False))

@@ -12,6 +12,7 @@ from recipe_runtime.build import build_vae
 from recipe_runtime.clip import DECODE_VERSION, read_clip, to_pixels
 from recipe_runtime.context import Context
 from recipe_runtime.errors import ModelError
+from recipe_runtime.masks import encode_masks
 from recipe_runtime.models.source import vae_dir, weights_digest
 from recipe_runtime.models.vae import encode
 from recipe_runtime.stage import report_stage
@@ -38,17 +39,18 @@ def latent_index(ctx: Context) -> Mapping[str, str]:
         "dtype": ctx.settings.model.vae_dtype,
         "tiling": ctx.settings.memory.vae_tiling,
     }
-    return {row.clip_id: content_key({**encoder, **_shapes_pixels(row)}) for row in (*ctx.rows, *ctx.eval_rows)}
+    return {row.clip_id: content_key({**encoder, **shapes_pixels(row)}) for row in (*ctx.rows, *ctx.eval_rows)}
 
 
 def run(ctx: Context, stop: StopRequested) -> None:
-    """Encode what the store does not have. Where nothing is missing, no model is loaded.
+    """Encode what the store does not have, masks first. Where nothing is missing, no model is loaded.
 
     Raises:
-        MediaError: A clip can't be decoded.
+        MediaError: A clip or a mask can't be decoded.
         ModelError: The VAE can't be loaded, or gives values that are not finite.
         StoppedBySignal: Someone asked the run to stop. What is encoded is kept.
     """
+    encode_masks(ctx, stop)
     index = latent_index(ctx)
     missing = {key for key in index.values() if not ctx.store.has("latents", key)}
     reused = sum(key not in missing for key in index.values())
@@ -72,7 +74,7 @@ def run(ctx: Context, stop: StopRequested) -> None:
             report.finish(len(fresh))
 
 
-def _shapes_pixels(row: ClipRow) -> dict[str, str | int | float]:
+def shapes_pixels(row: ClipRow) -> dict[str, str | int | float]:
     """Return what of a clip's row shapes its pixels."""
     return {
         "sha256": row.sha256,
@@ -85,7 +87,7 @@ def _shapes_pixels(row: ClipRow) -> dict[str, str | int | float]:
 
 
 def _facts(row: ClipRow) -> dict[str, str]:
-    return {"clip": row.clip_id, **{name: str(value) for name, value in _shapes_pixels(row).items()}}
+    return {"clip": row.clip_id, **{name: str(value) for name, value in shapes_pixels(row).items()}}
 
 
 def _groups(rows: Sequence[ClipRow], size: int) -> list[Group]:

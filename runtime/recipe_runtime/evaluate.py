@@ -107,6 +107,7 @@ class Evaluator:
                 text=_repeated(text, count),
                 mask=_repeated(mask, count),
                 extra_noise=None,
+                weights=None,
                 offsets=None,
                 rollout=self._ctx.settings.regularizers.rollout,
             )

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 
 import torch
 
-from recipe_runtime import encode_text, encode_video, export, preflight, train
+from recipe_runtime import encode_features, encode_text, encode_video, export, preflight, train
 from recipe_runtime.context import Context
 from recipe_runtime.errors import PlanRefused, RunError, StoppedBySignal
 from recipe_runtime.models import random_weights
@@ -21,10 +21,17 @@ from recipe_schema.exits import Exit
 from recipe_schema.marks import Stage
 
 
+def _encode_video(ctx: Context, stop: StopRequested) -> None:
+    encode_video.run(ctx, stop)
+    if encode_features.has_teacher(ctx):
+        _release_memory(ctx.device)
+        encode_features.run(ctx, stop)
+
+
 STAGES: Mapping[Stage, Callable[[Context, StopRequested], None]] = {
     "build-model": random_weights.run,
     "encode-text": encode_text.run,
-    "encode-video": encode_video.run,
+    "encode-video": _encode_video,
     "train": train.run,
     "export": lambda ctx, _stop: export.run(ctx),
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 
 from recipe_runtime import checkpoint
 from recipe_runtime.context import Context
@@ -30,6 +30,9 @@ EXPORT_VERSION = 1
 
 MARKER = "recipe.json"
 """Says what the exported weights are. It is written last."""
+
+PROJECTOR = "crepa_projector.safetensors"
+"""Beside the export: what took features to the teacher's, where they were aligned. The model works without it."""
 
 _FOLDER = "export"
 _PAGE = "README.md"
@@ -57,6 +60,8 @@ def run(ctx: Context) -> None:
             averages = weights == "model" and ctx.settings.optimizer.name == "schedule-free"
             file = _weights_file(ctx, last, "averaged" if averages else weights)
             try:
+                if ctx.settings.regularizers.crepa.enabled:
+                    _write_projector(file.with_name("crepa.safetensors"), ctx.run_dir / PROJECTOR)
                 (_build_adapter if what == "adapter" else _build)(ctx, target, file, marker)
             except (OSError, SafetensorError) as error:
                 shutil.rmtree(target.with_name(_TEMPORARY), ignore_errors=True)
@@ -112,6 +117,11 @@ def _build_adapter(ctx: Context, target: Path, weights: Path, marker: dict[str, 
     page = adapter_page(ctx, layers=len(adapted_layers(tensors)), weights=marker["weights"])
     (temporary / _PAGE).write_text(page, encoding="utf-8")
     _put_in_place(target, temporary, marker)
+
+
+def _write_projector(state: Path, target: Path) -> None:
+    tensors = {name: value for name, value in load_file(state).items() if name.startswith("crepa_projector.")}
+    write_atomically(target, save(tensors))
 
 
 def _put_in_place(target: Path, temporary: Path, marker: dict[str, Any]) -> None:

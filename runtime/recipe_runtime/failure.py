@@ -35,13 +35,13 @@ def report_nonfinite(
     samples = [
         {
             "clip": sample.row.clip_id,
-            "text": sample.row.text,
+            "text": text,
             "epoch": sample.epoch,
             "repeat": sample.repeat,
             "sigma": sigma,
             "loss": repr(loss),
         }
-        for sample, sigma, loss in zip(batch.samples, batch.sigmas, result.losses, strict=True)
+        for sample, text, sigma, loss in zip(batch.samples, batch.texts, batch.sigmas, result.losses, strict=True)
     ]
     record = {
         "step": step,

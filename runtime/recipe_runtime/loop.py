@@ -63,23 +63,37 @@ def train(
             began = time.monotonic()
             batch = next(batches).to(ctx.device)
             data_seconds = time.monotonic() - began
-            rate = _rate(ctx, state.step)
-            result = train_step(
-                state.model,
-                state.optimizer,
-                batch,
-                rate=rate,
-                settings=ctx.settings.train,
-                release=state.release,
-            )
-            if not result.finite:
-                raise report_nonfinite(ctx.run_dir, state.model, step=state.step + 1, batch=batch, result=result)
-
-            state.step += 1
-            if state.average is not None:
-                state.average.update(state.step)
+            result = _step(ctx, state, batch)
             seconds = time.monotonic() - began
             ctx.recorder.emit(_report(ctx, state.step, batch, result, times=(seconds, data_seconds)))
+
+
+def _step(ctx: Context, state: TrainState, batch: StepBatch) -> StepResult:
+    """Take an optimizer step, and bring along what follows the weights.
+
+    Raises:
+        NonFiniteLoss: The loss or a gradient is not a number.
+    """
+    if state.alignment is not None:
+        state.alignment.begin(state.step)
+    result = train_step(
+        state.model,
+        state.optimizer,
+        batch,
+        rate=_rate(ctx, state.step),
+        settings=ctx.settings.train,
+        release=state.release,
+        alignment=state.alignment,
+    )
+    if not result.finite:
+        raise report_nonfinite(ctx.run_dir, state.model, step=state.step + 1, batch=batch, result=result)
+    state.step += 1
+    if state.average is not None:
+        state.average.update(state.step)
+    aligned = None if state.alignment is None else state.alignment.finish()
+    if aligned is not None:
+        ctx.recorder.emit(aligned)
+    return result
 
 
 def _is_kept(ctx: Context, step: int) -> bool:

@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from recipe_schema.events import StepDone
+from recipe_schema.events import Aligned, StepDone
 
 
 _LATEST = 50
@@ -14,15 +14,23 @@ class TrainMeter:
 
     Args:
         max_steps: Steps of the whole run.
+
+    Attributes:
+        similarity: Of features and those of a teacher, if they are aligned.
     """
 
     def __init__(self, max_steps: int) -> None:
         self.max_steps = max_steps
+        self.similarity: float | None = None
         self._steps: deque[StepDone] = deque(maxlen=_LATEST)
 
     def add(self, event: StepDone) -> None:
         """Take a finished step."""
         self._steps.append(event)
+
+    def align(self, event: Aligned) -> None:
+        """Take how similar features are to those of the teacher."""
+        self.similarity = event.average_similarity
 
     @property
     def loss(self) -> float:

@@ -3,6 +3,7 @@
 from recipe_runtime.durations import format_duration, format_rate
 from recipe_runtime.meter import TrainMeter
 from recipe_schema.events import (
+    Aligned,
     CheckpointSaved,
     ClipDrawn,
     Evaluated,
@@ -31,8 +32,9 @@ def stage_start(event: StageStarted) -> str:
 
 def training(event: StepDone, meter: TrainMeter) -> str:
     """Say where training stands."""
+    aligned = "" if meter.similarity is None else f"similarity {meter.similarity:.3f}, "
     return (
-        f"train: step {event.step}/{meter.max_steps}, loss {meter.loss:.4f}, lr {event.learning_rate:.3g}, "
+        f"train: step {event.step}/{meter.max_steps}, loss {meter.loss:.4f}, {aligned}lr {event.learning_rate:.3g}, "
         f"{format_rate(meter.seconds_per_step)}, {format_duration(meter.seconds_left)} left"
     )
 
@@ -54,6 +56,8 @@ def sentence(event: Event, meter: TrainMeter) -> str:
             line = f"{stage}: done in {format_duration(seconds)}"
         case StepDone():
             line = training(event, meter)
+        case Aligned(step=step, similarity=similarity, weight=weight):
+            line = f"train: step {step}, similarity {similarity:.3f} at weight {weight:.3g}"
         case Interrupted(signal=signal, step=step):
             line = f"stopped by {signal} after step {step}; the same command goes on"
         case Failed(message=message):

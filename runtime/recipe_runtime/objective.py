@@ -27,7 +27,9 @@ def velocity(data: Tensor, noise: Tensor) -> Tensor:
     return noise - data
 
 
-def sample_losses(prediction: Tensor, target: Tensor, sigma: Tensor, settings: Train) -> Tensor:
+def sample_losses(
+    prediction: Tensor, target: Tensor, sigma: Tensor, settings: Train, weights: Tensor | None = None
+) -> Tensor:
     """Return the loss of each sample, (batch,), in fp32.
 
     Args:
@@ -35,11 +37,11 @@ def sample_losses(prediction: Tensor, target: Tensor, sigma: Tensor, settings: T
         target: The true one, of the same shape.
         sigma: (batch,), from 0 (data) to 1 (noise).
         settings: ``loss_type`` and what goes with it, and ``snr_gamma``.
+        weights: How much each place counts, (batch, 1, frames, height, width); None if all count alike.
     """
-    if settings.loss_type == "l2":
-        losses = mean_squared_errors(prediction, target)
-    else:
-        losses = _means(_robust(prediction.float() - target.float(), sigma, settings))
+    difference = prediction.float() - target.float()
+    each = difference.square() if settings.loss_type == "l2" else _robust(difference, sigma, settings)
+    losses = _means(each if weights is None else each * weights)
     return losses if settings.snr_gamma is None else losses * min_snr_weight(sigma, settings.snr_gamma)
 
 

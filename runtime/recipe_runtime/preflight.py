@@ -8,11 +8,13 @@ from pathlib import Path
 
 from recipe_runtime.build import adapter_parameters
 from recipe_runtime.context import Context
+from recipe_runtime.encode_features import has_teacher
 from recipe_runtime.errors import ModelError, PlanRefused, RunError
 from recipe_runtime.models.adapter import adapter_file
 from recipe_runtime.models.frozen import COMPILED
 from recipe_runtime.models.sampler import load_scheduler
 from recipe_runtime.models.source import check_index, component_dir, pipeline_dir, read_config, transformer_dir, vae_dir
+from recipe_runtime.models.teacher import teacher_width
 from recipe_runtime.models.transformer import weight_files
 from recipe_runtime.space import Need, estimate_needs, missing_space
 from recipe_schema.ledger import ClipRow, ledger_digest
@@ -37,6 +39,8 @@ def check(ctx: Context) -> None:
     check_quantization(ctx)
     for folder in written_folders(ctx):
         check_writable(folder)
+    if has_teacher(ctx):
+        teacher_width(ctx)
     if ctx.facts["random_weights"] is None:
         check_model(ctx)
     else:
@@ -60,11 +64,11 @@ def check_ledger(ctx: Context) -> None:
 
 
 def check_clips(ctx: Context) -> None:
-    """Check that every trained clip is there and unchanged.
+    """Check that every trained clip, and its mask if it has one, is there and unchanged.
 
     A file is read only where its modification time differs from the ledger's.
     """
-    changes = [change for row in ctx.rows if (change := _change(ctx.clip_path(row), row)) is not None]
+    changes = [change for row in ctx.rows if (change := _changed_clip(ctx, row)) is not None]
     if changes:
         named = ", ".join(changes[:_NAMED])
         rest = f" and {len(changes) - _NAMED} more" if len(changes) > _NAMED else ""
@@ -166,15 +170,24 @@ def check_space(needs: Sequence[Need]) -> None:
         )
 
 
-def _change(path: Path, row: ClipRow) -> str | None:
-    """Say how a clip differs from its row; None if it does not."""
+def _changed_clip(ctx: Context, row: ClipRow) -> str | None:
+    """Say how a clip or its mask differs from its row; None if neither does."""
+    change = _change(ctx.clip_path(row), row.size_bytes, row.mtime_ns, row.sha256)
+    if change is not None or not row.mask_sha256:
+        return change
+    path = ctx.dataset_dir(row.mask_dataset) / row.mask_path
+    return _change(path, row.mask_size_bytes, row.mask_mtime_ns, row.mask_sha256)
+
+
+def _change(path: Path, size: int, mtime_ns: int, sha256: str) -> str | None:
+    """Say how a file differs from what the plan states; None if it does not."""
     try:
         stat = path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return f"{path} is gone"
-    if stat.st_size != row.size_bytes:
-        return f"{path} has {stat.st_size} bytes where the plan has {row.size_bytes}"
-    if stat.st_mtime_ns != row.mtime_ns and _sha256(path) != row.sha256:
+    if stat.st_size != size:
+        return f"{path} has {stat.st_size} bytes where the plan has {size}"
+    if stat.st_mtime_ns != mtime_ns and _sha256(path) != sha256:
         return f"{path} has other content"
     return None
 

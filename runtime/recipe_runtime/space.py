@@ -11,15 +11,20 @@ from pathlib import Path
 
 from recipe_runtime.build import adapter_parameters
 from recipe_runtime.context import Context
+from recipe_runtime.encode_features import feature_index, has_teacher
 from recipe_runtime.encode_text import text_items
 from recipe_runtime.encode_video import latent_index
 from recipe_runtime.models.source import component_dir, pipeline_dir, read_config, transformer_dir, vae_dir
+from recipe_runtime.models.teacher import teacher_dir, teacher_width
 from recipe_schema.optimizers import STORAGE
 from recipe_schema.recipe import Settings
 
 
 _FP32 = 4
 """Bytes of a value of latents, weights, moments and average."""
+
+_FP16 = 2
+"""Bytes of a value of a teacher's features."""
 
 _BF16 = 2
 """Bytes of a frozen weight under bf16 training."""
@@ -57,6 +62,7 @@ def estimate_needs(ctx: Context) -> tuple[Need, ...]:
         Need(folder=ctx.store.folder, bytes=_text_bytes(ctx), what="text embeddings"),
         Need(folder=ctx.run_dir, bytes=_checkpoint_bytes(ctx), what="checkpoints"),
         Need(folder=ctx.run_dir, bytes=_export_bytes(ctx), what="the exported model"),
+        *_features(ctx),
         *_offloaded(ctx),
     )
 
@@ -101,6 +107,20 @@ def _latent_bytes(ctx: Context) -> int:
     return total
 
 
+def _features(ctx: Context) -> Iterator[Need]:
+    """Estimate the features of a teacher: so many patches of each latent frame, in fp16."""
+    if not has_teacher(ctx):
+        return
+    index, patch = feature_index(ctx), int(read_config(teacher_dir(ctx) / "config.json")["patch_size"])
+    each = (ctx.settings.regularizers.crepa.encoder_image_size // patch) ** 2 * teacher_width(ctx) * _FP16
+    frames = sum(
+        (row.bucket_frames - 1) // ctx.facts["vae"]["temporal"] + 1
+        for row in ctx.rows
+        if not ctx.store.has("features", index[row.clip_id])
+    )
+    yield Need(folder=ctx.store.folder, bytes=frames * each, what="the teacher's features")
+
+
 def _text_bytes(ctx: Context) -> int:
     """Estimate text embeddings from above: every text at full length."""
     config = read_config(component_dir(pipeline_dir(ctx), "text_encoder") / "config.json")
@@ -114,7 +134,7 @@ def _checkpoint_bytes(ctx: Context) -> int:
     count = -(-steps // checkpoints.step_interval)
     if checkpoints.epoch_interval is not None:
         schedule = ctx.plan.body.schedule
-        count += steps * schedule.samples_per_step // (checkpoints.epoch_interval * schedule.samples_per_epoch)
+        count += int(steps * schedule.samples_per_step // (checkpoints.epoch_interval * schedule.samples_per_epoch))
     if checkpoints.total_limit is not None:
         count = min(count, checkpoints.total_limit + 1)
     if checkpoints.rolling_steps is not None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from recipe_runtime.averaged import averaged_weights, weights_replaced
+from recipe_runtime.crepa import Alignment
 from recipe_runtime.ema import WeightAverage
 from recipe_runtime.errors import CheckpointError
 from recipe_runtime.models.trained import trained_parameters
@@ -17,8 +18,8 @@ from recipe_runtime.release import GradientRelease
 
 
 Parts = Mapping[str, Mapping[str, Tensor]]
-"""Tensors by name, for each part of the state: ``model``, ``optimizer``, ``ema`` where it is kept, and ``averaged`` with
-Schedule-Free, where the model's own weights are not the result."""
+"""Tensors by name, for each part of the state: ``model``, ``optimizer``, ``ema`` where it is kept, ``averaged`` with
+Schedule-Free, where the model's own weights are not the result, and ``crepa`` where features are aligned."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -33,6 +34,7 @@ class TrainState:
         group_memory: What the optimizer remembers of groups, see `recipe_runtime.optim.Kind`.
         release: What updates weights in the backward pass, if they are.
         averages: Whether the optimizer's result is an average of its own, as with Schedule-Free.
+        alignment: What aligns features, if anything does. Its projector is trained, and neither averaged nor exported.
     """
 
     model: nn.Module
@@ -42,6 +44,11 @@ class TrainState:
     group_memory: tuple[str, ...] = ()
     release: GradientRelease | None = None
     averages: bool = False
+    alignment: Alignment | None = None
+
+    def optimized(self) -> dict[str, nn.Parameter]:
+        """Return all that the optimizer trains, by name: what is trained of the model, and what is trained beside it."""
+        return {**trained_parameters(self.model), **({} if self.alignment is None else self.alignment.parameters())}
 
     def result(self) -> AbstractContextManager[None]:
         """Put the result of training into the model, where its own weights are not that, and these back afterwards."""
@@ -55,12 +62,14 @@ class TrainState:
         """Return all tensors of the state. They are the live ones, but for ``averaged``."""
         parts: dict[str, Mapping[str, Tensor]] = {
             "model": {name: parameter.detach() for name, parameter in trained_parameters(self.model).items()},
-            "optimizer": memory_of(self.optimizer, trained_parameters(self.model), self.group_memory),
+            "optimizer": memory_of(self.optimizer, self.optimized(), self.group_memory),
         }
         if self.averages:
             parts["averaged"] = averaged_weights(self.optimizer, trained_parameters(self.model))
         if self.average is not None:
             parts["ema"] = self.average.state()
+        if self.alignment is not None:
+            parts["crepa"] = self.alignment.state()
         return parts
 
     @torch.no_grad()
@@ -72,15 +81,18 @@ class TrainState:
         """
         shapes = {name: parameter.shape for name, parameter in trained_parameters(self.model).items()}
         _check("model", parts["model"], shapes)
-        make_room(self.optimizer, trained_parameters(self.model))
-        memory = memory_of(self.optimizer, trained_parameters(self.model), self.group_memory)
+        make_room(self.optimizer, self.optimized())
+        memory = memory_of(self.optimizer, self.optimized(), self.group_memory)
         _check("optimizer", parts["optimizer"], {name: tensor.shape for name, tensor in memory.items()})
         if self.average is not None:
             _check("ema", parts["ema"], shapes)
             self.average.load(parts["ema"])
+        if self.alignment is not None:
+            _check("crepa", parts["crepa"], {name: tensor.shape for name, tensor in self.alignment.state().items()})
+            self.alignment.load(parts["crepa"])
         for name, parameter in trained_parameters(self.model).items():
             parameter.copy_(parts["model"][name])
-        restore(self.optimizer, trained_parameters(self.model), self.group_memory, parts["optimizer"])
+        restore(self.optimizer, self.optimized(), self.group_memory, parts["optimizer"])
         self.step = step
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_value_, clip_grads_with_norm_, get_total_norm
 
 from recipe_runtime.batches import MicroBatch, StepBatch
+from recipe_runtime.crepa import Alignment
 from recipe_runtime.objective import interpolate, sample_losses, velocity
 from recipe_runtime.optim import set_rate
 from recipe_runtime.release import GradientRelease
@@ -40,7 +41,7 @@ class StepResult:
         return math.isfinite(self.loss) and math.isfinite(self.grad_norm)
 
 
-def train_step(
+def train_step(  # noqa: PLR0913 - the last two are for runs that ask for them
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     batch: StepBatch,
@@ -48,6 +49,7 @@ def train_step(
     rate: float,
     settings: Train,
     release: GradientRelease | None = None,
+    alignment: Alignment | None = None,
 ) -> StepResult:
     """Take one optimizer step, unless loss or gradients are not finite.
 
@@ -58,15 +60,17 @@ def train_step(
         rate: The learning rate of this step.
         settings: Precision, loss and clipping.
         release: Updates weights in the backward pass. A gradient that is not finite is then seen after it was used.
+        alignment: Adds to the loss, and has begun the step.
     """
     optimizer.zero_grad(set_to_none=True)
     set_rate(optimizer, rate)
     if release is not None:
         release.begin()
-        losses = _backward(model, batch.parts[0], len(batch.samples), settings)
+        losses = _backward(model, batch.parts[0], len(batch.samples), settings, alignment)
         return StepResult(losses=tuple(losses.tolist()), grad_norm=release.total_norm().item())
-    losses = torch.cat([_backward(model, part, len(batch.samples), settings) for part in batch.parts])
-    parameters = [parameter for parameter in model.parameters() if parameter.grad is not None]
+    losses = torch.cat([_backward(model, part, len(batch.samples), settings, alignment) for part in batch.parts])
+    beside = () if alignment is None else alignment.parameters().values()
+    parameters = [parameter for parameter in (*model.parameters(), *beside) if parameter.grad is not None]
     norm = get_total_norm(gradients(parameters))
     result = StepResult(losses=tuple(losses.tolist()), grad_norm=norm.item())
     if result.finite:
@@ -93,15 +97,17 @@ def predict(model: nn.Module, noisy: Tensor, part: MicroBatch, *, mixed_precisio
     return prediction
 
 
-def _backward(model: nn.Module, part: MicroBatch, samples: int, settings: Train) -> Tensor:
-    """Add a micro-batch's share to the gradients and return its losses, (batch,).
+def _backward(model: nn.Module, part: MicroBatch, samples: int, settings: Train, alignment: Alignment | None) -> Tensor:
+    """Add a micro-batch's share to the gradients and return its losses, (batch,), without what alignment adds.
 
     Each sample weighs 1 / samples, so that the split into micro-batches changes nothing.
     """
     noisy, target = _inputs(model, part, settings)
-    prediction = predict(model, noisy, part, mixed_precision=settings.mixed_precision)
-    losses = sample_losses(prediction, target, part.sigma, settings)
-    (losses.sum() / samples).backward()
+    with nullcontext() if alignment is None else alignment.listening():
+        prediction = predict(model, noisy, part, mixed_precision=settings.mixed_precision)
+    losses = sample_losses(prediction, target, part.sigma, settings, part.weights)
+    added = None if alignment is None else alignment.losses(part.latents, part.features)
+    ((losses if added is None else losses + added).sum() / samples).backward()
     return losses.detach()
 
 

@@ -5,21 +5,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from diffusers.models.transformers.transformer_sana_video import SanaVideoTransformer3DModel
 
 from recipe_runtime import checkpoint
 from recipe_runtime.batches import BatchMaker
 from recipe_runtime.build import build_model
 from recipe_runtime.context import Context
+from recipe_runtime.crepa import Alignment, FeatureReader, Projector
 from recipe_runtime.dropout import count_dropout
 from recipe_runtime.ema import WeightAverage
+from recipe_runtime.encode_features import feature_index, has_teacher
 from recipe_runtime.encode_text import text_index
 from recipe_runtime.encode_video import latent_index
 from recipe_runtime.errors import RunError
 from recipe_runtime.evaluate import Evaluator
 from recipe_runtime.loop import train
+from recipe_runtime.masks import check_masks
+from recipe_runtime.models.teacher import teacher_width
 from recipe_runtime.models.trained import trained_parameters
 from recipe_runtime.optim import KINDS, build_optimizer, store_weights
-from recipe_runtime.order import Order
+from recipe_runtime.order import Order, shares
 from recipe_runtime.release import GradientRelease
 from recipe_runtime.stage import report_stage
 from recipe_runtime.state import TrainState
@@ -59,7 +64,9 @@ def build_state(ctx: Context) -> TrainState:
     settings = ctx.settings
     model = build_model(ctx)
     store_weights(model, settings)
-    optimizer = build_optimizer(trained_parameters(model).values(), settings.optimizer, seed=settings.train.seed)
+    alignment = _alignment(ctx, model) if settings.regularizers.crepa.enabled else None
+    trained = [*trained_parameters(model).values(), *(() if alignment is None else alignment.parameters().values())]
+    optimizer = build_optimizer(trained, settings.optimizer, seed=settings.train.seed)
     average = WeightAverage(model, settings.ema) if settings.ema.enabled else None
     state = TrainState(
         model=model,
@@ -69,10 +76,24 @@ def build_state(ctx: Context) -> TrainState:
         group_memory=KINDS[settings.optimizer.name].group_memory,
         release=GradientRelease(optimizer, settings.train) if settings.optimizer.release_gradients else None,
         averages=settings.optimizer.name == "schedule-free",
+        alignment=alignment,
     )
     if settings.model.type == "lora" and settings.model.lora.dropout > 0:
         count_dropout(state, seed=settings.train.seed)
     return state
+
+
+def _alignment(ctx: Context, model: SanaVideoTransformer3DModel) -> Alignment:
+    """Make what aligns features with the teacher's, or with those of a deeper block."""
+    width: int = model.config["num_attention_heads"] * model.config["attention_head_dim"]
+    projector = Projector(width, teacher_width(ctx) if has_teacher(ctx) else width, seed=ctx.settings.train.seed)
+    return Alignment(
+        model,
+        ctx.settings.regularizers.crepa,
+        projector=projector.to(ctx.device),
+        patch=ctx.facts["patch_size"],
+        max_steps=ctx.plan.body.schedule.max_steps,
+    )
 
 
 @contextmanager
@@ -87,15 +108,19 @@ def _matrix_products(*, tf32: bool) -> Iterator[None]:
 
 
 def _train(ctx: Context, found: checkpoint.Checkpoint | None, stop: StopRequested) -> tuple[str, ...]:
+    check_masks(ctx)
     state = build_state(ctx)
     if found is not None:
         state.load(found.read(), found.step)
         ctx.recorder.emit(Resumed(step=found.step, path=found.folder.relative_to(ctx.run_dir).as_posix()))
     schedule, seed = ctx.plan.body.schedule, ctx.settings.train.seed
-    order = Order(ctx.rows, seed=seed, samples_per_step=schedule.samples_per_step)
+    order = Order(ctx.rows, seed=seed, samples_per_step=schedule.samples_per_step, shares=shares(ctx))
     texts = text_index(ctx)
     latents = latent_index(ctx)
-    batches = BatchMaker(ctx, order, latents=latents, texts=texts)
+    reader = None
+    if state.alignment is not None and has_teacher(ctx):
+        reader = FeatureReader(state.alignment, ctx.store, feature_index(ctx))
+    batches = BatchMaker(ctx, order, latents=latents, texts=texts, features=reader)
     measure = functools.partial(Evaluator(ctx, latents=latents, texts=texts).measure_if_due, state)
     draw = functools.partial(draw_clips, ctx, state, texts, stop)
     return train(ctx, state, batches.make, measure=measure, draw=draw, stop=stop)

@@ -105,6 +105,27 @@ class StepDone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Aligned:
+    """Alignment with a teacher (CREPA) in one optimizer step. It comes before the step's own event.
+
+    Attributes:
+        step: Steps done, this one included.
+        loss: What it added to the loss, the mean over the step's samples.
+        similarity: Mean cosine of tokens and the teacher's features of the same frame and place.
+        average_similarity: Its moving average, which ``similarity_threshold`` is compared with.
+        weight: λ of the step; 0 where a threshold has ended alignment and it is only measured.
+    """
+
+    kind: ClassVar[str] = "alignment"
+    level: ClassVar[Level] = "debug"
+    step: int
+    loss: float
+    similarity: float
+    average_similarity: float
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointSaved:
     """A checkpoint is complete on disk."""
 
@@ -234,6 +255,7 @@ Event = (
     | StageFinished
     | Resumed
     | StepDone
+    | Aligned
     | CheckpointSaved
     | Evaluated
     | ClipDrawn

@@ -4,6 +4,7 @@ It is stored as ``ledger.parquet`` inside the plan. This module states its colum
 is left to either side.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
@@ -46,8 +47,14 @@ class ClipRow:
         crop_left: Columns cut on the left.
         crop_top: Rows cut at the top.
         caption: The caption as found.
-        text: The text that is encoded: the caption with the motion score.
+        text: The text that is encoded: the caption with the motion score. The first, of several.
         repeats: Extra passes of each epoch.
+        more_texts: The other texts of a clip that has several, as a JSON list; empty for a clip of one.
+        mask_dataset: Id of the data set that holds the clip's mask; empty where the whole clip counts.
+        mask_path: The mask's path below that data set's folder.
+        mask_sha256: Of the mask's bytes, hexadecimal.
+        mask_size_bytes: Size of the mask's file.
+        mask_mtime_ns: Its modification time, nanoseconds since 1970.
     """
 
     dataset: str
@@ -76,6 +83,12 @@ class ClipRow:
     caption: str = ""
     text: str = ""
     repeats: int = 0
+    more_texts: str = ""
+    mask_dataset: str = ""
+    mask_path: str = ""
+    mask_sha256: str = ""
+    mask_size_bytes: int = 0
+    mask_mtime_ns: int = 0
 
     @property
     def used(self) -> bool:
@@ -86,6 +99,11 @@ class ClipRow:
     def clip_id(self) -> str:
         """Name of the clip in the order of samples, in noise seeds and in messages."""
         return f"{self.dataset}/{self.path}"
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All texts of the clip, of which each sample has one."""
+        return (self.text, *json.loads(self.more_texts)) if self.more_texts else (self.text,)
 
     @property
     def bucket(self) -> str:
@@ -117,10 +135,24 @@ _SHAPES_RESULT = (
 def ledger_digest(rows: Iterable[ClipRow]) -> str:
     """Hash what shapes training: the trained clips, their content, geometry and texts, in order of name.
 
-    Files that were left out, modification times and other facts for people do not enter.
+    Files that were left out, modification times and other facts for people do not enter. Further texts enter where there
+    are some, so that plans of clips with one caption keep their ids.
     """
     trained = sorted((row for row in rows if row.fate == "trained"), key=lambda row: row.clip_id)
-    return digest([[getattr(row, name) for name in _SHAPES_RESULT] for row in trained])
+    return digest([_shape(row) for row in trained])
+
+
+def _shape(row: ClipRow) -> list[Any]:
+    """Return what of a row enters the digest. Further texts and a mask do where there are some."""
+    facts = [getattr(row, name) for name in _SHAPES_RESULT]
+    if row.more_texts:
+        facts.append(row.more_texts)
+    return [*facts, row.mask_path, row.mask_sha256] if row.mask_sha256 else facts
+
+
+def join_texts(texts: Sequence[str]) -> str:
+    """Write texts as `ClipRow.more_texts` holds them."""
+    return json.dumps(list(texts), ensure_ascii=False) if texts else ""
 
 
 def to_columns(rows: Sequence[ClipRow]) -> dict[str, list[Any]]:

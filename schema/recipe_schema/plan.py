@@ -32,7 +32,7 @@ class Bucket:
     height: int
     frames: int
     clips: int
-    samples: int
+    samples: float
 
     @property
     def name(self) -> str:
@@ -47,12 +47,12 @@ class Schedule:
     Attributes:
         max_steps: Optimizer steps.
         samples_per_step: Samples of one optimizer step: batch size times accumulation.
-        samples_per_epoch: Samples of one pass through the data.
+        samples_per_epoch: Samples of one pass through the data; their mean, where data sets give a share of theirs.
     """
 
     max_steps: int
     samples_per_step: int
-    samples_per_epoch: int
+    samples_per_epoch: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

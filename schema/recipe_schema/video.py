@@ -1,5 +1,6 @@
 """How a user's video file is opened and timed. The survey and the encoder read the same files, so both read this."""
 
+from pathlib import PurePath
 from typing import Final
 
 
@@ -9,5 +10,16 @@ OPEN_OPTIONS: Final = {
 }
 """FFmpeg follows file lists and web addresses that it finds inside of files, unless it is told what to open."""
 
+PICTURE_OPTIONS: Final = {"protocol_whitelist": "file", "format_whitelist": "png_pipe,jpeg_pipe,webp_pipe"}
+"""The same for pictures."""
+
+PICTURE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp"})
+"""Files with these endings are pictures: masks that hold for a whole clip."""
+
 SAME_TIME: Final = 1e-3
 """Seconds. WebM rounds timestamps to milliseconds, so a frame may come, and the last one end, that much after its time."""
+
+
+def is_picture(path: PurePath) -> bool:
+    """Say whether a file is a picture by its name."""
+    return path.suffix.lower() in PICTURE_SUFFIXES

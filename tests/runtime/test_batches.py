@@ -1,13 +1,18 @@
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
 from fakes_training import batch_maker, encoded_project
+from recipe_runtime import encode_text
 from recipe_runtime.batches import pad_texts, prefetch
 from recipe_runtime.encode_text import text_index
 from recipe_runtime.encode_video import latent_index
+from recipe_runtime.stop import StopRequested
+from recipe_schema.ledger import join_texts
 
 
 def test_a_batch_holds_the_stored_latents_and_texts_of_its_samples(tmp_path):
@@ -171,3 +176,40 @@ def test_a_failure_while_prefetching_comes_out_where_the_batch_is_wanted():
 
     with pytest.raises(OSError, match="disk gone"):
         next(batches)
+
+
+def with_captions(ctx, count):
+    rows = tuple(replace(row, more_texts=join_texts([f"{row.text} {n}" for n in range(1, count)])) for row in ctx.rows)
+    return replace(ctx, rows=rows)
+
+
+def test_every_sample_has_one_of_its_clips_captions_and_each_comes_as_often(tmp_path):
+    _, ctx, _ = encoded_project(tmp_path, **{"train.caption_dropout_probability": 0.0})
+    ctx = with_captions(ctx, 3)
+    encode_text.run(ctx, StopRequested())
+    maker = batch_maker(ctx)
+
+    drawn = Counter()
+    for step in range(240):
+        batch = maker.make(step)
+        ((text,), (sample,)) = batch.texts, batch.samples
+        embeds = ctx.store.read("text", text_index(ctx)[text, True])["embeds"]
+        assert torch.equal(batch.parts[0].text[0], embeds.float())
+        drawn[sample.row.texts.index(text)] += 1
+
+    assert all(abs(drawn[index] - 80) < 25 for index in range(3))
+
+
+def test_a_second_caption_changes_nothing_else(tmp_path):
+    _, plain, _ = encoded_project(tmp_path, **{"train.batch_size": 2, "train.caption_dropout_probability": 0.5})
+    several = with_captions(plain, 2)
+    encode_text.run(several, StopRequested())
+
+    for step in range(4):
+        first, second = batch_maker(plain).make(step), batch_maker(several).make(step)
+        assert names(first) == names(second)
+        assert first.sigmas == second.sigmas
+        assert torch.equal(first.parts[0].noise, second.parts[0].noise)
+        again = batch_maker(several).make(step)
+        assert again.texts == second.texts
+        assert torch.equal(again.parts[0].text, second.parts[0].text)

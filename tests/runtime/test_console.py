@@ -4,9 +4,12 @@ import re
 import pytest
 
 from recipe_runtime.console import Console
+from recipe_runtime.console_live import LiveView
 from recipe_runtime.console_plain import PlainView
 from recipe_runtime.meter import TrainMeter
+from recipe_runtime.notes import sentence
 from recipe_schema.events import (
+    Aligned,
     CheckpointSaved,
     ClipDrawn,
     Exported,
@@ -146,3 +149,23 @@ def test_the_first_step_of_a_process_does_not_spoil_the_estimate():
     meter.add(step(2, seconds=2.0))
 
     assert meter.seconds_left == 20.0
+
+
+@pytest.mark.parametrize("kind", [PlainView, LiveView])
+def test_how_similar_features_are_is_said_with_the_loss(kind):
+    stream = FakeTerminal()
+    view = kind(stream)
+    view.show(RunStarted(plan_id="sha256:00", name="demo", device="cpu", max_steps=1))
+    view.show(StageStarted(stage="train", total=1, reused=0, unit="steps"))
+    view.show(Aligned(step=1, loss=-0.1, similarity=0.2, average_similarity=0.25, weight=0.5))
+    view.show(step(1))
+    view.close()
+
+    said = stream.getvalue() if kind is PlainView else view._progress.tasks[0].fields["detail"]
+    assert re.search(r"loss 1\.0000(, |  )similarity 0\.250(, |  )lr 5e-05", said)
+
+
+def test_webhooks_say_alignment_in_a_sentence():
+    event = Aligned(step=7, loss=-0.1, similarity=0.2, average_similarity=0.25, weight=0.5)
+
+    assert sentence(event, TrainMeter(10)) == "train: step 7, similarity 0.200 at weight 0.5"

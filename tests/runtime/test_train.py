@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -357,6 +358,21 @@ def test_options_of_noise_and_loss_resume_bit_for_bit(tmp_path):
 
     assert same_bits(saved_parts(project.run_dir, 6), saved_parts(straight.run_dir, 6))
     assert all(event.loss > 0 for event in events.of(StepDone))
+
+
+def test_shares_and_several_captions_resume_bit_for_bit(tmp_path):
+    clips = tuple(replace(clip, others=(f"{clip.caption} again", "a disc")) for clip in CLIPS)
+    settings = {**FULL, "clips": clips, "data.datasets.0.probability": 0.6}
+    _, straight, _ = encoded_project(tmp_path / "straight", **settings)
+    train.run(straight, StopRequested())
+    project, _, _ = encoded_project(tmp_path / "cut", **settings)
+    stop = StopAfter(3)
+    with pytest.raises(StoppedBySignal):
+        train.run(make_context(project, [stop]), stop)
+
+    train.run(make_context(project), StopRequested())
+
+    assert same_bits(saved_parts(project.run_dir, 6), saved_parts(straight.run_dir, 6))
 
 
 def test_tf32_is_on_while_the_transformer_works_and_off_again(tmp_path):

@@ -8,6 +8,7 @@ from recipe_compiler.cli.plan_text import flop, size
 from recipe_compiler.cli.setting_text import origin_text, value_or_dash
 from recipe_compiler.diagnostics.render_json import FORMAT_VERSION
 from recipe_compiler.passes.compare import CLASSES, Change, ChangeClass, ClipChange, Comparison, Pair
+from recipe_compiler.passes.figures import amount
 from recipe_compiler.subject import Stated, Subject
 
 
@@ -32,7 +33,12 @@ _CLIPS: Mapping[ClipChange, str] = {
 }
 _LENGTHS = {"max_steps": "steps", "samples_per_step": "samples a step", "samples_per_epoch": "samples an epoch"}
 _COSTS = {"memory_gb": "memory", "train_pflop": "training", "encode_pflop": "encoding", "step_tflop": "a step"}
-_DISK = {"latents_gb": "latents", "checkpoints_gb": "checkpoints", "export_gb": "export"}
+_DISK = {
+    "latents_gb": "latents",
+    "features_gb": "a teacher's features",
+    "checkpoints_gb": "checkpoints",
+    "export_gb": "export",
+}
 
 
 def as_text(comparison: Comparison) -> str:
@@ -90,7 +96,7 @@ def _clips(clips: Mapping[ClipChange, tuple[str, ...]]) -> list[str]:
 
 
 def _numbers(name: str, pair: Pair) -> str:
-    old, new = ("–" if value is None else f"{value:,}" for value in (pair.old, pair.new))
+    old, new = ("–" if value is None else amount(value) for value in (pair.old, pair.new))
     return f"{name}: {old} → {new}"
 
 
@@ -102,14 +108,14 @@ def _cost(pairs: Sequence[Pair]) -> Iterator[str]:
                 size(value) if pair.name == "memory_gb" else flop(value * peta) for value in (pair.old, pair.new)
             )
             yield f"{_COSTS[pair.name]}: {old} → {new}{_percent(pair)}"
-        elif pair.name in _DISK:
-            yield f"{_DISK[pair.name]} on disk: {size(pair.old)} → {size(pair.new)}{_percent(pair)}"
+        elif pair.name in _DISK and (pair.old or pair.new):  # plans of earlier versions count no features
+            yield f"{_DISK[pair.name]} on disk: {size(pair.old or 0.0)} → {size(pair.new or 0.0)}{_percent(pair)}"
         elif pair.name == "largest_bucket":
             yield f"largest bucket: {pair.old} → {pair.new}"
 
 
 def _percent(pair: Pair) -> str:
-    return f" ({pair.new / pair.old - 1:+.0%})" if pair.old else ""
+    return f" ({pair.new / pair.old - 1:+.0%})" if pair.old and pair.new is not None else ""
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:

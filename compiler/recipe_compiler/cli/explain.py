@@ -121,6 +121,7 @@ def _write(text: str, output: str | None) -> None:
 
 def _clip(options: argparse.Namespace, subject: "Subject", status: Exit) -> int:
     from recipe_compiler.cli.explain_clip import clip_text, clips_json, find_clip, no_such_clip
+    from recipe_compiler.data.facts import epoch_shares
 
     if subject.rows is None:
         print("error: the data sets were not looked at", file=sys.stderr)
@@ -132,7 +133,8 @@ def _clip(options: argparse.Namespace, subject: "Subject", status: Exit) -> int:
     if options.format == "json":
         print_json(clips_json(rows))
     else:
-        print("\n\n".join(clip_text(row) for row in rows))
+        shares = epoch_shares(subject.values(), subject.rows)
+        print("\n\n".join(clip_text(row, shares) for row in rows))
     return Exit.OK
 
 

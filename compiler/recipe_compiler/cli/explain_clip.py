@@ -1,15 +1,18 @@
 """What becomes of one clip, and why."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from recipe_compiler.data.facts import data_folders
 from recipe_compiler.diagnostics.render_json import FORMAT_VERSION
+from recipe_compiler.passes.figures import amount
 from recipe_compiler.subject import Subject
 from recipe_compiler.suggest import near
 from recipe_schema.ledger import ClipRow
+from recipe_schema.shares import plain
 
 
 def find_clip(subject: Subject, rows: Sequence[ClipRow], name: str) -> list[ClipRow]:
@@ -36,8 +39,13 @@ def clips_json(rows: Sequence[ClipRow]) -> dict[str, Any]:
     return {"format_version": FORMAT_VERSION, "clips": [asdict(row) for row in rows]}
 
 
-def clip_text(row: ClipRow) -> str:
-    """Tell the story of a clip in one data set."""
+def clip_text(row: ClipRow, shares: Mapping[str, Fraction]) -> str:
+    """Tell the story of a clip in one data set.
+
+    Args:
+        row: Its row in the ledger.
+        shares: The share of its samples that an epoch takes of each data set that is trained.
+    """
     rows = [("fate", row.fate + (f": {row.reason}" if row.reason else ""))]
     if row.codec:
         rows.append(
@@ -54,9 +62,15 @@ def clip_text(row: ClipRow) -> str:
     if row.text:
         rows += [
             ("caption", row.caption),
-            ("encoded", row.text),
-            ("repeats", f"{row.repeats}: seen {'once' if row.repeats == 0 else f'{row.repeats + 1} times'} an epoch"),
+            *((("encoded", "or")[index > 0], text) for index, text in enumerate(row.texts)),
         ]
+    if row.fate == "trained":
+        times = plain((row.repeats + 1) * shares[row.dataset])
+        mean = "" if shares[row.dataset] == 1 else " in the mean"
+        often = "once" if times == 1 else f"{amount(times)} times"
+        rows.append(("repeats", f"{row.repeats}: seen {often} an epoch{mean}"))
+    if row.mask_sha256:
+        rows.append(("mask", f"{row.mask_dataset}/{row.mask_path}, sha256 {row.mask_sha256}"))
     if row.sha256:
         rows.append(("sha256", row.sha256))
     return f"{row.clip_id}\n" + "\n".join(f"  {name:<9}{text}" for name, text in rows)

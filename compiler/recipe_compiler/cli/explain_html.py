@@ -13,7 +13,7 @@ from recipe_compiler.cli.plan_text import flop, memory_parts, size
 from recipe_compiler.cli.setting_text import IMPACTS, origin_text, plain, value_text
 from recipe_compiler.diagnostics.diagnostic import Diagnostic
 from recipe_compiler.diagnostics.render_text import render_text, summary
-from recipe_compiler.passes.figures import Figures, figures
+from recipe_compiler.passes.figures import Figures, amount, disk_parts, figures
 from recipe_compiler.subject import Stated, Subject
 from recipe_schema.definition import Leaf, Section, Table, definition
 
@@ -125,6 +125,7 @@ def _data(counted: Figures, cost: dict[str, Any]) -> dict[str, Any]:
         "buckets": [
             {
                 "figures": bucket,
+                "samples": amount(bucket.samples),
                 "bar": round(100 * bucket.samples / most, 1),
                 "shape": " × ".join(str(n) for n in bucket.latent_shape),
             }
@@ -135,5 +136,5 @@ def _data(counted: Figures, cost: dict[str, Any]) -> dict[str, Any]:
         "training": training_text(counted),
         "encoding": flop(cost["encode_pflop"]) if cost["encode_pflop"] else None,
         "memory": [(name, size(gb), round(100 * gb / sum(parts.values()), 2)) for name, gb in parts.items()],
-        "disk": [(what, size(cost[f"{what}_gb"])) for what in ("latents", "checkpoints", "export")],
+        "disk": [(what, size(amount)) for what, amount in disk_parts(cost).items()],
     }

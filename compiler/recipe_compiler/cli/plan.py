@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from recipe_compiler.cli.clear_away import clear_away
 from recipe_compiler.cli.errors import UsageError
 from recipe_compiler.cli.findings import compile_from, print_findings, print_for_machines, print_json
 from recipe_compiler.cli.plan_text import plan_text
@@ -62,6 +63,7 @@ def _each(compiled: Compiled, options: argparse.Namespace) -> int:
 def _write(compiled: Compiled, folder: Path) -> Plan:
     assert compiled.survey is not None
     plan = make_plan(compiled)
+    clear_away(compiled)
     write(plan, compiled.survey.rows, folder)
     return plan
 

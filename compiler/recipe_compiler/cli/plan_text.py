@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from recipe_compiler.passes.figures import disk_gb
+from recipe_compiler.passes.figures import disk_gb, disk_parts
 from recipe_schema.plan import Plan
 
 
@@ -51,7 +51,7 @@ def cost_text(cost: Mapping[str, Any]) -> list[str]:
     compute = f"{flop(cost['train_pflop'])} to train"
     if cost["encode_pflop"]:
         compute += f", {flop(cost['encode_pflop'])} to encode"
-    kept = {what: size(cost[f"{what}_gb"]) for what in ("latents", "checkpoints", "export")}
+    kept = {what: size(amount) for what, amount in disk_parts(cost).items()}
     return [
         f"memory     about {size(cost['memory_gb'])} in bucket {cost['largest_bucket']} ({parts})",
         f"compute    {compute}; a step is {flop(cost['step_tflop'] / 1000)}",

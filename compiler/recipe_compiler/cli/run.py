@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from recipe_compiler.cli.clear_away import clear_away
 from recipe_compiler.cli.findings import compile_from, print_findings
 from recipe_compiler.cli.plan_text import plan_text
 from recipe_compiler.cli.setting_text import value_or_dash
@@ -43,6 +44,7 @@ def run(options: argparse.Namespace) -> int:
             assert compiled.survey is not None
             plan = make_plan(compiled)
             check_run_directory(plan)
+            clear_away(compiled)
             plan_dir = run_directory(plan) / "plan"
             write(plan, compiled.survey.rows, plan_dir)
     except PlanError as error:

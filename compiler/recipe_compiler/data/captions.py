@@ -1,9 +1,10 @@
-"""Where the caption of a clip comes from."""
+"""Where the captions of a clip come from."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recipe_compiler.data.caption_orders import Shuffle, other_orders
 from recipe_compiler.settings import Resolved
 
 
@@ -35,15 +36,19 @@ def prompt_reader(settings: Resolved, table: str) -> str | None:
 
 def one_line(text: str) -> str:
     """Join the lines of a caption."""
-    return " ".join(line.strip() for line in text.splitlines() if line.strip())
+    return " ".join(_lines(text))
 
 
 def has_several_lines(clip: Path) -> bool:
     """Say whether the caption file beside a clip has more than one line with text."""
     try:
-        return sum(bool(line.strip()) for line in _text(clip).splitlines()) > 1
+        return len(_lines(_text(clip))) > 1
     except CaptionError:
         return False
+
+
+def _lines(text: str) -> tuple[str, ...]:
+    return tuple(line.strip() for line in text.splitlines() if line.strip())
 
 
 def _text(clip: Path) -> str:
@@ -57,11 +62,15 @@ def _text(clip: Path) -> str:
         raise CaptionError(f"`{file.name}` can't be read: {error}") from None
 
 
-def _from_textfile(clip: Path) -> str:
-    caption = one_line(_text(clip))
-    if not caption:
+def _each_line(clip: Path) -> tuple[str, ...]:
+    lines = _lines(_text(clip))
+    if not lines:
         raise CaptionError(f"`{clip.with_suffix('.txt').name}` is missing or empty")
-    return caption
+    return lines
+
+
+def _from_textfile(clip: Path) -> str:
+    return " ".join(_each_line(clip))
 
 
 def _from_filename(clip: Path) -> str:
@@ -71,8 +80,8 @@ def _from_filename(clip: Path) -> str:
     return caption
 
 
-def captioner(settings: Resolved, table: str, captions: "CaptionTable | None") -> Callable[[Path], str]:
-    """Return what gives each clip of a data set its caption, or raises `CaptionError`.
+def captioner(settings: Resolved, table: str, captions: "CaptionTable | None") -> Callable[[Path], tuple[str, ...]]:
+    """Return what gives each clip of a data set its captions, each once, or raises `CaptionError`.
 
     Args:
         settings: Resolved settings.
@@ -81,12 +90,32 @@ def captioner(settings: Resolved, table: str, captions: "CaptionTable | None") -
     """
     prompt = (settings[f"{table}.instance_prompt"] or "").strip()
     source = caption_source(settings, table)
-    if source == "instanceprompt":
-        return lambda _: prompt
-    read = captions.caption_of if captions is not None else _READERS[source]
-    if settings[f"{table}.prepend_instance_prompt"]:
-        return lambda clip: f"{prompt} {read(clip)}"
-    return read
+    begin = f"{prompt} " if source != "instanceprompt" and settings[f"{table}.prepend_instance_prompt"] else ""
+    read = captions.caption_of if captions is not None else _READERS.get(source, lambda _: prompt)
+    splits = source == "textfile" and settings[f"{table}.multiline"] == "split"
+    orders = _shuffle(settings, table)
+
+    def captions_of(clip: Path) -> tuple[str, ...]:
+        found = _each_line(clip) if splits else (read(clip),)
+        if orders is not None:
+            found = tuple(order for caption in found for order in other_orders(caption, orders))
+        return tuple(dict.fromkeys(begin + caption for caption in found))
+
+    return captions_of
+
+
+def _shuffle(settings: Resolved, table: str) -> Shuffle | None:
+    """Return how the captions of a data set are shuffled; None if they are not."""
+    section = f"{table}.caption_shuffle"
+    if not settings[f"{section}.enable"]:
+        return None
+    return Shuffle(
+        orders=settings[f"{section}.count"],
+        seed=settings[f"{section}.seed"],
+        split_on=settings[f"{section}.split_on"],
+        position_start=settings[f"{section}.position_start"],
+        include_original=settings[f"{section}.include_original"],
+    )
 
 
 _READERS: Mapping[str, Callable[[Path], str]] = {"textfile": _from_textfile, "filename": _from_filename}

@@ -1,13 +1,15 @@
 """What is known of the data, as frozen values. Nothing here opens a file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from recipe_schema.definition import generic
 from recipe_schema.ledger import ClipRow
 from recipe_schema.plan import Bucket
+from recipe_schema.shares import shares_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,42 @@ class TableProblem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnfitMask:
+    """A mask that can't be used, or not as it is.
+
+    Attributes:
+        path: Its path below its data set's folder.
+        reason: What is wrong with it.
+        refused: It can't be used.
+    """
+
+    path: str
+    reason: str
+    refused: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MasksFound:
+    """The masks that one data set holds for another.
+
+    Attributes:
+        table: The data set of masks, as in ``data.datasets.1``.
+        clips: The id of the data set of clips.
+        files: How many masks there are.
+        without_clip: Paths of those for which there is no clip, whatever became of it.
+        also_clips: Paths of those that are found as clips too.
+        unfit: Those of trained clips with which something is wrong.
+    """
+
+    table: str
+    clips: str
+    files: int
+    without_clip: tuple[str, ...]
+    also_clips: tuple[str, ...]
+    unfit: tuple[UnfitMask, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
     """What was found.
 
@@ -40,6 +78,7 @@ class Survey:
         tables: The SHA-256 of each table of captions that was read.
         problems: What is wrong with tables of captions.
         several_lines: By the id of a data set, its trained clips whose caption file has several lines.
+        masks: What was found of masks, in order of data sets; empty without a masked loss.
     """
 
     rows: tuple[ClipRow, ...]
@@ -49,6 +88,7 @@ class Survey:
     tables: Mapping[Path, str]
     problems: tuple[TableProblem, ...]
     several_lines: Mapping[str, tuple[str, ...]]
+    masks: tuple[MasksFound, ...] = ()
 
     def of(self, dataset: str) -> tuple[ClipRow, ...]:
         """Return the rows of one data set, by its id."""
@@ -60,14 +100,28 @@ class Survey:
 
 
 def data_folders(values: Mapping[str, Any], root: Path) -> Mapping[str, Path]:
-    """Return the folder of each data set by the data set's id.
+    """Return the folder of each data set that has one, by the data set's id.
 
     Args:
         values: Settings by path.
         root: The folder at which relative paths start.
     """
     tables = [path.removesuffix(".id") for path in values if generic(path) == "data.datasets.*.id"]
-    return {values[f"{table}.id"]: root / values[f"{table}.instance_data_dir"] for table in tables}
+    folders = {values[f"{table}.id"]: values[f"{table}.instance_data_dir"] for table in tables}
+    return {name: root / folder for name, folder in folders.items() if folder is not None}
+
+
+def epoch_shares(values: Mapping[str, Any], rows: Sequence[ClipRow]) -> Mapping[str, Fraction]:
+    """Return the share of its samples that an epoch takes of each data set that is trained.
+
+    Args:
+        values: Settings by path.
+        rows: The ledger.
+    """
+    tables = [path.removesuffix(".id") for path in values if generic(path) == "data.datasets.*.id"]
+    probability = {values[f"{table}.id"]: values[f"{table}.probability"] for table in tables}
+    trained = (row for row in rows if row.fate == "trained")
+    return shares_of(trained, probability, uniform=values["data.sampling"] == "uniform")
 
 
 def count_buckets(rows: tuple[ClipRow, ...]) -> tuple[Bucket, ...]:

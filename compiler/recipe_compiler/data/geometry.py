@@ -97,15 +97,15 @@ def resolution_of(value: Callable[[str], Any], table: str) -> Resolution:
     )
 
 
-def target_size(width: int, height: int, resolution: Resolution) -> tuple[int, int]:
+def target_size(width: float, height: float, resolution: Resolution) -> tuple[int, int]:
     """Return the (width, height) at which a clip is trained, in SimpleTuner's arithmetic.
 
     The shape is rounded before it is sized, so that clips of nearly one shape share a bucket. Halves are rounded to
     even multiples of the alignment: with 64, an edge of 480 becomes 512, and one of 544 as well.
 
     Args:
-        width: Of the source, in pixels.
-        height: Of the source, in pixels.
+        width: Of the source, or of the shape that it is cut to. Only the ratio of the two counts.
+        height: Likewise.
         resolution: The size to train at.
     """
     shape = max(round(width / height, resolution.rounding), 10**-resolution.rounding)

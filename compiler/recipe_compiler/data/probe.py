@@ -8,7 +8,7 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from recipe_schema.video import OPEN_OPTIONS
+from recipe_schema.video import OPEN_OPTIONS, PICTURE_OPTIONS, PICTURE_SUFFIXES, is_picture
 
 
 VIDEO_SUFFIXES = frozenset(
@@ -16,6 +16,9 @@ VIDEO_SUFFIXES = frozenset(
     | {".wmv", ".flv", ".ogv"}
 )
 """Files with these endings count as clips."""
+
+MASK_SUFFIXES = VIDEO_SUFFIXES | PICTURE_SUFFIXES
+"""Files with these endings count as masks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +54,13 @@ def probe(path: Path) -> Probe:
         return Probe(problem=f"can't be read: {error.strerror}")
     if path.stat().st_size == 0:
         return Probe(problem="is empty", sha256=sha256)
+    picture = is_picture(path)
     try:
-        with av.open(f"file:{path}", options=OPEN_OPTIONS) as container:
+        with av.open(f"file:{path}", options=PICTURE_OPTIONS if picture else OPEN_OPTIONS) as container:
             return _video(container, sha256)
     except av.FFmpegError as error:
-        return Probe(problem=f"is no readable video ({error.strerror})", sha256=sha256)
+        kind = "picture" if picture else "video"
+        return Probe(problem=f"is no readable {kind} ({error.strerror})", sha256=sha256)
 
 
 def _sha256(path: Path) -> str:

@@ -14,14 +14,16 @@ from recipe_compiler.data.captions import (
     has_several_lines,
     motion_suffix,
 )
+from recipe_compiler.data.crop import cut, cut_shape
 from recipe_compiler.data.facts import Survey, TableProblem, count_buckets
 from recipe_compiler.data.filters import choose, why_left_out
 from recipe_compiler.data.geometry import fit, frames_at, parse_size, resolution_of, sample_frames, target_size
 from recipe_compiler.data.index import ProbeIndex
+from recipe_compiler.data.masks import MaskFolder, mask_files, mask_tables, pair
 from recipe_compiler.data.probe import VIDEO_SUFFIXES, Probe
 from recipe_compiler.data.set_apart import set_apart
 from recipe_compiler.settings import Resolved
-from recipe_schema.ledger import ClipRow
+from recipe_schema.ledger import ClipRow, join_texts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,7 @@ def survey(
                 problems[table] = error.problems
         elif settings.in_use(table):
             missing[table] = folder
+    masks = tuple(_masks(settings, root, found, missing))
     active = [
         path
         for dataset in found
@@ -72,8 +75,10 @@ def survey(
         for path in dataset.clips
         if _speakable(str(path)) == str(path)
     ]
-    probes = index.probe_all(dict.fromkeys(active), report)
-    rows = tuple(row for dataset in found for row in _rows(settings, dataset, probes))
+    wanted = [*active, *(file for folder in masks for file in folder.files)]
+    probes = index.probe_all(dict.fromkeys(wanted), report)
+    clips = [row for dataset in found for row in _rows(settings, dataset, probes)]
+    rows, of_masks = pair(clips, masks, probes, frozenset(active))
     return Survey(
         rows=rows,
         looked=tuple(table for table in tables if table not in problems),
@@ -82,7 +87,26 @@ def survey(
         tables={f.captions.file: f.captions.sha256 for f in found if f.captions is not None},
         problems=tuple(problem for several in problems.values() for problem in several),
         several_lines={settings[f"{f.table}.id"]: _several_lines(rows, settings, f) for f in found},
+        masks=of_masks,
     )
+
+
+def _masks(settings: Resolved, root: Path, found: Sequence[_Found], missing: dict[str, Path]) -> Iterator[MaskFolder]:
+    """Yield the folders of masks of all data sets that are trained, and note those that are missing."""
+    for dataset in found:
+        for table in mask_tables(settings, dataset.table):
+            folder = _folder(settings, table, root)
+            if os.path.isdir(folder):
+                beside = dataset.clips if folder == dataset.folder else ()
+                yield MaskFolder(
+                    table=table,
+                    dataset=settings[f"{table}.id"],
+                    clips=settings[f"{dataset.table}.id"],
+                    folder=folder,
+                    files=tuple(file for file in mask_files(folder) if file not in beside),
+                )
+            else:
+                missing[table] = folder
 
 
 def _several_lines(rows: Sequence[ClipRow], settings: Resolved, dataset: _Found) -> tuple[str, ...]:
@@ -191,7 +215,7 @@ def _row(settings: Resolved, dataset: _Found, path: Path, probes: Mapping[Path, 
 
 def _placed(row: ClipRow, settings: Resolved, table: str) -> ClipRow:
     """Give a readable clip its bucket and window, or the reason why it has none."""
-    place = fit(row.width, row.height, _sizes(row, settings, table))
+    place = cut(fit(row.width, row.height, _sizes(row, settings, table)), settings[f"{table}.crop_style"], row.clip_id)
     row = _windowed(row, settings, table)
     row = replace(
         row,
@@ -207,10 +231,11 @@ def _placed(row: ClipRow, settings: Resolved, table: str) -> ClipRow:
 
 
 def _sizes(row: ClipRow, settings: Resolved, table: str) -> list[tuple[int, int]]:
-    """Return the sizes that a clip may be trained at: that of its shape, or those of all buckets."""
+    """Return the sizes that a clip may be trained at: that of its shape or of its crop's, or those of all buckets."""
     if settings[f"{table}.resolution"] is None:
         return [parse_size(size) for size in settings["data.buckets"]]
-    return [target_size(row.width, row.height, resolution_of(settings.__getitem__, table))]
+    shape = cut_shape(row.width, row.height, settings.__getitem__, table, row.clip_id)
+    return [target_size(*shape, resolution_of(settings.__getitem__, table))]
 
 
 def _windowed(row: ClipRow, settings: Resolved, table: str) -> ClipRow:
@@ -231,7 +256,8 @@ def _captioned(row: ClipRow, path: Path, settings: Resolved, dataset: _Found) ->
     if row.fate != "trained":
         return row
     try:
-        caption = captioner(settings, dataset.table, dataset.captions)(path)
+        captions = captioner(settings, dataset.table, dataset.captions)(path)
     except CaptionError as error:
         return replace(row, fate="missing-caption", reason=str(error))
-    return replace(row, caption=caption, text=caption + motion_suffix(settings))
+    text, *more = (caption + motion_suffix(settings) for caption in captions)
+    return replace(row, caption=captions[0], text=text, more_texts=join_texts(more))

@@ -75,18 +75,27 @@ def changed_clips(rows: Sequence[ClipRow], folders: Mapping[str, Path]) -> Itera
     for row in rows:
         if row.used:
             path = folders[row.dataset] / row.path
-            change = _change(path, row)
+            change = _change(path, row.size_bytes, row.mtime_ns, row.sha256)
             if change is not None:
                 yield _finding(change[0], path, f"clip `{row.clip_id}` {change[1]}")
+            if row.mask_sha256:
+                yield from _changed_mask(row, folders)
 
 
-def _change(path: Path, row: ClipRow) -> tuple[Code, str] | None:
+def _changed_mask(row: ClipRow, folders: Mapping[str, Path]) -> Iterator[Diagnostic]:
+    path = folders[row.mask_dataset] / row.mask_path
+    change = _change(path, row.mask_size_bytes, row.mask_mtime_ns, row.mask_sha256)
+    if change is not None:
+        yield _finding(change[0], path, f"the mask `{row.mask_dataset}/{row.mask_path}` {change[1]}")
+
+
+def _change(path: Path, size: int, mtime_ns: int, sha256: str) -> tuple[Code, str] | None:
     try:
         stat = path.stat()
-        if stat.st_size != row.size_bytes:
-            return CLIP_CHANGED, f"has {stat.st_size:,} bytes where the plan has {row.size_bytes:,}"
-        if stat.st_mtime_ns != row.mtime_ns and (found := _sha256(path)) != row.sha256:
-            return CLIP_CHANGED, f"has other content: sha256 {found[:12]}… where the plan has {row.sha256[:12]}…"
+        if stat.st_size != size:
+            return CLIP_CHANGED, f"has {stat.st_size:,} bytes where the plan has {size:,}"
+        if stat.st_mtime_ns != mtime_ns and (found := _sha256(path)) != sha256:
+            return CLIP_CHANGED, f"has other content: sha256 {found[:12]}… where the plan has {sha256[:12]}…"
     except (FileNotFoundError, NotADirectoryError):
         return CLIP_GONE, f"is gone: there is no {path}"
     except OSError as error:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from recipe_compiler.passes.alignment_cost import alignment_memory, feature_bytes, projector_parameters, teacher_flop
 from recipe_compiler.passes.layers import adaptable_layers, adapted, adapter_parameters
 from recipe_schema.family import FamilyFacts
 from recipe_schema.optimizers import STORAGE
@@ -30,10 +31,11 @@ class Estimate:
         forward_tflop: One forward pass of one sample of the largest bucket.
         step_tflop: One optimizer step in the largest bucket.
         train_pflop: All of training, the mean over buckets.
-        encode_pflop: Encoding every clip once with the VAE.
+        encode_pflop: Encoding every clip once with the VAE, and with a teacher where features are aligned.
         memory_gb: Peak on the training device, in the largest bucket.
         memory_parts_gb: Its parts.
         latents_gb: Latents on disk.
+        features_gb: A teacher's features on disk, where features are aligned.
         checkpoints_gb: All checkpoints that are kept, and one being written.
         export_gb: The exported pipeline.
         largest_bucket: Where the peak is.
@@ -47,6 +49,7 @@ class Estimate:
     memory_gb: float
     memory_parts_gb: Mapping[str, float]
     latents_gb: float
+    features_gb: float
     checkpoints_gb: float
     export_gb: float
     largest_bucket: str
@@ -74,7 +77,11 @@ def estimate(
     passes = (3 if adapter is None else 2) + recomputed_blocks(values, config) / config["num_layers"]
     samples = sum(b.samples for b in buckets)
     mean_forward = sum(forward[b.name] * b.samples for b in buckets) / samples
-    parts = memory_parts(values, config, family.tokens(largest.width, largest.height, largest.frames))
+    tokens = family.tokens(largest.width, largest.height, largest.frames)
+    parts = memory_parts(values, config, tokens)
+    latent_frames = family.latent_shape(largest.width, largest.height, largest.frames)[1]
+    if aligned := alignment_memory(values, _width(config), tokens, latent_frames):
+        parts["alignment"] = aligned / 1e9
     parameters = transformer_parameters(config) if adapter is None else adapter.parameters
     steps_per_epoch = schedule.samples_per_epoch / schedule.samples_per_step
     kept = checkpoint_count(values, schedule.max_steps, steps_per_epoch)
@@ -85,10 +92,13 @@ def estimate(
         forward_tflop=forward[largest.name] / 1e12,
         step_tflop=forward[largest.name] * passes * schedule.samples_per_step / 1e12,
         train_pflop=mean_forward * passes * schedule.samples_per_step * schedule.max_steps / 1e15,
-        encode_pflop=sum(vae_encode_flop(b) * b.clips for b in buckets) / 1e15 if full else 0.0,
+        encode_pflop=sum((vae_encode_flop(b) + teacher_flop(values, family, b)) * b.clips for b in buckets) / 1e15
+        if full
+        else 0.0,
         memory_gb=sum(parts.values()),
         memory_parts_gb=parts,
         latents_gb=sum(b.clips * latent_bytes(family, b) for b in buckets) / 1e9,
+        features_gb=sum(b.clips * feature_bytes(values, family, b) for b in buckets) / 1e9,
         checkpoints_gb=checkpoint_bytes(values, config) * kept / 1e9,
         export_gb=(parameters * FP32 + (others if adapter is None else 0)) / 1e9,
         largest_bucket=largest.name,
@@ -248,7 +258,8 @@ def checkpoint_bytes(values: Mapping[str, Any], config: Mapping[str, Any]) -> fl
     averages = int(values["ema.enabled"]) + int(name == "schedule-free")
     adapter = adapter_of(values, config)
     parameters = transformer_parameters(config) if adapter is None else adapter.parameters
-    return parameters * (STORAGE[name].weight + FP32 * averages) + optimizer_bytes(name, config, adapter)
+    projector = projector_parameters(values, _width(config)) * (FP32 + STORAGE[name].full)
+    return parameters * (STORAGE[name].weight + FP32 * averages) + optimizer_bytes(name, config, adapter) + projector
 
 
 def memory_parts(values: Mapping[str, Any], config: Mapping[str, Any], tokens: int) -> dict[str, float]:

@@ -38,7 +38,7 @@ class NoFile:
 
 
 def builtin_folder() -> Path:
-    """Return the folder of the shipped recipes: inside the installed package, or in a checkout beside it."""
+    """Return the folder of the shipped recipes, with parts of recipes in `fragments`: inside the installed package, or in a checkout beside it."""
     inside = Path(__file__).parent.parent / "builtin"
     return inside if inside.is_dir() else Path(__file__).parents[3] / "recipes"
 
@@ -77,7 +77,9 @@ def _builtin(name: str) -> Path | NoFile:
 
 
 def _shipped() -> dict[str, Path]:
-    return {path.stem: path for path in sorted(builtin_folder().glob("*.yaml"))}
+    folder = builtin_folder()
+    found = [*sorted(folder.glob("*.yaml")), *sorted(folder.glob("fragments/*.yaml"))]
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in found}
 
 
 def _absent(name: str, target: Path) -> NoFile:

@@ -13,6 +13,8 @@ from recipe_schema.plan import Bucket, Plan
 WORST = 3
 """Clips that are named of each kind."""
 
+_WRITTEN = ("latents", "checkpoints", "export")
+
 _NOTABLE = {"enlarged": 1.05, "much cropped": 0.15, "mostly unused": 0.5}
 """From where on something that happens to a trained clip is worth a word."""
 
@@ -24,7 +26,7 @@ class BucketFigures:
     Attributes:
         name: As in ``832x480@81``.
         clips: Different clips.
-        samples: Samples of one epoch.
+        samples: Samples of one epoch, in the mean.
         share: The bucket's part of all samples.
         steps: Optimizer steps of one epoch; a fraction is carried into the next one.
         latent_shape: Channels, frames, height, width.
@@ -33,7 +35,7 @@ class BucketFigures:
 
     name: str
     clips: int
-    samples: int
+    samples: float
     share: float
     steps: float
     latent_shape: tuple[int, int, int, int]
@@ -63,7 +65,7 @@ class Figures:
         batch_size: Samples of one forward pass.
         accumulation: Forward passes of one step.
         samples_per_step: Their product.
-        samples_per_epoch: Clips with their repeats.
+        samples_per_epoch: Clips with their repeats; in the mean, where data sets give a share of theirs.
         steps_per_epoch: A fraction is carried into the next epoch.
         max_steps: Optimizer steps in all.
         samples: Samples in all.
@@ -78,7 +80,7 @@ class Figures:
     batch_size: int
     accumulation: int
     samples_per_step: int
-    samples_per_epoch: int
+    samples_per_epoch: float
     steps_per_epoch: float
     max_steps: int
     samples: int
@@ -117,12 +119,23 @@ def figures(plan: Plan, rows: Sequence[ClipRow], family: FamilyFacts) -> Figures
     )
 
 
+def amount(samples: float) -> str:
+    """Write a number of samples for people: a mean has at most two digits after the point."""
+    return f"{round(samples, 2):,}"
+
+
 def disk_gb(cost: Mapping[str, Any]) -> float:
     """Add up what a run writes, from an estimate."""
-    return float(cost["latents_gb"] + cost["checkpoints_gb"] + cost["export_gb"])
+    return float(sum(disk_parts(cost).values()))
 
 
-def _size(bucket: Bucket) -> tuple[int, int, str]:
+def disk_parts(cost: Mapping[str, Any]) -> Mapping[str, float]:
+    """Return what a run writes in GB, by what it is. A teacher's features come only where there are some."""
+    parts = ("latents", "features", "checkpoints", "export") if cost.get("features_gb") else _WRITTEN
+    return {what: cost[f"{what}_gb"] for what in parts}
+
+
+def _size(bucket: Bucket) -> tuple[float, int, str]:
     return bucket.samples, bucket.width * bucket.height * bucket.frames, bucket.name
 
 

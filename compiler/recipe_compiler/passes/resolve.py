@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from recipe_compiler.data.crop import cut_shape
 from recipe_compiler.data.geometry import resolution_of, target_size
 from recipe_compiler.settings import CACHES, Origin, OriginKind, Resolved, Setting, text_paths
 from recipe_compiler.source import Source, Span, start_of
@@ -206,7 +207,8 @@ def _validation_size(known: Known) -> str:
     tables = [path.removesuffix(".id") for path in known.settings if generic(path) == "data.datasets.*.id"]
     used = [t for t in tables if not known.value(f"{t}.disabled") and known.value(f"{t}.dataset_type") not in CACHES]
     if used and all(known.value(f"{table}.resolution") is not None for table in used):
-        width, height = target_size(*_USUAL_SHAPE, resolution_of(known.value, used[0]))
+        shape = cut_shape(*_USUAL_SHAPE, known.value, used[0], "")
+        width, height = target_size(*shape, resolution_of(known.value, used[0]))
         return f"{width}x{height}"
     sizes, usual = known.value("data.buckets"), known.family.default("resolution")
     return str(usual if usual in sizes else sizes[0])

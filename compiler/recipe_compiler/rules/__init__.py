@@ -122,6 +122,7 @@ ON_SETTINGS: tuple[Listed, ...] = (
     Listed("R333", "data_folder_is_address", ("data",)),
     Listed("R334", "nothing_to_train", ("data",)),
     Listed("R341", "alignment_not_legal", ("data.datasets.*.aspect_bucket_alignment",)),
+    Listed("R350", "split_without_files", ("data.datasets.*.multiline",)),
     Listed("R401", "length_not_given"),
     Listed("R402", "warmup_too_long", ("lr_schedule.warmup_steps",)),
     Listed("R403", "warmup_without_effect", ("lr_schedule.warmup_steps", "lr_schedule.end")),
@@ -199,6 +200,8 @@ ON_DATA: tuple[Listed, ...] = (
     Listed("R317", "framerate_above_source"),
     Listed("R328", "caption_of_several_lines"),
     Listed("R340", "caption_table_unusable", ("data",)),
+    Listed("R360", "clips_without_masks", ("regularizers.masked_loss.enabled",)),
+    Listed("R361", "mask_unfit", ("regularizers.masked_loss.enabled",)),
     Listed("R423", "nothing_set_apart", ("evaluation.fraction",)),
 )
 """Rules that are asked after a look at the data."""

@@ -40,8 +40,8 @@ def check(facts: Facts) -> Iterator[Finding]:
     assert facts.survey is not None
     for table in with_clips(facts):
         name = facts.settings[f"{table}.id"]
-        captions = Counter(row.caption for row in facts.survey.of(name) if row.used)
-        caption, count = captions.most_common(1)[0]
+        captions = Counter((row.texts, row.caption) for row in facts.survey.of(name) if row.used)
+        ((_, caption), count), *_ = captions.most_common(1)
         total = captions.total()
         if caption_source(facts.settings, table) != "instanceprompt" and total >= FEWEST and count > total / 2:
             yield Finding(

@@ -39,9 +39,10 @@ def check(facts: Facts) -> Iterator[Finding]:
     for table in with_clips(facts):
         name = facts.settings[f"{table}.id"]
         rows = [row for row in facts.survey.of(name) if row.used]
-        long = [row for row in rows if len(row.text) > tokens * CHARACTERS_PER_TOKEN]
+        lengths = {row.path: max(map(len, row.texts)) // CHARACTERS_PER_TOKEN for row in rows}
+        long = [row for row in rows if max(map(len, row.texts)) > tokens * CHARACTERS_PER_TOKEN]
         if long:
-            shown = ", ".join(f"{row.path} (about {len(row.text) // CHARACTERS_PER_TOKEN})" for row in long[:SHOWN])
+            shown = ", ".join(f"{row.path} (about {lengths[row.path]})" for row in long[:SHOWN])
             rest = f" and {len(long) - SHOWN} more" if len(long) > SHOWN else ""
             yield Finding(
                 at=table,

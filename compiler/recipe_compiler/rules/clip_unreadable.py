@@ -3,8 +3,8 @@
 What it does: lists files that are empty, cut off, without video, or not video at all.
 
 Why it hurts: a broken file would stop the run hours later, or be skipped without a word. Here it is left out of
-the plan and listed, and the file stays where it is; with `on_problem: error` the plan is refused, and with
-`on_problem: skip` nothing is said.
+the plan and listed, and the file stays where it is; with `on_problem: error` the plan is refused, with `delete` the
+file is moved away, and with `on_problem: skip` nothing is said.
 
 Example:
     data:

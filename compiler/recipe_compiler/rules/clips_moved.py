@@ -1,6 +1,7 @@
 """Clips that can't be read are moved out of their folder.
 
-What it does: says what `data.on_problem: delete` does.
+What it does: says what `data.on_problem: delete` does. `recipe plan` and `recipe run` move what can't be read from
+`clips` to `.clips.trash` beside it, name each file, and write a line into its `manifest.jsonl`. `recipe lint` moves nothing.
 
 Why it hurts: it need not, if that is what you want; a comment then silences this finding. But nothing else here changes
 a data folder, a disk that fails for a moment makes files unreadable too, and another recipe or person may use the

@@ -3,7 +3,7 @@
 What it does: compares warm-up, decay and cut-off of `regularizers.crepa` with each other and with `train.max_steps`,
 and finds a weight that is always 0.
 
-Why it hurts: an alignment whose weight never comes up costs as much as one that works. A decay that ends within the
+Why it hurts: an alignment whose weight never comes up does nothing, and its teacher has looked at every clip. A decay that ends within the
 warm-up takes the weight away in the step in which it is reached. (`decay_steps` is the step at which the decay ends, not
 its length.)
 
@@ -40,7 +40,7 @@ def check(facts: Facts) -> Iterator[Finding]:
         return
     falls = settings[SCHEDULE] != "constant"
     if settings.fine(WEIGHT, END) and settings[WEIGHT] == 0 and not (falls and settings[END] > 0):
-        message = "`weight` is 0, so that alignment is computed and never counts"
+        message = "`weight` is 0, so that nothing is aligned, after the teacher has looked at every clip"
         yield Finding(
             at=WEIGHT, message=message, help="set `enabled: false`, or a weight such as 0.5", severity="warning"
         )

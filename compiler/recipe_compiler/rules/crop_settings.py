@@ -1,7 +1,7 @@
 """Settings of cropping that have no effect, or that are not complete.
 
-What it does: finds `crop_aspect` and `crop_aspect_buckets` without `crop: true`, and `crop_aspect: closest` or
-`random` without `crop_aspect_buckets`, from which it chooses. `crop_style` is read in any case: a clip that does not
+What it does: finds `crop_aspect` and `crop_aspect_buckets` without `crop: true`, `crop: true` without a `resolution`,
+and `crop_aspect: closest` or `random` without `crop_aspect_buckets`, from which it chooses. `crop_style` is read in any case: a clip that does not
 fit its bucket is cut a little.
 
 Why it hurts: clips keep their own shape where a square was asked for, or there is no shape to choose from.
@@ -39,9 +39,11 @@ ASPECT, SHAPES = "crop_aspect", "crop_aspect_buckets"
 def check(facts: Facts) -> Iterator[Finding]:
     """Check the settings of cropping of each data set."""
     settings = facts.settings
-    for table in in_use(settings, "crop", ASPECT, SHAPES):
+    for table in in_use(settings, "crop", "resolution", ASPECT, SHAPES):
         if not settings[f"{table}.crop"]:
             yield from _without_crop(settings, table)
+        elif settings[f"{table}.resolution"] is None:
+            yield _without_resolution(settings, table)
         else:
             yield from _shapes(settings, table)
 
@@ -61,6 +63,16 @@ def _without_crop(settings: Resolved, table: str) -> Iterator[Finding]:
             severity="warning",
             also=((f"{table}.crop", "switched off here"),),
         )
+
+
+def _without_resolution(settings: Resolved, table: str) -> Finding:
+    keeps = settings[f"{table}.{ASPECT}"] == "preserve"
+    return Finding(
+        at=f"{table}.crop",
+        message="`crop: true` without effect: there is no `resolution`, and clips go to the sizes of `data.buckets`",
+        help="give the data set a `resolution`, such as 480, or leave `crop` out",
+        severity="warning" if keeps else "error",
+    )
 
 
 def _shapes(settings: Resolved, table: str) -> Iterator[Finding]:

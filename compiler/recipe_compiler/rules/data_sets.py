@@ -40,8 +40,12 @@ def meant_type(settings: Resolved, table: str) -> str | None:
 
 
 def all_in_sight(settings: Resolved, looked: Sequence[str]) -> bool:
-    """Say whether every data set in use was looked at, so that all samples are known."""
-    return all(table in looked for table in settings.tables(DATA_SETS) if settings.in_use(table))
+    """Say whether every data set in use that has clips was looked at, so that all samples are known."""
+    return all(
+        table in looked
+        for table in settings.tables(DATA_SETS)
+        if settings.in_use(table) and settings[f"{table}.dataset_type"] != "conditioning"
+    )
 
 
 def goes_together(settings: Resolved, table: str) -> bool:

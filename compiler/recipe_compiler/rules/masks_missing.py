@@ -21,7 +21,7 @@ Use instead:
           instance_data_dir: clips
           conditioning_data: masks
         - id: masks
-          instance_data_dir: mixed
+          instance_data_dir: masks
           dataset_type: conditioning
           conditioning_type: mask
 """

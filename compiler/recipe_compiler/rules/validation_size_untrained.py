@@ -15,7 +15,7 @@ Use instead:
       resolution: 64x48
 """
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 
 from recipe_compiler.data.geometry import parse_size
@@ -69,10 +69,10 @@ def _sizes(facts: Facts) -> tuple[list[str], bool]:
         return listed, False
     if survey is None or survey.missing or not set(own) <= set(survey.looked):
         return [], True
-    counts: Counter[str] = Counter()
+    counts: dict[str, float] = defaultdict(float)
     for bucket in survey.buckets:
         counts[f"{bucket.width}x{bucket.height}"] += bucket.samples
-    return list(dict.fromkeys([*listed, *(size for size, _ in counts.most_common())])), True
+    return list(dict.fromkeys([*listed, *sorted(counts, key=lambda size: -counts[size])])), True
 
 
 def _legal(facts: Facts) -> bool:

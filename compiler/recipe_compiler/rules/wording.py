@@ -22,9 +22,9 @@ def reasons(rows: "Sequence[ClipRow]") -> str:
     return shown + (f"; and {rest} more" if rest > 0 else "")
 
 
-def counted(number: int, thing: str) -> str:
-    """Count things: ``1 step``, ``3 steps``."""
-    return f"{number} {thing}{'s' * (number != 1)}"
+def counted(number: float, thing: str) -> str:
+    """Count things: ``1 step``, ``3 steps``; a mean has at most two digits after the point."""
+    return f"{round(number, 2)} {thing}{'s' * (number != 1)}"
 
 
 def part_of(number: int, total: int, things: str, verb: str) -> str:

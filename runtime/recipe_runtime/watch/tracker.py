@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
 
-from recipe_schema.events import ClipDrawn, Evaluated, Event, Failed, Interrupted, Resumed, StepDone
+from recipe_schema.events import Aligned, ClipDrawn, Evaluated, Event, Failed, Interrupted, Resumed, StepDone
 from recipe_schema.plan import Plan
 
 
@@ -64,7 +64,9 @@ class TrackerListener:
         """Hear of an event."""
         match event:
             case StepDone(step=step):
-                self._try(lambda: self._tracker.curves(step, curves(event)))
+                self._try(lambda: self._tracker.curves(step, curves(event, "train")))
+            case Aligned(step=step):
+                self._try(lambda: self._tracker.curves(step, curves(event, "crepa")))
             case Evaluated(step=step):
                 suffix = "-ema" if event.weights == "ema" else ""
                 self._try(lambda: self._tracker.curves(step, {f"evaluation/{event.dataset}{suffix}": event.loss}))
@@ -96,11 +98,11 @@ class TrackerListener:
             )
 
 
-def curves(event: StepDone) -> dict[str, float]:
+def curves(event: StepDone | Aligned, group: str) -> dict[str, float]:
     """Return what is drawn of a step: every number that the event has, by the name of its curve."""
     names = [field.name for field in fields(event) if field.name != "step"]
     values = {name: getattr(event, name) for name in names}
-    return {f"train/{name}": float(value) for name, value in values.items() if isinstance(value, int | float)}
+    return {f"{group}/{name}": float(value) for name, value in values.items() if isinstance(value, int | float)}
 
 
 def config_of(plan: Plan) -> dict[str, Any]:

@@ -93,16 +93,22 @@ class Video:
 
 @section
 class CaptionShuffle:
-    """Captions of tags in other orders, each as a caption of its own."""
+    """Captions of tags in other orders, each as a caption of its own: one is drawn for each sample."""
 
-    enable: bool = key(False, "Shuffle the parts of captions.", reads=("survey",), pending=(True,))
-    count: Count = key(1, "Shuffled variants of each caption.", reads=("survey",))
+    enable: bool = key(False, "Shuffle the parts of captions.", reads=("survey",))
+    count: Count = key(
+        1,
+        "Other orders of each caption, no two alike: fewer if a caption has not so many. They are the same each time.",
+        reads=("survey",),
+    )
     seed: Seed = key(0, "Seed of the orders.", reads=("survey",))
     split_on: Literal["comma", "space", "period"] = key("comma", "What parts are separated by.", reads=("survey",))
     position_start: Annotated[int, Ge(0), Le(1000)] = key(
         0, "The first so many parts keep their place.", reads=("survey",)
     )
-    include_original: bool = key(True, "Keep the caption as it is, besides.", reads=("survey",))
+    include_original: bool = key(
+        True, "Keep the caption as it is, besides. One that has no other order is kept anyway.", reads=("survey",)
+    )
 
 
 @section
@@ -168,7 +174,7 @@ class Dataset:
         "What the data set is: clips or images to train, clips that only measure (`eval`), masks and the like of "
         "another data set (`conditioning`). The two kinds of embeds name caches in SimpleTuner, and nothing here.",
         reads=("survey",),
-        pending=("image", "conditioning"),
+        pending=("image",),
     )
     instance_data_dir: PathText | None = key(
         None,
@@ -223,7 +229,6 @@ class Dataset:
         "A caption file of several lines is one caption, or each line is a caption of its own and one is drawn for "
         "each sample. (SimpleTuner splits, unless disable_multiline_split.)",
         reads=("survey", "train"),
-        pending=("split",),
     )
     metadata_backend: Literal["discovery", "parquet", "huggingface", "json"] = key(
         "discovery", "Clips are read themselves.", ignored=_LOOKED_AT
@@ -240,9 +245,9 @@ class Dataset:
     )
     probability: Annotated[float, Gt(0), Le(1)] = key(
         1.0,
-        "Share of the data set's samples that each epoch takes, drawn anew.",
+        "Share of the data set's samples that each epoch takes, drawn anew. What makes no whole sample is carried into the "
+        "next epoch.",
         reads=("train",),
-        pending=ANY_OTHER,
     )
     max_num_samples: Count | None = key(
         None,
@@ -311,20 +316,22 @@ class Dataset:
         False,
         "With resolution: cut clips to the shape of crop_aspect. Otherwise they keep their own.",
         reads=("survey", "encode-video"),
-        pending=(True,),
     )
     crop_aspect: Literal["square", "preserve", "closest", "random"] = key(
-        "square", "The shape that clips are cut to, with crop.", reads=("survey",)
+        "square",
+        "The shape that clips are cut to, with crop: a square, their own, the nearest of crop_aspect_buckets, or one of "
+        "them that follows from the clip's id (data set and path), so that it is the same each time.",
+        reads=("survey",),
     )
     crop_aspect_buckets: tuple[AspectRatio, ...] | None = key(
-        None, "The shapes for crop_aspect closest and random.", reads=("survey",)
+        None, "The shapes (width / height) for crop_aspect closest and random.", reads=("survey",)
     )
     crop_style: Literal["center", "corner", "random"] = key(
         "center",
-        "Where a clip is cut that does not fit its bucket.",
+        "Where a clip is cut that does not fit its bucket: `center` keeps its middle, `corner` its upper left corner, and "
+        "`random` a place that follows from the clip's id (data set and path), so that it is the same each time.",
         reads=("survey", "encode-video"),
         refused={"centre": "it is spelt `center`", "face": "there is no face detector; take `center`"},
-        pending=("corner", "random"),
     )
     train_batch_size: Count | None = key(
         None,
@@ -334,14 +341,16 @@ class Dataset:
         pending=ANY_OTHER,
     )
     conditioning_data: Annotated[tuple[Name, ...], ONE_OR_MANY] | None = key(
-        None, "Ids of the data sets that hold masks for this one.", reads=("survey",), pending=ANY_OTHER
+        None, "Ids of the data sets that hold masks for this one.", reads=("survey",)
     )
     conditioning_type: Literal["mask", "segmentation"] | None = key(
-        None, "What a data set of dataset_type conditioning holds.", reads=("survey",), pending=ANY_OTHER
+        None,
+        "What a data set of dataset_type conditioning holds: pictures or videos that are white where the loss counts, "
+        "each named as its clip but for the ending.",
+        reads=("survey",),
+        pending=("segmentation",),
     )
-    source_dataset_id: Name | None = key(
-        None, "The data set that a conditioning one belongs to.", reads=("survey",), pending=ANY_OTHER
-    )
+    source_dataset_id: Name | None = key(None, "The data set that a conditioning one belongs to.", reads=("survey",))
     cache_dir_vae: PathText | None = key(None, "Accepted and never applied.", ignored=_BY_CONTENT)
     cache_dir: PathText | None = key(None, "Accepted and never applied.", ignored=_BY_CONTENT)
     default: bool | None = key(None, "Accepted and never applied.", ignored=_BY_CONTENT)
@@ -405,10 +414,10 @@ class Data:
     )
     sampling: Literal["auto-weighting", "uniform"] = key(
         "auto-weighting",
-        "How often each data set is drawn: by its number of samples, or all alike.",
+        "How often each data set is drawn: by its number of samples, or all alike. With `uniform`, an epoch takes as "
+        "many samples of each as the one with fewest has, drawn anew.",
         reads=("train",),
         aka="data_backend_sampling",
-        pending=("uniform",),
     )
     motion_score: Annotated[int, Ge(0), Le(1000)] | None = key(
         Family("motion_score"),
@@ -420,9 +429,9 @@ class Data:
     on_problem: Literal["quarantine", "skip", "error", "delete"] = key(
         "quarantine",
         "What happens to a clip that can't be read: it is listed with the reason and left out (`quarantine`), left out "
-        "without a warning (`skip`), the plan is refused (`error`), or it is moved to a trash folder (`delete`).",
+        "without a warning (`skip`), the plan is refused (`error`), or `recipe plan` and `recipe run` move it into a trash "
+        "folder beside the data folder, `.NAME.trash`, whose manifest.jsonl says where it was (`delete`).",
         reads=("survey",),
-        pending=("delete",),
     )
     on_missing_caption: Literal["error", "skip"] = key(
         "error",

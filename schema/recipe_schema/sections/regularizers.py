@@ -16,7 +16,6 @@ class Crepa:
         "Align features, against flicker and drifting subjects (arXiv:2506.09229).",
         reads=("encode-video", "train"),
         aka="crepa_enabled",
-        pending=(True,),
     )
     block_index: Annotated[int, Ge(0), Le(1000)] = key(
         10, "The block whose output is aligned, counted from 0.", reads=("train",), aka="crepa_block_index"
@@ -40,7 +39,7 @@ class Crepa:
     encoder_path: Text | None = key(
         None,
         "Hugging Face id or folder of the teacher in transformers format; null takes facebook's of that name.",
-        reads=("encode-video",),
+        reads=("encode-video", "train"),
     )
     encoder_image_size: Annotated[int, Ge(14), Le(2044)] = key(
         518,
@@ -60,8 +59,9 @@ class Crepa:
     feature_source: Literal["encoder", "backbone", "self_flow"] = key(
         "encoder",
         "The teacher: DINOv2, a deeper block of the model itself, or the model's average on cleaner tokens.",
-        reads=("train",),
+        reads=("encode-video", "train"),
         aka="crepa_feature_source",
+        pending=("self_flow",),
     )
     teacher_block_index: Annotated[int, Ge(0), Le(1000)] | None = key(
         None,
@@ -125,7 +125,7 @@ class Crepa:
     )
     threshold_mode: Literal["permanent", "recoverable"] = key(
         "permanent",
-        "Whether alignment ends for good, or comes back when similarity falls.",
+        "Whether alignment ends for good, or goes on being measured and comes back when similarity falls.",
         reads=("train",),
         aka="crepa_threshold_mode",
     )
@@ -213,12 +213,20 @@ class Rollout:
 class MaskedLoss:
     """The loss counts where a mask is white."""
 
-    enabled: bool = key(False, "Weight the loss by masks.", reads=("encode-video", "train"), pending=(True,))
+    enabled: bool = key(
+        False,
+        "Weight the loss by masks. A clip without one counts everywhere.",
+        reads=("survey", "encode-video", "train"),
+    )
     probability: Share = key(
         1.0, "Share of samples whose mask is used.", reads=("train",), aka="masked_loss_probability"
     )
     background_weight: Share = key(0.0, "How much counts what the mask leaves out.", reads=("train",))
-    normalize: bool = key(True, "Divide by the mean of the weights.", reads=("train",))
+    normalize: bool = key(
+        True,
+        "Divide by the mean of the weights, so that a clip counts as much as any other, however small its mask is.",
+        reads=("train",),
+    )
     invert: bool = key(False, "Count where the mask is black.", reads=("train",))
 
 

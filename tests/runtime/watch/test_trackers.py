@@ -9,7 +9,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from fakes_runtime import draw_disc, make_project, write_video
 from recipe_runtime.watch.tracker import Journal, TrackerListener, config_of
 from recipe_runtime.watch.tracker_tensorboard import TensorboardTracker, moving_image
-from recipe_schema.events import ClipDrawn, Failed, Interrupted, Resumed, RunFinished, StepDone
+from recipe_schema.events import Aligned, ClipDrawn, Failed, Interrupted, Resumed, RunFinished, StepDone
+
+
+ALIGNED = Aligned(step=2, loss=-0.1, similarity=0.2, average_similarity=0.25, weight=0.5)
 
 
 def step(number, loss=1.0):
@@ -61,7 +64,10 @@ def test_a_tracker_hears_of_steps_clips_resumes_and_the_end(tmp_path):
     tracker = Listening()
     clip = draw(tmp_path, name="main-ema.mp4")
 
-    assert listen(tracker, tmp_path, [Resumed(step=1, path="x"), step(2), clip, RunFinished(step=2, seconds=1.0)]) == []
+    assert (
+        listen(tracker, tmp_path, [Resumed(step=1, path="x"), step(2), clip, ALIGNED, RunFinished(step=2, seconds=1.0)])
+        == []
+    )
 
     assert tracker.told[0] == ("resume", 1)
     assert tracker.told[1] == (
@@ -78,7 +84,12 @@ def test_a_tracker_hears_of_steps_clips_resumes_and_the_end(tmp_path):
         },
     )
     assert tracker.told[2] == ("clip", 2, "validation/main-ema", tmp_path / clip.path)
-    assert tracker.told[3] == ("finish", True)
+    assert tracker.told[3] == (
+        "curves",
+        2,
+        {"crepa/loss": -0.1, "crepa/similarity": 0.2, "crepa/average_similarity": 0.25, "crepa/weight": 0.5},
+    )
+    assert tracker.told[4] == ("finish", True)
 
 
 @pytest.mark.parametrize("end", [Failed(message="x", exit_code=4), Interrupted(signal="SIGTERM", step=1)])

@@ -1,0 +1,50 @@
+"""Captions are to be split by lines, and come from no caption files.
+
+What it does: finds `multiline: split` in a data set whose captions are no .txt files.
+
+Why it hurts: only the lines of a caption file are captions of their own. Captions of a table, a file's name or an
+`instance_prompt` are one caption each, whatever `multiline` says.
+
+Example:
+    data:
+      datasets:
+        - id: clips
+          instance_data_dir: clips
+          multiline: split
+          caption_strategy: filename
+          video:
+            num_frames: 9
+
+Use instead:
+    data:
+      datasets:
+        - id: clips
+          instance_data_dir: clips
+          multiline: split
+          video:
+            num_frames: 9
+"""
+
+from collections.abc import Iterator
+
+from recipe_compiler.rules.data_sets import in_use
+from recipe_compiler.rules.rule import Facts, Finding, Rule
+
+
+def check(facts: Facts) -> Iterator[Finding]:
+    """Find data sets that split what is no file."""
+    for table in in_use(facts.settings, "multiline", "caption_strategy", "only_instance_prompt"):
+        only = facts.settings[f"{table}.only_instance_prompt"]
+        source = "instanceprompt" if only else facts.settings[f"{table}.caption_strategy"]
+        if facts.settings[f"{table}.multiline"] == "split" and source != "textfile":
+            key = "only_instance_prompt" if only else "caption_strategy"
+            value = "true" if only else source
+            yield Finding(
+                at=f"{table}.multiline",
+                message=f"`multiline: split` without effect: with `{key}: {value}`, captions are no files of lines",
+                help="leave it out",
+                also=((f"{table}.{key}", "captions come from here"),),
+            )
+
+
+RULE = Rule(code="R350", name="split-without-files", severity="warning", reads=(), check=check, page=__doc__)

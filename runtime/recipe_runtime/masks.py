@@ -1,0 +1,152 @@
+"""Masks: where the loss of a clip counts, as one weight for each place of its latents."""
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+
+import torch
+from torch import Tensor
+
+from recipe_runtime.clip import DECODE_VERSION, read_clip, read_picture
+from recipe_runtime.context import Context
+from recipe_runtime.errors import MediaError
+from recipe_runtime.stage import report_stage
+from recipe_runtime.stop import StopRequested
+from recipe_runtime.store import content_key
+from recipe_schema.events import Warned
+from recipe_schema.ledger import ClipRow
+from recipe_schema.sections.regularizers import MaskedLoss
+from recipe_schema.video import is_picture
+
+
+_WHITE = 3 * 255
+"""The sum of a white pixel's channels."""
+
+_NAMED = 3
+"""Masks that a message names; the rest are counted."""
+
+
+def mask_index(ctx: Context) -> Mapping[str, str]:
+    """Return the key in the store of the mask of each trained clip that has one, by ``clip_id``.
+
+    The value holds ``mask``, fp32, 0 to 1, shape (frames, height, width) of the clip's latents. The mask of a picture
+    has one frame, which holds for all.
+    """
+    if not ctx.settings.regularizers.masked_loss.enabled:
+        return {}
+    vae = ctx.facts["vae"]
+    packing = {"temporal": vae["temporal"], "spatial": vae["spatial"], "decode_version": DECODE_VERSION}
+    return {row.clip_id: content_key({**packing, **_shapes_mask(row)}) for row in ctx.rows if row.mask_sha256}
+
+
+def encode_masks(ctx: Context, stop: StopRequested) -> None:
+    """Bring masks to the size of latents, and store those that the store does not have.
+
+    Raises:
+        MediaError: A mask can't be decoded.
+        StoppedBySignal: Someone asked the run to stop. What is done is kept.
+    """
+    index = mask_index(ctx)
+    if not index:
+        return
+    vae, store = ctx.facts["vae"], ctx.store
+    missing = [row for row in ctx.rows if row.clip_id in index and not store.has("masks", index[row.clip_id])]
+    reused = len(index) - len(missing)
+    with report_stage(ctx.recorder, "encode-video", total=len(index), reused=reused, unit="masks", stop=stop) as report:
+        for row in missing:
+            path = ctx.dataset_dir(row.mask_dataset) / row.mask_path
+            frames = read_picture(path, row) if is_picture(path) else read_clip(path, row)
+            mask = pool(frames, temporal=vae["temporal"], spatial=vae["spatial"])
+            facts = {"clip": row.clip_id, **{name: str(value) for name, value in _shapes_mask(row).items()}}
+            store.write("masks", index[row.clip_id], {"mask": mask}, facts)
+            report.finish(1)
+
+
+def check_masks(ctx: Context) -> None:
+    """Check that each clip has a place that counts. Only a background of weight 0 can leave none.
+
+    Raises:
+        MediaError: Weights are to be divided by their mean, and that is 0.
+    """
+    settings = ctx.settings.regularizers.masked_loss
+    if settings.background_weight > 0 or settings.probability == 0:
+        return
+    names = {row.clip_id: f"{row.mask_dataset}/{row.mask_path}" for row in ctx.rows}
+    empty = [
+        names[clip] for clip, key in mask_index(ctx).items() if not bool(_counts(read_mask(ctx, key), settings).any())
+    ]
+    if not empty:
+        return
+    named = ", ".join(empty[:_NAMED]) + (f" and {len(empty) - _NAMED} more" if len(empty) > _NAMED else "")
+    color = "white" if settings.invert else "black"
+    if settings.normalize:
+        raise MediaError(
+            f"{len(empty)} masks are wholly {color} where their clips are trained, so that there is nothing to divide by: "
+            f"{named}; correct them, take the clips out, or set `masked_loss.background_weight` above 0 or "
+            "`masked_loss.normalize: false`"
+        )
+    ctx.recorder.emit(Warned(message=f"{len(empty)} clips train nothing, their masks are wholly {color}: {named}"))
+
+
+def read_mask(ctx: Context, key: str) -> Tensor:
+    """Read a mask, (frames or 1, height, width), from the store."""
+    return ctx.store.read("masks", key)["mask"]
+
+
+def pool(frames: Tensor, *, temporal: int, spatial: int) -> Tensor:
+    """Average a mask over what becomes one place of latents.
+
+    The first frame stands alone, the others go in groups, as the VAE packs them. Sums are whole numbers, so that white is
+    exactly 1.
+
+    Args:
+        frames: (frames, height, width, 3), uint8. The mean over the channels counts.
+        temporal: Frames of a group.
+        spatial: Height and width of a place, in pixels.
+
+    Returns:
+        (1 + (frames - 1) / temporal, height / spatial, width / spatial), fp32, 0 to 1.
+    """
+    count, height, width, _ = frames.shape
+    sums = frames.sum(dim=3, dtype=torch.int32)
+    sums = sums.view(count, height // spatial, spatial, width // spatial, spatial).sum(dim=(2, 4))
+    groups = sums[1:].view(-1, temporal, *sums.shape[1:]).sum(dim=1)
+    area = _WHITE * spatial**2
+    return torch.cat([sums[:1].double() / area, groups.double() / (area * temporal)]).float()
+
+
+def sample_weights(mask: Tensor, settings: MaskedLoss) -> Tensor:
+    """Return the weights of a sample's loss: background + (1 - background) · mask, divided by their mean if asked for.
+
+    A white mask gives exactly 1 everywhere. Weights that are all 0 stay so.
+
+    Args:
+        mask: (frames, height, width), 0 to 1.
+        settings: What counts, and how much the rest does.
+    """
+    weights = 1 - (1 - settings.background_weight) * (1 - _counts(mask, settings))
+    mean = weights.mean(dtype=torch.float64)
+    return (weights / mean).float() if settings.normalize and mean > 0 else weights
+
+
+def _counts(mask: Tensor, settings: MaskedLoss) -> Tensor:
+    return 1 - mask if settings.invert else mask
+
+
+def _shapes_mask(row: ClipRow) -> dict[str, str | int | float]:
+    """Return what of a clip's row shapes its mask. When frames are taken matters to videos alone."""
+    shapes: dict[str, str | int | float] = {
+        "sha256": row.mask_sha256,
+        "resize": f"{row.resize_width}x{row.resize_height}",
+        "crop": f"{row.bucket_width}x{row.bucket_height}+{row.crop_left}+{row.crop_top}",
+    }
+    if is_picture(PurePosixPath(row.mask_path)):
+        return shapes
+    # Without a rate of its own the sample begins with a frame of some number, which follows from the clip's rate.
+    rate = {} if row.framerate else {"fps": row.fps}
+    return {
+        **shapes,
+        **rate,
+        "start_seconds": row.start_seconds,
+        "framerate": row.framerate,
+        "frames": row.bucket_frames,
+    }
