@@ -110,7 +110,7 @@ def test_where_there_is_doubt_nothing_is_done(text):
         ("ema: {validation: emaonly}\n", "ema: {validation: ema_only}\n"),
         ("ema: {validation: 'emaonly'}\n", "ema: {validation: 'ema_only'}\n"),
         ("validation: {resolution: 850x480}\n", "validation: {resolution: 832x480}\n"),
-        ("validation:\n  num_video_frames: 80\n", "validation:\n  num_video_frames: 77\n"),
+        ("validation:\n  num_video_frames: 80\n", "validation:\n  num_video_frames: 81\n"),
         ("optimizer: {beta: 0.5}\n", "optimizer: {beta2: 0.5}\n"),
         ("vars: {x: 80}\nvalidation: {num_video_frames: '{{ vars.x }}'}\n", None),
         ("ema: {validation: '{{ recipe.name }}'}\nname: emaonly\n", None),

@@ -19,14 +19,10 @@ ROOT = Path(__file__).parents[2]
 DATA = {"datasets": [{"id": "a", "instance_data_dir": "clips"}]}
 GUARDS = {
     "model.lora.lokr_factor": "model.lora.type",
-    "data.datasets.*.crop_aspect": "data.datasets.*.crop",
-    "data.datasets.*.caption_shuffle.": "data.datasets.*.caption_shuffle.enable",
     "data.datasets.*.huggingface.": "data.datasets.*.type",
     "data.datasets.*.split": "data.datasets.*.type",
     "data.datasets.*.aws_data_prefix": "data.datasets.*.type",
     "regularizers.rollout.reflexflow_": "regularizers.rollout.reflexflow",
-    "regularizers.crepa.": "regularizers.crepa.enabled",
-    "regularizers.masked_loss.": "regularizers.masked_loss.enabled",
     "validation.preview.": "validation.preview.enabled",
     "launch.strategy": "launch.processes",
 }

@@ -145,3 +145,61 @@ def test_the_page_does_not_wrap_lines_of_the_recipe_below_which_carets_stand(pro
     assert any("train.batch_size=0" in line for line in quoted)
     assert any(set(line) <= {" ", "|", "^"} and "^" in line for line in quoted)
     assert "<span>error[R104]: `train.batch_size` has to be at least 1, not `0`</span>" in page
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "hub={push: true, model_id: a/b, token_env: 'hf_se cret'}",
+        "tracking.webhooks=[{url_env: 'https://discord.com/se cret'}]",
+        "tracking.webhooks=[{url: 'discord.com/api/webhooks/se cret'}]",
+        "tracking.webhooks=[{url_env: A, token_env: 'x-se cret'}]",
+    ],
+)
+def test_what_may_be_a_secret_is_not_repeated(override, project):
+    said = messages(project, override)
+
+    assert "not what stands here" in said
+    assert "variable" in said
+    assert "cret" not in said.replace("secret", "")
+
+
+@pytest.mark.parametrize(
+    ("override", "advice"),
+    [
+        ("model={type: lora, lora: {target_modules: to_q}}", "write `[to_q]`"),
+        ("model={type: lora, lora: {target_modules: '{{ recipe.name }}'}}", "write it in brackets"),
+        ("data.buckets=832x480", "write `[832x480]`"),
+    ],
+)
+def test_one_value_in_place_of_a_list_is_told_how_to_be_one(override, advice, project):
+    assert advice in messages(project, override).split("\n")
+
+
+def test_one_value_in_place_of_a_list_is_put_in_brackets(tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    head = "recipe: 1\ntrain: {max_steps: 9}\ndata:\n  datasets: [{id: a, instance_data_dir: clips}]\n"
+    recipe.write_text(f"{head}  buckets: 832x480  # one\n", encoding="utf-8")
+
+    assert main(["lint", str(recipe), "--no-data", "--fix"]) == 0
+    assert recipe.read_text(encoding="utf-8") == f"{head}  buckets: [832x480]  # one\n"
+
+
+def test_an_optimizer_that_needs_no_curve_is_not_sent_from_one_curve_to_another(project):
+    free = ("optimizer.name=schedule-free", "optimizer.learning_rate=1e-4")
+
+    said = messages(project, *free, "lr_schedule={name: constant_with_warmup, end: 1e-6}")
+    usual = messages(project, "lr_schedule={name: constant_with_warmup, end: 1e-6}")
+
+    assert "\nleave end out" in said
+    assert "write `name: cosine`" not in said
+    assert "write `name: cosine` or `name: linear`, or leave end out" in usual
+
+
+def test_gradients_that_prodigy_needs_can_not_be_freed(project):
+    said = messages(
+        project, "optimizer={name: prodigy, learning_rate: 1.0, release_gradients: true}", "train.max_grad_norm=0"
+    )
+
+    assert "`release_gradients` frees each gradient at once, and `prodigy` finds its rate from all of them" in said
+    assert "leave release_gradients out, or set another `name`" in said

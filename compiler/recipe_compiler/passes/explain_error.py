@@ -61,6 +61,16 @@ def _clip(text: str) -> str:
     return line if len(line) <= 48 else line[:45] + "…"  # noqa: PLR2004
 
 
+_NAME_IT = "set a variable of the environment to it, and write that variable's name"
+_NEAR_SECRETS = {
+    "tracking.webhooks.*.url": "for an address that is a secret, name a variable that holds it in `url_env`",
+    "tracking.webhooks.*.url_env": _NAME_IT,
+    "tracking.webhooks.*.token_env": _NAME_IT,
+    "hub.token_env": _NAME_IT,
+}
+"""Keys in whose place people write secrets, and what to do instead."""
+
+
 def _span(place: Place) -> Span:
     """Point at a value; at its key, where the value is empty or spans lines."""
     span = place.node.span
@@ -84,6 +94,9 @@ def _type(error: ValidationError, path: Path, places: Mapping[Path, Place]) -> E
         advice = f"write `{fix}`" if fix else ""
     elif {"number", "integer"} & set(kinds) and isinstance(place.node, ScalarNode):
         advice, fix = _number_advice(place.node, whole="number" not in kinds)
+    elif "array" in kinds and isinstance(place.node, ScalarNode) and isinstance(place.node.value, str):
+        fix = f"[{place.node.span.text}]"
+        advice = f"write `{_clip(fix)}`" if place.node.template is None else "write it in brackets"
     elif "object" in kinds:
         advice = "write its keys below it, indented"
         if isinstance(place.node, ScalarNode) and isinstance(place.node.value, str) and f"{name}.name" in leaf_index():
@@ -177,7 +190,10 @@ def _required(error: ValidationError, path: Path, places: Mapping[Path, Place]) 
 def _form(error: ValidationError, path: Path, places: Mapping[Path, Place]) -> Explained:
     place, name, leaf = places[path], dotted(path), _leaf(path)
     form = leaf.spec.pattern.meaning if leaf is not None and leaf.spec.pattern is not None else error.message
-    yield BAD_FORM.at(_span(place), f"`{name}` takes {form}, not {_shown(place)}", pointer=name), path
+    secret = generic(name) in _NEAR_SECRETS  # findings go to logs and into pull requests
+    shown = "what stands here" if secret else _shown(place)
+    advice = _NEAR_SECRETS[generic(name)] if secret else ""
+    yield BAD_FORM.at(_span(place), f"`{name}` takes {form}, not {shown}", pointer=name, help=advice), path
 
 
 def _empty(error: ValidationError, path: Path, places: Mapping[Path, Place]) -> Explained:

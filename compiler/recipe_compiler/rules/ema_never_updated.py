@@ -1,4 +1,4 @@
-"""The average of weights is updated once at most.
+"""The average of weights is never updated.
 
 What it does: compares `ema.update_interval` with `train.max_steps`.
 

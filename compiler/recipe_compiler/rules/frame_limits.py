@@ -42,7 +42,7 @@ def check(facts: Facts) -> Iterator[Finding]:
             yield Finding(
                 at=low, message=message, help="leave min_frames out, or make it smaller", also=((number, ""),)
             )
-        if most is not None and most < least:
+        elif most is not None and most < least:
             message = f"`max_frames` is {most}, and clips need at least {counted(least, 'frame')}"
             yield Finding(
                 at=high, message=message, help="leave max_frames out: longer clips are cut", also=((number, ""),)

@@ -1,10 +1,10 @@
 """Gradients are to be freed at once, and something needs all of them.
 
-What it does: finds `optimizer.release_gradients` together with `train.gradient_accumulation_steps` above 1, or with
-clipping by norm (`train.grad_clip_method: norm`, and `train.max_grad_norm` above 0).
+What it does: finds `optimizer.release_gradients` together with `train.gradient_accumulation_steps` above 1, with
+clipping by norm (`train.grad_clip_method: norm`, and `train.max_grad_norm` above 0), or with `optimizer.name: prodigy`.
 
 Why it hurts: each weight is updated and its gradient freed before the next gradient is there. A sum over several
-backward passes, or the norm over all gradients, can't be had any more.
+backward passes, the norm over all gradients, or the rate that `prodigy` finds from all of them, can't be had any more.
 
 Example:
     optimizer:
@@ -26,11 +26,11 @@ from recipe_compiler.rules.rule import Facts, Finding, Rule
 
 
 RELEASE, ACCUMULATION = "optimizer.release_gradients", "train.gradient_accumulation_steps"
-NORM, METHOD = "train.max_grad_norm", "train.grad_clip_method"
+NORM, METHOD, NAME = "train.max_grad_norm", "train.grad_clip_method", "optimizer.name"
 
 
 def check(facts: Facts) -> Iterator[Finding]:
-    """Look for what needs all gradients. Both make one finding: either key has to give way."""
+    """Look for what needs all gradients. All make one finding: either key has to give way."""
     settings = facts.settings
     needs, cures, also = [], [], []
     if settings[ACCUMULATION] > 1:
@@ -41,6 +41,10 @@ def check(facts: Facts) -> Iterator[Finding]:
         needs.append(f"clipping by norm (`max_grad_norm` {settings[NORM]:g}) measures all of them")
         cures.append("`grad_clip_method: value` or `max_grad_norm: 0`")
         also.append((NORM, "measured here"))
+    if settings[NAME] == "prodigy":
+        needs.append("`prodigy` finds its rate from all of them")
+        cures.append("another `name`")
+        also.append((NAME, "the optimizer"))
     if settings[RELEASE] and needs:
         yield Finding(
             at=RELEASE,
@@ -54,7 +58,7 @@ RULE = Rule(
     code="R505",
     name="release-needs-all-gradients",
     severity="error",
-    reads=(RELEASE, ACCUMULATION, NORM, METHOD),
+    reads=(RELEASE, ACCUMULATION, NORM, METHOD, NAME),
     check=check,
     page=__doc__,
 )

@@ -1,8 +1,8 @@
 """Validation takes a large part of the run.
 
 What it does: counts forward passes: a clip takes `num_inference_steps`, twice that with guidance, and an optimizer
-step three for each sample, or four with gradient checkpointing. It warns where clips take more than a quarter of the
-whole.
+step three for each sample, or four with gradient checkpointing. Each prompt has `num_clips` clips, and twice as many
+with `ema.validation: comparison`. It warns where clips take more than a quarter of the whole.
 
 Why it hurts: hours on a GPU go into clips that nobody looks at.
 

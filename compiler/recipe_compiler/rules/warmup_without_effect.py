@@ -23,7 +23,7 @@ from recipe_compiler.rules.rule import Facts, Finding, Rule
 
 
 NAME, WARMUP, END = "lr_schedule.name", "lr_schedule.warmup_steps", "lr_schedule.end"
-PERIOD = "lr_schedule.period_steps"
+PERIOD, OPTIMIZER = "lr_schedule.period_steps", "optimizer.name"
 
 
 def check(facts: Facts) -> Iterator[Finding]:
@@ -40,7 +40,9 @@ def check(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             at=END,
             message=f"`lr_schedule.name: {name}` stays at the peak and never comes to `end`",
-            help="write `name: cosine` or `name: linear`, or leave end out",
+            help="leave end out"
+            if settings[OPTIMIZER] == "schedule-free"
+            else "write `name: cosine` or `name: linear`, or leave end out",
             also=((NAME, "the curve"),),
         )
 
