@@ -114,7 +114,9 @@ def _rate(ctx: Context, step: int) -> float:
 
 def _save(ctx: Context, state: TrainState) -> int:
     began = time.monotonic()
-    folder = checkpoint.save(ctx.run_dir, state.parts(), step=state.step, plan_id=ctx.plan.plan_id)
+    folder = checkpoint.save(
+        ctx.run_dir, state.parts(), step=state.step, plan_id=ctx.plan.plan_id, begun_from=state.begun_from
+    )
     seconds = time.monotonic() - began
     path = folder.relative_to(ctx.run_dir).as_posix()
     ctx.recorder.emit(CheckpointSaved(step=state.step, path=path, seconds=seconds))

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from recipe_runtime import resume
 from recipe_runtime.build import adapter_parameters
 from recipe_runtime.context import Context
 from recipe_runtime.errors import ModelError, PlanRefused, RunError
@@ -30,11 +31,13 @@ def check(ctx: Context) -> None:
     Raises:
         PlanRefused: The ledger or the clips are not those of the plan.
         ModelError: The model is not there and can't be had.
+        CheckpointError: The checkpoint to go on from is not there, or broken.
         RunError: A folder can't be written, or the disk is too small.
     """
     check_ledger(ctx)
     check_clips(ctx)
     check_quantization(ctx)
+    resume.check(ctx)
     for folder in written_folders(ctx):
         check_writable(folder)
     if ctx.facts["random_weights"] is None:

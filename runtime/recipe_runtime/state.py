@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +34,7 @@ class TrainState:
         group_memory: What the optimizer remembers of groups, see `recipe_runtime.optim.Kind`.
         release: What updates weights in the backward pass, if they are.
         averages: Whether the optimizer's result is an average of its own, as with Schedule-Free.
+        begun_from: See `recipe_runtime.checkpoint.Checkpoint`.
     """
 
     model: nn.Module
@@ -42,6 +44,7 @@ class TrainState:
     group_memory: tuple[str, ...] = ()
     release: GradientRelease | None = None
     averages: bool = False
+    begun_from: Mapping[str, Any] | None = None
 
     def result(self) -> AbstractContextManager[None]:
         """Put the result of training into the model, where its own weights are not that, and these back afterwards."""
@@ -76,7 +79,7 @@ class TrainState:
         memory = memory_of(self.optimizer, trained_parameters(self.model), self.group_memory)
         _check("optimizer", parts["optimizer"], {name: tensor.shape for name, tensor in memory.items()})
         if self.average is not None:
-            _check("ema", parts["ema"], shapes)
+            _check("ema", parts.get("ema", {}), shapes)
             self.average.load(parts["ema"])
         for name, parameter in trained_parameters(self.model).items():
             parameter.copy_(parts["model"][name])
@@ -92,6 +95,7 @@ def _check(part: str, found: Mapping[str, Tensor], expected: Mapping[str, torch.
     )
     if wrong:
         raise CheckpointError(
-            f"the checkpoint's {part} does not fit the transformer: {len(wrong)} tensors are missing, unknown or of "
-            f"another shape, the first of them {wrong[0]}; delete the checkpoint and run the same command again"
+            f"the checkpoint's {part} does not fit what is trained: {len(wrong)} tensors are missing, unknown or of "
+            f"another shape, the first of them {wrong[0]}; go on from a checkpoint of the same model, optimizer and "
+            "average, or delete this one and run the same command again"
         )

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import torch
 
-from recipe_runtime import checkpoint
+from recipe_runtime import checkpoint, resume
 from recipe_runtime.batches import BatchMaker
 from recipe_runtime.build import build_model
 from recipe_runtime.context import Context
@@ -38,9 +38,7 @@ def run(ctx: Context, stop: StopRequested) -> None:
     last = ctx.plan.body.schedule.max_steps
     planned_clips(ctx, last)  # two prompts with one file name are an error now, and not hours from now
     checkpoint.sweep(ctx.run_dir)
-    found = checkpoint.latest(
-        ctx.run_dir, plan_id=ctx.plan.plan_id, warn=lambda message: ctx.recorder.emit(Warned(message=message))
-    )
+    found = resume.find(ctx, warn=lambda message: ctx.recorder.emit(Warned(message=message)))
     done = 0 if found is None else found.step
     failures: tuple[str, ...] = ()
     with report_stage(ctx.recorder, "train", total=last, reused=done, unit="steps", stop=stop):
@@ -90,7 +88,10 @@ def _train(ctx: Context, found: checkpoint.Checkpoint | None, stop: StopRequeste
     state = build_state(ctx)
     if found is not None:
         state.load(found.read(), found.step)
-        ctx.recorder.emit(Resumed(step=found.step, path=found.folder.relative_to(ctx.run_dir).as_posix()))
+        state.begun_from = found.begun_from
+        own = found.folder.is_relative_to(ctx.run_dir)
+        path = found.folder.relative_to(ctx.run_dir) if own else found.folder
+        ctx.recorder.emit(Resumed(step=found.step, path=path.as_posix()))
     schedule, seed = ctx.plan.body.schedule, ctx.settings.train.seed
     order = Order(ctx.rows, seed=seed, samples_per_step=schedule.samples_per_step)
     texts = text_index(ctx)
