@@ -52,11 +52,13 @@ def train(
             measure()
             if _is_drawn(ctx, state.step):
                 failures += draw()
-            if stop.requested is not None:
+            name = stop.requested
+            state.team.agree_to_stop(wish=name is not None)
+            if name is not None:
                 if state.step > saved:
                     _save(ctx, state)
-                ctx.recorder.emit(Interrupted(signal=stop.requested, step=state.step))
-                raise StoppedBySignal(stop.requested, state.step)
+                ctx.recorder.emit(Interrupted(signal=name, step=state.step))
+                raise StoppedBySignal(name, state.step)
             if state.step >= last:
                 return tuple(failures)
 
@@ -65,7 +67,13 @@ def train(
             data_seconds = time.monotonic() - began
             rate = _rate(ctx, state.step)
             result = train_step(
-                state.model, state.optimizer, batch, rate=rate, settings=ctx.settings.train, release=state.release
+                state.model,
+                state.optimizer,
+                batch,
+                rate=rate,
+                settings=ctx.settings.train,
+                release=state.release,
+                team=state.team,
             )
             if not result.finite:
                 raise report_nonfinite(ctx.run_dir, state.model, step=state.step + 1, batch=batch, result=result)

@@ -69,6 +69,19 @@ class Recorder:
         )
 
 
+class Silence(Recorder):
+    """Takes events and tells nobody: of several processes the first one tells."""
+
+    def __init__(self) -> None:
+        """Open nothing."""
+
+    def emit(self, event: Event) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
 def _ends_in_half_a_line(path: Path) -> bool:
     if not path.exists() or path.stat().st_size == 0:
         return False

@@ -15,6 +15,7 @@ from recipe_runtime.errors import CheckpointError
 from recipe_runtime.models.trained import trained_parameters
 from recipe_runtime.optim_memory import make_room, memory_of, restore
 from recipe_runtime.release import GradientRelease
+from recipe_runtime.team import ALONE, Team
 
 
 Parts = Mapping[str, Mapping[str, Tensor]]
@@ -35,6 +36,7 @@ class TrainState:
         release: What updates weights in the backward pass, if they are.
         averages: Whether the optimizer's result is an average of its own, as with Schedule-Free.
         begun_from: See `recipe_runtime.checkpoint.Checkpoint`.
+        team: The processes that have the same state and change it together.
     """
 
     model: nn.Module
@@ -45,6 +47,7 @@ class TrainState:
     release: GradientRelease | None = None
     averages: bool = False
     begun_from: Mapping[str, Any] | None = None
+    team: Team = ALONE
 
     def result(self) -> AbstractContextManager[None]:
         """Put the result of training into the model, where its own weights are not that, and these back afterwards."""

@@ -12,6 +12,7 @@ from recipe_runtime.batches import MicroBatch, StepBatch
 from recipe_runtime.objective import interpolate, sample_losses, velocity
 from recipe_runtime.optim import set_rate
 from recipe_runtime.release import GradientRelease
+from recipe_runtime.team import ALONE, Team
 from recipe_schema.sections.train import Train
 
 
@@ -38,7 +39,7 @@ class StepResult:
         return math.isfinite(self.loss) and math.isfinite(self.grad_norm)
 
 
-def train_step(
+def train_step(  # noqa: PLR0913 - what a step needs, and who shares it
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     batch: StepBatch,
@@ -46,6 +47,7 @@ def train_step(
     rate: float,
     settings: Train,
     release: GradientRelease | None = None,
+    team: Team = ALONE,
 ) -> StepResult:
     """Take one optimizer step, unless loss or gradients are not finite.
 
@@ -56,6 +58,7 @@ def train_step(
         rate: The learning rate of this step.
         settings: Precision, loss and clipping.
         release: Updates weights in the backward pass. A gradient that is not finite is then seen after it was used.
+        team: The processes that share the step's samples. Gradients and losses are those of all of them.
     """
     optimizer.zero_grad(set_to_none=True)
     set_rate(optimizer, rate)
@@ -63,8 +66,10 @@ def train_step(
         release.begin()
         losses = _backward(model, batch.parts[0], len(batch.samples), settings)
         return StepResult(losses=tuple(losses.tolist()), grad_norm=release.total_norm().item())
-    losses = torch.cat([_backward(model, part, len(batch.samples), settings) for part in batch.parts])
+    mine = torch.cat([_backward(model, part, len(batch.samples), settings) for part in batch.parts])
+    losses = team.gather_losses(mine)
     parameters = [parameter for parameter in model.parameters() if parameter.grad is not None]
+    team.sum_gradients(gradients(parameters))
     norm = get_total_norm(gradients(parameters))
     result = StepResult(losses=tuple(losses.tolist()), grad_norm=norm.item())
     if result.finite:

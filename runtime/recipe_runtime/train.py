@@ -14,12 +14,13 @@ from recipe_runtime.dropout import count_dropout
 from recipe_runtime.ema import WeightAverage
 from recipe_runtime.encode_text import text_index
 from recipe_runtime.encode_video import latent_index
-from recipe_runtime.errors import RunError
+from recipe_runtime.errors import PlanRefused, RunError
 from recipe_runtime.evaluate import Evaluator
 from recipe_runtime.loop import train
 from recipe_runtime.models.trained import trained_parameters
 from recipe_runtime.optim import KINDS, build_optimizer, store_weights
 from recipe_runtime.order import Order
+from recipe_runtime.peers import assembled
 from recipe_runtime.release import GradientRelease
 from recipe_runtime.stage import report_stage
 from recipe_runtime.state import TrainState
@@ -43,7 +44,7 @@ def run(ctx: Context, stop: StopRequested) -> None:
     failures: tuple[str, ...] = ()
     with report_stage(ctx.recorder, "train", total=last, reused=done, unit="steps", stop=stop):
         if done < last or missing_clips(ctx, last):
-            with _matrix_products(tf32=ctx.settings.hardware.tf32):
+            with matrix_products(tf32=ctx.settings.hardware.tf32):
                 failures = _train(ctx, found, stop)
     if failures:
         raise RunError(
@@ -53,8 +54,17 @@ def run(ctx: Context, stop: StopRequested) -> None:
 
 
 def build_state(ctx: Context) -> TrainState:
-    """Make the state of a training that begins: the model as it is published, and no memory of gradients."""
+    """Make the state of a training that begins: the model as it is published, and no memory of gradients.
+
+    Raises:
+        PlanRefused: The settings contradict each other.
+    """
     settings = ctx.settings
+    if settings.optimizer.release_gradients and settings.launch.processes > 1:
+        raise PlanRefused(
+            "`optimizer.release_gradients` updates each weight at once, and several processes add up their gradients "
+            "first; set `launch.processes: 1`, or leave it out"
+        )
     model = build_model(ctx)
     store_weights(model, settings)
     optimizer = build_optimizer(trained_parameters(model).values(), settings.optimizer, seed=settings.train.seed)
@@ -69,12 +79,18 @@ def build_state(ctx: Context) -> TrainState:
         averages=settings.optimizer.name == "schedule-free",
     )
     if settings.model.type == "lora" and settings.model.lora.dropout > 0:
-        count_dropout(state, seed=settings.train.seed)
+        count_dropout(state, seed=settings.train.seed, first=ctx.rank * settings.train.gradient_accumulation_steps)
     return state
 
 
+def batch_maker(ctx: Context) -> BatchMaker:
+    """Make what feeds a run's steps. Its texts and clips have to be encoded."""
+    order = Order(ctx.rows, seed=ctx.settings.train.seed, samples_per_step=ctx.plan.body.schedule.samples_per_step)
+    return BatchMaker(ctx, order, latents=latent_index(ctx), texts=text_index(ctx))
+
+
 @contextmanager
-def _matrix_products(*, tf32: bool) -> Iterator[None]:
+def matrix_products(*, tf32: bool) -> Iterator[None]:
     """Let fp32 matrices be multiplied in TF32 on CUDA, if that is asked for."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if tf32 else before)
@@ -92,11 +108,13 @@ def _train(ctx: Context, found: checkpoint.Checkpoint | None, stop: StopRequeste
         own = found.folder.is_relative_to(ctx.run_dir)
         path = found.folder.relative_to(ctx.run_dir) if own else found.folder
         ctx.recorder.emit(Resumed(step=found.step, path=path.as_posix()))
-    schedule, seed = ctx.plan.body.schedule, ctx.settings.train.seed
-    order = Order(ctx.rows, seed=seed, samples_per_step=schedule.samples_per_step)
     texts = text_index(ctx)
     latents = latent_index(ctx)
-    batches = BatchMaker(ctx, order, latents=latents, texts=texts)
+    batches = batch_maker(ctx)
     measure = functools.partial(Evaluator(ctx, latents=latents, texts=texts).measure_if_due, state)
     draw = functools.partial(draw_clips, ctx, state, texts, stop)
-    return train(ctx, state, batches.make, measure=measure, draw=draw, stop=stop)
+    team_size = ctx.settings.launch.processes if state.step < ctx.plan.body.schedule.max_steps else 1
+    with assembled(ctx, None if found is None else found.folder, size=team_size) as team:
+        state.team = team
+        team.share_weights([parameter.detach() for parameter in trained_parameters(state.model).values()])
+        return train(ctx, state, batches.make, measure=measure, draw=draw, stop=stop)

@@ -118,11 +118,11 @@ def test_a_damaged_checkpoint_is_named_and_the_next_one_offered(tmp_path):
     assert found.step == 2
     assert "passed over" in heard[0]
     flip_last_byte(folder / step_name(2) / "model.safetensors")
-    with pytest.raises(CheckpointError, match="no checkpoint in .* is whole"):
+    with pytest.raises(CheckpointError, match=r"no checkpoint in .* is whole"):
         resume.find(going_on(make_context(later), str(project.run_dir)), heard.append)
     (folder / step_name(4) / "state.json").unlink()
     (folder / step_name(2)).rename(folder / "gone")
-    with pytest.raises(CheckpointError, match="there are no others: set `checkpoints.resume: latest`"):
+    with pytest.raises(CheckpointError, match=r"there are no others: set `checkpoints.resume: latest`"):
         resume.find(going_on(make_context(project), "4"), heard.append)
 
 
@@ -138,7 +138,7 @@ def test_a_step_of_another_plan_is_refused(tmp_path):
 def test_a_checkpoint_without_the_average_does_not_fit_a_run_that_keeps_one(tmp_path):
     first, _ = trained(tmp_path / "first")
     settings = {"ema.enabled": True, "checkpoints.resume": str(first.run_dir)}
-    project, ctx, events = encoded_project(tmp_path, max_steps=6, **PLAIN, **settings)
+    _, ctx, events = encoded_project(tmp_path, max_steps=6, **PLAIN, **settings)
 
     with pytest.raises(CheckpointError, match="the checkpoint's ema does not fit what is trained"):
         train.run(ctx, StopRequested())

@@ -78,7 +78,8 @@ def used_facts(settings: Resolved) -> dict[str, Any]:
 
 def schedule(settings: Resolved, buckets: tuple[Bucket, ...]) -> Schedule:
     """Count steps. Buckets carry what does not fill a step into their next epoch, so epochs end on whole steps."""
-    per_step = settings["train.batch_size"] * settings["train.gradient_accumulation_steps"]
+    per_process = settings["train.batch_size"] * settings["train.gradient_accumulation_steps"]
+    per_step = per_process * settings["launch.processes"]
     steps = settings["train.max_steps"]
     if steps is None:
         steps = max(sum(settings["train.num_epochs"] * b.samples // per_step for b in buckets), 1)
