@@ -5,6 +5,7 @@ when the first process ends, however it ends.
 """
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -51,9 +52,10 @@ def assembled(ctx: Context, found: Path | None, *, size: int) -> Iterator[Team]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="recipe-team-")))
         meeting = folder / "meeting"
-        peers = [Peer(ctx, rank, meeting, found) for rank in range(1, size)]
-        for peer in peers:
-            stack.callback(peer.end)
+        peers: list[Peer] = []
+        for rank in range(1, size):
+            peers.append(Peer(ctx, rank, meeting, found))
+            stack.callback(peers[-1].end)
         for peer in peers:
             peer.wait_until_ready()
         team = stack.enter_context(joined(meeting, rank=0, size=size, device=ctx.device))
@@ -127,8 +129,10 @@ class Peer:
         """Return what the child said before it failed."""
         self._listener.join(timeout=_LAST_WORDS)
         told = [line.removeprefix("recipe: ") for line in self._said if line.startswith("recipe: ")]
-        reason = told[-1] if told else f"it ended with code {self._process.returncode}: {' '.join(self._said[-3:])}"
-        return PeerFailed(f"{self._name}: {reason.strip()}")
+        reason = (
+            told[-1] if told else f"it said nothing and {_end(self._process.returncode)}; run the same command again"
+        )
+        return PeerFailed(f"{self._name}: {reason}")
 
     def end(self) -> None:
         """Let the child end, and wait for that."""
@@ -162,3 +166,10 @@ class Peer:
         sys.stderr.write(f"recipe: {failure}\n")
         sys.stderr.flush()
         os._exit(Exit.FAILED)
+
+
+def _end(code: int | None) -> str:
+    """Say how a process ended that did not say why."""
+    if code is not None and code < 0:
+        return f"was ended by {signal.Signals(-code).name}, perhaps for want of memory"
+    return f"ended with code {code}"
