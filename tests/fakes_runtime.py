@@ -313,7 +313,9 @@ def _plan(root: Path, rows: Sequence[ClipRow], overrides: Mapping[str, Any], ext
         buckets=tuple(_bucket(samples[name]) for name in sorted(samples)),
         schedule=Schedule(
             max_steps=extras["max_steps"],
-            samples_per_step=settings["train.batch_size"] * settings["train.gradient_accumulation_steps"],
+            samples_per_step=settings["train.batch_size"]
+            * settings["train.gradient_accumulation_steps"]
+            * settings["launch.processes"],
             samples_per_epoch=sum(row.repeats + 1 for row in rows),
         ),
         ledger_digest=ledger_digest(rows),

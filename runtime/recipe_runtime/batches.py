@@ -14,7 +14,7 @@ from torch import Tensor
 
 from recipe_runtime.context import Context
 from recipe_runtime.masks import mask_index, sample_weights
-from recipe_runtime.noise import SCHEDULES
+from recipe_runtime.noise import SCHEDULES, NoiseLevel
 from recipe_runtime.order import Order, Sample
 from recipe_runtime.randomness import generator
 from recipe_runtime.rollout import draw_offset
@@ -74,7 +74,8 @@ class StepBatch:
         samples: The samples, in order.
         texts: Their captions, before any of them is dropped.
         sigmas: Their noise levels.
-        parts: Micro-batches, which are consecutive slices of the samples.
+        parts: This process's micro-batches, which are consecutive slices of the samples: all of them, unless several
+            processes share a step.
     """
 
     bucket: str
@@ -114,6 +115,7 @@ class BatchMaker:
         self._store = ctx.store
         self._pins = ctx.device.type == "cuda"
         self._order = order
+        self._rank, self._processes = ctx.rank, ctx.settings.launch.processes
         self._latents = latents
         self._texts = texts
         self._masked_loss = ctx.settings.regularizers.masked_loss
@@ -129,18 +131,27 @@ class BatchMaker:
         """
         chosen = self._order.step(step)
         size = self._train.batch_size
-        slices = [chosen.samples[start : start + size] for start in range(0, len(chosen.samples), size)]
+        slices = [chosen.samples[start : start + size] for start in self._starts(len(chosen.samples))]
         parts = tuple(self._part(samples, step) for samples in slices)
-        sigmas = tuple(sigma for part in parts for sigma in part.sigma.tolist())
+        levels = [self._level(sample).sigma for sample in chosen.samples]
+        sigmas = tuple(torch.tensor(levels, dtype=torch.float32).tolist())
         if self._pins:
             parts = tuple(part.pinned() for part in parts)
         texts = tuple(map(self._caption_of, chosen.samples))
         return StepBatch(bucket=chosen.bucket, samples=chosen.samples, texts=texts, sigmas=sigmas, parts=parts)
 
+    def _starts(self, samples: int) -> range:
+        """Return where this process's micro-batches begin among the samples of a step."""
+        mine = samples // self._processes
+        return range(self._rank * mine, (self._rank + 1) * mine, self._train.batch_size)
+
+    def _level(self, sample: Sample) -> NoiseLevel:
+        return self._schedule.draw(self._draws("noise-level", sample), exact=self._train.timesteps == "exact")
+
     def _part(self, samples: Sequence[Sample], step: int) -> MicroBatch:
         latents = torch.stack([self._store.read("latents", self._latents[s.row.clip_id])["latents"] for s in samples])
         exact = self._train.timesteps == "exact"
-        levels = [self._schedule.draw(self._draws("noise-level", sample), exact=exact) for sample in samples]
+        levels = [self._level(sample) for sample in samples]
         noise = [self._noise(latents.shape[1:], sample) for sample in samples]
         perturbation = self._perturbation(step)
         extra = [self._normal(latents.shape[1:], "perturbation", s) * perturbation for s in samples if perturbation > 0]

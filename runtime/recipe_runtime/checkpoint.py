@@ -43,11 +43,13 @@ class Checkpoint:
         step: Optimizer steps done.
         folder: Where it is.
         parts: The parts that it holds, such as ``model``.
+        begun_from: The checkpoint of another run at which this one began: its ``path`` and ``step``. None if it began anew.
     """
 
     step: int
     folder: Path
     parts: tuple[str, ...]
+    begun_from: Mapping[str, Any] | None = None
 
     def file(self, part: str) -> Path:
         """Return the file of a part."""
@@ -70,7 +72,7 @@ def step_name(step: int) -> str:
     return f"step-{step:08d}"
 
 
-def save(run_dir: Path, parts: Parts, *, step: int, plan_id: str) -> Path:
+def save(run_dir: Path, parts: Parts, *, step: int, plan_id: str, begun_from: Mapping[str, Any] | None = None) -> Path:
     """Save a checkpoint: under its name it is complete, or it is not there.
 
     Args:
@@ -78,6 +80,7 @@ def save(run_dir: Path, parts: Parts, *, step: int, plan_id: str) -> Path:
         parts: What is saved.
         step: Optimizer steps done.
         plan_id: The plan that is trained.
+        begun_from: See `Checkpoint`.
 
     Raises:
         CheckpointError: It can't be written.
@@ -96,6 +99,8 @@ def save(run_dir: Path, parts: Parts, *, step: int, plan_id: str) -> Path:
             sums = dict(zip((file.name for file in files), pool.map(_flush_and_hash, files), strict=True))
         versions = {name: importlib.metadata.version(name) for name in ("torch", "diffusers", "safetensors")}
         state = {"version": CHECKPOINT_VERSION, "step": step, "plan_id": plan_id, "versions": versions, "sha256": sums}
+        if begun_from is not None:
+            state["begun_from"] = dict(begun_from)
         write_atomically(temporary / _STATE, json.dumps(state, indent=1).encode())
         for file in files:  # safetensors keeps files to their owner, whatever the user's umask says
             shutil.copymode(temporary / _STATE, file)
@@ -121,18 +126,59 @@ def latest(run_dir: Path, *, plan_id: str, warn: Callable[[str], None]) -> Check
         CheckpointError: The run directory holds checkpoints of another plan.
     """
     for step, folder in sorted(_folders(run_dir), reverse=True):
-        state = _read_state(folder)
-        if state is not None and state["plan_id"] != plan_id:
-            raise CheckpointError(
-                f"{folder} belongs to another plan ({state['plan_id'][:19]}…, this one is {plan_id[:19]}…); set "
-                "another output_dir, or move the old run away"
-            )
-        problem = f"there is no whole {_STATE}" if state is None else _problem(folder, state, step)
-        if state is not None and problem is None:
-            parts = tuple(name.removesuffix(".safetensors") for name in state["sha256"])
-            return Checkpoint(step=step, folder=folder, parts=parts)
-        warn(f"{folder} is broken ({problem}) and is passed over; delete it")
+        check_plan(folder, plan_id)
+        found = inspect(folder, step)
+        if isinstance(found, Checkpoint):
+            return found
+        warn(f"{folder} is broken ({found}) and is passed over; delete it")
     return None
+
+
+def check_plan(folder: Path, plan_id: str) -> None:
+    """Check that a checkpoint, as far as it can be read, belongs to a plan.
+
+    Raises:
+        CheckpointError: It belongs to another one.
+    """
+    state = _read_state(folder)
+    if state is not None and state["plan_id"] != plan_id:
+        raise CheckpointError(
+            f"{folder} belongs to another plan ({state['plan_id'][:19]}…, this one is {plan_id[:19]}…); set "
+            "another output_dir, or move the old run away"
+        )
+
+
+def inspect(folder: Path, step: int) -> Checkpoint | str:
+    """Return the checkpoint in a folder, of any plan, or say what is wrong with it.
+
+    Args:
+        folder: The checkpoint's folder.
+        step: Optimizer steps done, as the folder's name says.
+    """
+    state = _read_state(folder)
+    if state is None:
+        return f"there is no whole {_STATE}"
+    problem = _problem(folder, state, step)
+    if problem is not None:
+        return problem
+    parts = tuple(name.removesuffix(".safetensors") for name in state["sha256"])
+    return Checkpoint(step=step, folder=folder, parts=parts, begun_from=state.get("begun_from"))
+
+
+def step_of(folder: Path) -> int | None:
+    """Return the step that a folder's name says; None if it is no checkpoint's name."""
+    match = _NAME.fullmatch(folder.name)
+    return None if match is None else int(match[1])
+
+
+def steps_there(run_dir: Path) -> list[int]:
+    """Return the steps of a run's checkpoints, broken ones included, in order."""
+    return sorted(step for step, _ in _folders(run_dir))
+
+
+def folder_of(run_dir: Path, step: int) -> Path:
+    """Return the folder of a step's checkpoint."""
+    return run_dir / _FOLDER / step_name(step)
 
 
 def prune(run_dir: Path, *, saved: int, limit: int | None, counts: Callable[[int], bool]) -> None:

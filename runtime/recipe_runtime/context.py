@@ -33,6 +33,8 @@ class Context:
         store: Latents and text embeddings.
         recorder: Takes events.
         worker: Which this is of the processes that encode for the plan.
+        plan_dir: Absolute folder of the plan.
+        rank: Number of this process among those that train together. The first is 0, and does everything else alone.
     """
 
     plan: Plan
@@ -44,6 +46,8 @@ class Context:
     device: torch.device
     store: Store
     recorder: Recorder
+    plan_dir: Path
+    rank: int = 0
     worker: Worker = ALONE
 
     @property
@@ -75,10 +79,26 @@ class Context:
         return self.dataset_dir(row.dataset) / row.path
 
 
-def build_context(
-    plan: Plan, plan_dir: Path, *, root: Path, run_dir: Path, device: torch.device, recorder: Recorder
+def build_context(  # noqa: PLR0913 - the fields of a context
+    plan: Plan,
+    plan_dir: Path,
+    *,
+    root: Path,
+    run_dir: Path,
+    device: torch.device,
+    recorder: Recorder,
+    rank: int = 0,
 ) -> Context:
     """Read the ledger and put together what stages need. No model is loaded.
+
+    Args:
+        plan: The plan.
+        plan_dir: Its folder.
+        root: Folder at which relative paths of the settings start.
+        run_dir: Folder that the run writes.
+        device: Where models run.
+        recorder: Takes events.
+        rank: See `Context`.
 
     Raises:
         PlanRefused: The ledger can't be read.
@@ -96,4 +116,6 @@ def build_context(
         device=device,
         store=Store(root / settings.data.store_dir, compress=settings.data.compress),
         recorder=recorder,
+        plan_dir=plan_dir.absolute(),
+        rank=rank,
     )

@@ -6,6 +6,7 @@ RunError                the run failed; process exit code 4
 ├── StoreError          a file of the store is broken
 ├── ModelError          weights are missing or do not fit
 ├── CheckpointError     a checkpoint can't be written or read
+├── PeerFailed          another process of the run failed
 ├── NonFiniteLoss       the loss or a gradient is NaN or infinite
 └── StoppedBySignal     someone asked the run to stop; exit code 128 + signal number
 """
@@ -45,6 +46,10 @@ class ModelError(RunError):
 
 class CheckpointError(RunError):
     """A checkpoint can't be written or read."""
+
+
+class PeerFailed(RunError):  # noqa: N818 - the name says what happened
+    """Another process of the run failed; the message is its own."""
 
 
 class NonFiniteLoss(RunError):  # noqa: N818 - the name says what happened

@@ -52,11 +52,13 @@ def train(
             measure()
             if _is_drawn(ctx, state.step):
                 failures += draw()
-            if stop.requested is not None:
+            name = stop.requested
+            state.team.agree_to_stop(wish=name is not None)
+            if name is not None:
                 if state.step > saved:
                     _save(ctx, state)
-                ctx.recorder.emit(Interrupted(signal=stop.requested, step=state.step))
-                raise StoppedBySignal(stop.requested, state.step)
+                ctx.recorder.emit(Interrupted(signal=name, step=state.step))
+                raise StoppedBySignal(name, state.step)
             if state.step >= last:
                 return tuple(failures)
 
@@ -84,6 +86,7 @@ def _step(ctx: Context, state: TrainState, batch: StepBatch) -> StepResult:
         settings=ctx.settings.train,
         release=state.release,
         alignment=state.alignment,
+        team=state.team,
     )
     if not result.finite:
         raise report_nonfinite(ctx.run_dir, state.model, step=state.step + 1, batch=batch, result=result)
@@ -133,7 +136,9 @@ def _rate(ctx: Context, step: int) -> float:
 
 def _save(ctx: Context, state: TrainState) -> int:
     began = time.monotonic()
-    folder = checkpoint.save(ctx.run_dir, state.parts(), step=state.step, plan_id=ctx.plan.plan_id)
+    folder = checkpoint.save(
+        ctx.run_dir, state.parts(), step=state.step, plan_id=ctx.plan.plan_id, begun_from=state.begun_from
+    )
     seconds = time.monotonic() - began
     path = folder.relative_to(ctx.run_dir).as_posix()
     ctx.recorder.emit(CheckpointSaved(step=state.step, path=path, seconds=seconds))

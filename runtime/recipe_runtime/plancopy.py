@@ -1,16 +1,22 @@
 """Keeps the plan in the run directory, and refuses a run directory that holds another plan's training."""
 
+import json
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from recipe_runtime.errors import PlanRefused, RunError
 from recipe_schema.files import write_atomically
-from recipe_schema.plan import Plan
+from recipe_schema.plan import Body, Plan
 from recipe_schema.planfile import LEDGER_FILE, PLAN_FILE, PlanError, read_plan
 
 
 PLAN_FOLDER = "plan"
 """In a run directory: a copy of the plan that it executes."""
+
+_NAMED = 8
+"""Changed settings that a message names; the rest are counted."""
 
 
 def keep_plan(plan: Plan, plan_dir: Path, run_dir: Path) -> None:
@@ -56,15 +62,40 @@ def discard_plan(plan_dir: Path) -> None:
 
 
 def _check_same(plan: Plan, target: Path, run_dir: Path) -> None:
+    before: Plan | None
     try:
-        before = read_plan(target).plan_id
+        before = read_plan(target)
     except PlanError:
         # A copy of an older version, or half of one: nothing can go on from it, and it is replaced.
         before = None
-    trained = any((run_dir / "checkpoints").glob("step-*"))
-    if trained and before != plan.plan_id:
+    if not any((run_dir / "checkpoints").glob("step-*")) or (before is not None and before.plan_id == plan.plan_id):
+        return
+    if before is None:
         raise PlanRefused(
-            f"{run_dir} holds checkpoints of another plan ({before or 'of another version'}), which differs from "
-            f"{plan.plan_id} in what shapes the weights; name another `output_dir`, or remove that directory to start "
-            "anew"
+            f"{run_dir} holds checkpoints of another plan (of another version); name another `output_dir`, or remove "
+            "that directory to start anew"
         )
+    raise PlanRefused(
+        f"{run_dir} holds checkpoints of another plan ({before.plan_id}). What shapes the weights has changed: "
+        f"{_changes(before.body, plan.body)}. Undo that to resume, name another `output_dir` to train anew, or go on from a "
+        f"checkpoint there with `checkpoints.resume: {run_dir}`"
+    )
+
+
+def _changes(before: Body, now: Body) -> str:
+    """Name what differs between two plans."""
+    old, new = before.settings, now.settings
+    changed = [
+        f"{name} ({_shown(old, name)} → {_shown(new, name)})"
+        for name in dict.fromkeys([*old, *new])
+        if name not in old or name not in new or old[name] != new[name]
+    ]
+    rest = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
+    named = [", ".join(changed[:_NAMED]) + rest] if changed else []
+    named += ["the clips or captions"] if before.ledger_digest != now.ledger_digest else []
+    named += ["facts of the model family"] if before.facts != now.facts else []
+    return ", ".join(named) or "the stages of the tool"
+
+
+def _shown(settings: Mapping[str, Any], name: str) -> str:
+    return json.dumps(settings[name], ensure_ascii=False) if name in settings else "not there"

@@ -6,6 +6,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
+from recipe_runtime import resume
 from recipe_runtime.build import adapter_parameters
 from recipe_runtime.context import Context
 from recipe_runtime.encode_features import has_teacher
@@ -32,11 +35,14 @@ def check(ctx: Context) -> None:
     Raises:
         PlanRefused: The ledger or the clips are not those of the plan.
         ModelError: The model is not there and can't be had.
+        CheckpointError: The checkpoint to go on from is not there, or broken.
         RunError: A folder can't be written, or the disk is too small.
     """
     check_ledger(ctx)
     check_clips(ctx)
     check_quantization(ctx)
+    check_devices(ctx)
+    resume.check(ctx)
     for folder in written_folders(ctx):
         check_writable(folder)
     if has_teacher(ctx):
@@ -150,6 +156,20 @@ def check_quantization(ctx: Context) -> None:
                 f"`{key}: {precision}` compiles a kernel when it is first used, and there is no {compiler} on the PATH; "
                 "install it, or take `int8-quanto`, which needs none"
             )
+
+
+def check_devices(ctx: Context) -> None:
+    """Check that each process of a training on CUDA gets a device of its own.
+
+    Raises:
+        RunError: There are too few.
+    """
+    processes = ctx.settings.launch.processes
+    if ctx.device.type == "cuda" and torch.cuda.device_count() < processes:
+        raise RunError(
+            f"`launch.processes: {processes}` needs as many CUDA devices, and torch finds {torch.cuda.device_count()}; lower "
+            "it, and raise `train.gradient_accumulation_steps` to keep the samples of a step"
+        )
 
 
 def check_given(ctx: Context) -> None:

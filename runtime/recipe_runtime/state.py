@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from recipe_runtime.errors import CheckpointError
 from recipe_runtime.models.trained import trained_parameters
 from recipe_runtime.optim_memory import make_room, memory_of, restore
 from recipe_runtime.release import GradientRelease
+from recipe_runtime.team import ALONE, Team
 
 
 Parts = Mapping[str, Mapping[str, Tensor]]
@@ -35,6 +37,8 @@ class TrainState:
         release: What updates weights in the backward pass, if they are.
         averages: Whether the optimizer's result is an average of its own, as with Schedule-Free.
         alignment: What aligns features, if anything does. Its projector is trained, and neither averaged nor exported.
+        begun_from: See `recipe_runtime.checkpoint.Checkpoint`.
+        team: The processes that have the same state and change it together.
     """
 
     model: nn.Module
@@ -45,6 +49,8 @@ class TrainState:
     release: GradientRelease | None = None
     averages: bool = False
     alignment: Alignment | None = None
+    begun_from: Mapping[str, Any] | None = None
+    team: Team = ALONE
 
     def optimized(self) -> dict[str, nn.Parameter]:
         """Return all that the optimizer trains, by name: what is trained of the model, and what is trained beside it."""
@@ -85,7 +91,7 @@ class TrainState:
         memory = memory_of(self.optimizer, self.optimized(), self.group_memory)
         _check("optimizer", parts["optimizer"], {name: tensor.shape for name, tensor in memory.items()})
         if self.average is not None:
-            _check("ema", parts["ema"], shapes)
+            _check("ema", parts.get("ema", {}), shapes)
             self.average.load(parts["ema"])
         if self.alignment is not None:
             _check("crepa", parts["crepa"], {name: tensor.shape for name, tensor in self.alignment.state().items()})
@@ -104,6 +110,7 @@ def _check(part: str, found: Mapping[str, Tensor], expected: Mapping[str, torch.
     )
     if wrong:
         raise CheckpointError(
-            f"the checkpoint's {part} does not fit the transformer: {len(wrong)} tensors are missing, unknown or of "
-            f"another shape, the first of them {wrong[0]}; delete the checkpoint and run the same command again"
+            f"the checkpoint's {part} does not fit what is trained: {len(wrong)} tensors are missing, unknown or of "
+            f"another shape, the first of them {wrong[0]}; go on from a checkpoint of the same model, optimizer and "
+            "average, or delete this one and run the same command again"
         )

@@ -15,6 +15,7 @@ from recipe_runtime.objective import interpolate, sample_losses, velocity
 from recipe_runtime.optim import set_rate
 from recipe_runtime.release import GradientRelease
 from recipe_runtime.rollout import roll_out, rolled_target, timesteps
+from recipe_runtime.team import ALONE, Team
 from recipe_schema.sections.train import Train
 
 
@@ -41,7 +42,7 @@ class StepResult:
         return math.isfinite(self.loss) and math.isfinite(self.grad_norm)
 
 
-def train_step(  # noqa: PLR0913 - the last two are for runs that ask for them
+def train_step(  # noqa: PLR0913 - the last three are for runs that ask for them
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     batch: StepBatch,
@@ -50,6 +51,7 @@ def train_step(  # noqa: PLR0913 - the last two are for runs that ask for them
     settings: Train,
     release: GradientRelease | None = None,
     alignment: Alignment | None = None,
+    team: Team = ALONE,
 ) -> StepResult:
     """Take one optimizer step, unless loss or gradients are not finite.
 
@@ -61,6 +63,7 @@ def train_step(  # noqa: PLR0913 - the last two are for runs that ask for them
         settings: Precision, loss and clipping.
         release: Updates weights in the backward pass. A gradient that is not finite is then seen after it was used.
         alignment: Adds to the loss, and has begun the step.
+        team: The processes that share the step's samples. Gradients and losses are those of all of them.
     """
     optimizer.zero_grad(set_to_none=True)
     set_rate(optimizer, rate)
@@ -68,9 +71,11 @@ def train_step(  # noqa: PLR0913 - the last two are for runs that ask for them
         release.begin()
         losses = _backward(model, batch.parts[0], len(batch.samples), settings, alignment)
         return StepResult(losses=tuple(losses.tolist()), grad_norm=release.total_norm().item())
-    losses = torch.cat([_backward(model, part, len(batch.samples), settings, alignment) for part in batch.parts])
+    mine = torch.cat([_backward(model, part, len(batch.samples), settings, alignment) for part in batch.parts])
+    losses = team.gather_losses(mine)
     beside = () if alignment is None else alignment.parameters().values()
     parameters = [parameter for parameter in (*model.parameters(), *beside) if parameter.grad is not None]
+    team.sum_gradients(gradients(parameters))
     norm = get_total_norm(gradients(parameters))
     result = StepResult(losses=tuple(losses.tolist()), grad_norm=norm.item())
     if result.finite:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import torch
 from diffusers.models.transformers.transformer_sana_video import SanaVideoTransformer3DModel
 
-from recipe_runtime import checkpoint
+from recipe_runtime import checkpoint, resume
 from recipe_runtime.batches import BatchMaker
 from recipe_runtime.build import build_model
 from recipe_runtime.context import Context
@@ -17,7 +17,7 @@ from recipe_runtime.ema import WeightAverage
 from recipe_runtime.encode_features import feature_index, has_teacher
 from recipe_runtime.encode_text import text_index
 from recipe_runtime.encode_video import latent_index
-from recipe_runtime.errors import RunError
+from recipe_runtime.errors import PlanRefused, RunError
 from recipe_runtime.evaluate import Evaluator
 from recipe_runtime.loop import train
 from recipe_runtime.masks import check_masks
@@ -25,6 +25,7 @@ from recipe_runtime.models.teacher import teacher_width
 from recipe_runtime.models.trained import trained_parameters
 from recipe_runtime.optim import KINDS, build_optimizer, store_weights
 from recipe_runtime.order import Order, shares
+from recipe_runtime.peers import assembled
 from recipe_runtime.release import GradientRelease
 from recipe_runtime.stage import report_stage
 from recipe_runtime.state import TrainState
@@ -43,14 +44,12 @@ def run(ctx: Context, stop: StopRequested) -> None:
     last = ctx.plan.body.schedule.max_steps
     planned_clips(ctx, last)  # two prompts with one file name are an error now, and not hours from now
     checkpoint.sweep(ctx.run_dir)
-    found = checkpoint.latest(
-        ctx.run_dir, plan_id=ctx.plan.plan_id, warn=lambda message: ctx.recorder.emit(Warned(message=message))
-    )
+    found = resume.find(ctx, warn=lambda message: ctx.recorder.emit(Warned(message=message)))
     done = 0 if found is None else found.step
     failures: tuple[str, ...] = ()
     with report_stage(ctx.recorder, "train", total=last, reused=done, unit="steps", stop=stop):
         if done < last or missing_clips(ctx, last):
-            with _matrix_products(tf32=ctx.settings.hardware.tf32):
+            with matrix_products(tf32=ctx.settings.hardware.tf32):
                 failures = _train(ctx, found, stop)
     if failures:
         raise RunError(
@@ -60,8 +59,22 @@ def run(ctx: Context, stop: StopRequested) -> None:
 
 
 def build_state(ctx: Context) -> TrainState:
-    """Make the state of a training that begins: the model as it is published, and no memory of gradients."""
+    """Make the state of a training that begins: the model as it is published, and no memory of gradients.
+
+    Raises:
+        PlanRefused: The settings contradict each other.
+    """
     settings = ctx.settings
+    if settings.optimizer.release_gradients and settings.launch.processes > 1:
+        raise PlanRefused(
+            "`optimizer.release_gradients` updates each weight at once, and several processes add up their gradients "
+            "first; set `launch.processes: 1`, or leave it out"
+        )
+    if settings.regularizers.crepa.enabled and settings.launch.processes > 1:
+        raise PlanRefused(
+            "`regularizers.crepa` follows one average similarity, which several processes do not share yet; set "
+            "`launch.processes: 1`, or leave one of them out"
+        )
     model = build_model(ctx)
     store_weights(model, settings)
     alignment = _alignment(ctx, model) if settings.regularizers.crepa.enabled else None
@@ -79,7 +92,7 @@ def build_state(ctx: Context) -> TrainState:
         alignment=alignment,
     )
     if settings.model.type == "lora" and settings.model.lora.dropout > 0:
-        count_dropout(state, seed=settings.train.seed)
+        count_dropout(state, seed=settings.train.seed, first=ctx.rank * settings.train.gradient_accumulation_steps)
     return state
 
 
@@ -96,8 +109,20 @@ def _alignment(ctx: Context, model: SanaVideoTransformer3DModel) -> Alignment:
     )
 
 
+def batch_maker(ctx: Context, features: FeatureReader | None = None) -> BatchMaker:
+    """Make what feeds a run's steps. Its texts and clips have to be encoded.
+
+    Args:
+        ctx: The run.
+        features: Reads the teacher's features, where a step needs them.
+    """
+    per_step = ctx.plan.body.schedule.samples_per_step
+    order = Order(ctx.rows, seed=ctx.settings.train.seed, samples_per_step=per_step, shares=shares(ctx))
+    return BatchMaker(ctx, order, latents=latent_index(ctx), texts=text_index(ctx), features=features)
+
+
 @contextmanager
-def _matrix_products(*, tf32: bool) -> Iterator[None]:
+def matrix_products(*, tf32: bool) -> Iterator[None]:
     """Let fp32 matrices be multiplied in TF32 on CUDA, if that is asked for."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if tf32 else before)
@@ -112,15 +137,20 @@ def _train(ctx: Context, found: checkpoint.Checkpoint | None, stop: StopRequeste
     state = build_state(ctx)
     if found is not None:
         state.load(found.read(), found.step)
-        ctx.recorder.emit(Resumed(step=found.step, path=found.folder.relative_to(ctx.run_dir).as_posix()))
-    schedule, seed = ctx.plan.body.schedule, ctx.settings.train.seed
-    order = Order(ctx.rows, seed=seed, samples_per_step=schedule.samples_per_step, shares=shares(ctx))
+        state.begun_from = found.begun_from
+        own = found.folder.is_relative_to(ctx.run_dir)
+        path = found.folder.relative_to(ctx.run_dir) if own else found.folder
+        ctx.recorder.emit(Resumed(step=found.step, path=path.as_posix()))
     texts = text_index(ctx)
     latents = latent_index(ctx)
     reader = None
     if state.alignment is not None and has_teacher(ctx):
         reader = FeatureReader(state.alignment, ctx.store, feature_index(ctx))
-    batches = BatchMaker(ctx, order, latents=latents, texts=texts, features=reader)
+    batches = batch_maker(ctx, reader)
     measure = functools.partial(Evaluator(ctx, latents=latents, texts=texts).measure_if_due, state)
     draw = functools.partial(draw_clips, ctx, state, texts, stop)
-    return train(ctx, state, batches.make, measure=measure, draw=draw, stop=stop)
+    team_size = ctx.settings.launch.processes if state.step < ctx.plan.body.schedule.max_steps else 1
+    with assembled(ctx, None if found is None else found.folder, size=team_size) as team:
+        state.team = team
+        team.share_weights([parameter.detach() for parameter in trained_parameters(state.model).values()])
+        return train(ctx, state, batches.make, measure=measure, draw=draw, stop=stop)

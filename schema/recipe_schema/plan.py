@@ -46,7 +46,7 @@ class Schedule:
 
     Attributes:
         max_steps: Optimizer steps.
-        samples_per_step: Samples of one optimizer step: batch size times accumulation.
+        samples_per_step: Samples of one optimizer step: batch size times accumulation times processes.
         samples_per_epoch: Samples of one pass through the data; their mean, where data sets give a share of theirs.
     """
 

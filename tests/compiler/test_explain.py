@@ -375,13 +375,28 @@ def test_the_real_model_has_its_encoding_and_memory_told(project, tmp_path, caps
     assert "encoding" in Page(capsys.readouterr().out).text
 
 
+def test_the_samples_of_a_step_count_those_of_all_processes(project, capsys):
+    recipe = [
+        str(everything(project)),
+        "--set",
+        "launch.processes=3",
+        "--set",
+        "data.datasets=[{id: clips, instance_data_dir: clips, repeats: 5, video: {num_frames: 9}}]",
+    ]
+
+    assert main(["explain", *recipe]) == 0
+    assert "batch      6 samples a step: batch_size 1 × 2 accumulated × 3 processes" in capsys.readouterr().out
+    assert main(["explain", *recipe, "--format", "html"]) == 0
+    assert "1 × 2 × 3" in capsys.readouterr().out
+
+
 def test_figures_agree_with_the_plan(project):
     subject = of_recipe(compile_recipe(everything(project), Options()))
     counted = figures(subject.plan, subject.rows, subject.family)
 
     assert sum(bucket.samples for bucket in counted.buckets) == counted.samples_per_epoch
     assert sum(bucket.share for bucket in counted.buckets) == pytest.approx(1)
-    assert counted.samples == counted.max_steps * counted.batch_size * counted.accumulation
+    assert counted.samples == counted.max_steps * counted.batch_size * counted.accumulation * counted.processes
     assert sum(counted.fates.values()) == len(subject.rows)
 
 

@@ -70,6 +70,8 @@ def test_a_small_bucket_is_named_with_counts_and_the_smallest_repeats_that_fill_
 
     assert "bucket `96x64@9` has 4 samples (4 clips with repeats), and a step needs 9" in match.message
     assert "`repeats: 2`" in match.help
+    split = finding(project, "train.batch_size=3", "launch.processes=3", code="R303")
+    assert "a step needs 9 (batch_size 3 × gradient_accumulation_steps 1 × 3 processes)" in split.message
     repeated = "data.datasets=[{id: clips, instance_data_dir: clips, repeats: %d, video: {num_frames: 9}}]"
     assert "R303" in [d.code for d in compile_recipe(project, Options(overrides=(*batch, repeated % 1))).found]
     assert compile_recipe(project, Options(overrides=(*batch, repeated % 2))).found == ()

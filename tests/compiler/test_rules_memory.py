@@ -279,9 +279,22 @@ def test_released_gradients_can_neither_be_summed_nor_measured(found):
     assert "`gradient_accumulation_steps: 2` sums them up and clipping by norm (`max_grad_norm` 0.5)" in both.message
     assert [note.text for note in both.notes] == ["summed up here", "measured here"]
     assert "sums" not in only(found, "R505", release).message
+    split = only(found, "R505", release, by_value, "launch.processes=2")
+    assert split.message.endswith("and `launch.processes: 2` adds up those of all processes")
+    assert [note.text for note in split.notes] == ["added up here"]
     assert "clipping" not in only(found, "R505", release, by_value, "train.gradient_accumulation_steps=2").message
     assert found(release, by_value) == []
     assert found(release, "train.max_grad_norm=0") == []
+
+
+def test_a_run_goes_on_from_a_step_that_it_can_have(found):
+    beyond = only(found, "R510", "train.max_steps=10", "checkpoints.resume='11'")
+
+    assert beyond.message == "`resume: 11` lies behind the end of training, step 10"
+    assert [note.text for note in beyond.notes] == ["training ends here"]
+    assert "there is no checkpoint" in only(found, "R510", "checkpoints.resume='0'").message
+    assert found("train.max_steps=10", "checkpoints.resume='10'") == []
+    assert found("train.max_steps=10", "checkpoints.resume=runs/other") == []
 
 
 def test_quantized_weights_are_not_offloaded_to_files(found):

@@ -104,6 +104,12 @@ def _lines(text: str) -> list[dict[str, Any]]:
     return [{"text": line, "quoted": _QUOTED.match(line) is not None} for line in text.splitlines()]
 
 
+def _step_parts(counted: Figures) -> str:
+    """Say what multiplies to a step's samples."""
+    processes = f" × {counted.processes}" if counted.processes > 1 else ""
+    return f"{counted.batch_size} × {counted.accumulation}{processes}"
+
+
 def _data(counted: Figures, cost: dict[str, Any]) -> dict[str, Any]:
     """Write the figures for the page."""
     most = max(bucket.samples for bucket in counted.buckets)
@@ -112,7 +118,7 @@ def _data(counted: Figures, cost: dict[str, Any]) -> dict[str, Any]:
         "cards": [
             ("clips trained", f"{counted.fates['trained']:,}", f"of {sum(counted.fates.values()):,} found"),
             ("steps", f"{counted.max_steps:,}", samples_text(counted)),
-            ("samples a step", f"{counted.samples_per_step:,}", f"{counted.batch_size} × {counted.accumulation}"),
+            ("samples a step", f"{counted.samples_per_step:,}", _step_parts(counted)),
             ("memory", size(cost["memory_gb"]), f"in bucket {cost['largest_bucket']}"),
             ("training", flop(cost["train_pflop"]), f"{flop(cost['step_tflop'] / 1000)} a step"),
             ("disk", size(counted.disk_gb), "written by the run"),

@@ -35,7 +35,11 @@ def figures_text(subject: Subject) -> list[str]:
 
 def batch_text(counted: Figures) -> str:
     """Say how large a step is."""
-    return f"{count_text(counted.samples_per_step, 'sample')} a step: batch_size {counted.batch_size} × {counted.accumulation} accumulated"
+    processes = f" × {counted.processes} processes" if counted.processes > 1 else ""
+    return (
+        f"{count_text(counted.samples_per_step, 'sample')} a step: "
+        f"batch_size {counted.batch_size} × {counted.accumulation} accumulated{processes}"
+    )
 
 
 def epoch_text(counted: Figures) -> str:

@@ -106,7 +106,8 @@ def check_run_directory(plan: Plan) -> None:
     if old.plan_id != plan.plan_id:
         raise PlanError(
             f"{run_dir} holds a run of another plan. Changed since: {differences(old, plan)}. "
-            "Choose another `output_dir` to train anew, or undo the change to resume"
+            "Undo the change to resume, choose another `output_dir` to train anew, or go on there from a checkpoint of "
+            "this run with `checkpoints.resume`"
         )
 
 

@@ -64,6 +64,7 @@ class Figures:
     Attributes:
         batch_size: Samples of one forward pass.
         accumulation: Forward passes of one step.
+        processes: Processes that train together.
         samples_per_step: Their product.
         samples_per_epoch: Clips with their repeats; in the mean, where data sets give a share of theirs.
         steps_per_epoch: A fraction is carried into the next epoch.
@@ -79,6 +80,7 @@ class Figures:
 
     batch_size: int
     accumulation: int
+    processes: int
     samples_per_step: int
     samples_per_epoch: float
     steps_per_epoch: float
@@ -105,6 +107,7 @@ def figures(plan: Plan, rows: Sequence[ClipRow], family: FamilyFacts) -> Figures
     return Figures(
         batch_size=plan.settings["train.batch_size"],
         accumulation=plan.settings["train.gradient_accumulation_steps"],
+        processes=plan.settings["launch.processes"],
         samples_per_step=schedule.samples_per_step,
         samples_per_epoch=schedule.samples_per_epoch,
         steps_per_epoch=schedule.samples_per_epoch / schedule.samples_per_step,

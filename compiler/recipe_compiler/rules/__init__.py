@@ -164,6 +164,8 @@ ON_SETTINGS: tuple[Listed, ...] = (
     Listed("R506", "quantized_weights_on_disk", ("memory.group_offload.to_disk_path",)),
     Listed("R507", "vae_dropped_and_needed", ("regularizers.crepa.drop_vae_encoder",)),
     Listed("R508", "blocks_per_group", ("memory.group_offload.blocks_per_group",)),
+    Listed("R510", "resume_step_impossible", ("checkpoints.resume",)),
+    Listed("R511", "alignment_of_several_processes", ("launch.processes",)),
     Listed("R601", "validation_size_untrained", ("data", "validation")),
     Listed("R602", "validation_without_prompt", ("validation",)),
     Listed("R603", "nickname_clash", ("validation",)),

@@ -1,7 +1,8 @@
 """A bucket has fewer samples than one optimizer step takes.
 
 What it does: for every bucket, compares its samples (clips, each counted `repeats` + 1 times) with
-`train.batch_size` × `train.gradient_accumulation_steps`. All samples of one step come from one bucket.
+`train.batch_size` × `train.gradient_accumulation_steps` × `launch.processes`. All samples of one step come from one
+bucket.
 
 Why it hurts: other trainers drop such a bucket in silence, or stop after the model is loaded.
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:  # plan and ledger cost more to load than a lint without data 
 
 
 BATCH, ACCUMULATION = "train.batch_size", "train.gradient_accumulation_steps"
+PROCESSES = "launch.processes"
+COUNTED = (BATCH, ACCUMULATION, PROCESSES)
 
 
 def check(facts: Facts) -> Iterator[Finding]:
@@ -37,18 +40,19 @@ def check(facts: Facts) -> Iterator[Finding]:
     settings, survey = facts.settings, facts.survey
     if not all_in_sight(settings, survey.looked) or any(lacks_captions(facts, t) for t in survey.looked):
         return  # there will be more samples once something else is put right
-    needed = settings[BATCH] * settings[ACCUMULATION]
+    needed = settings[BATCH] * settings[ACCUMULATION] * settings[PROCESSES]
     small = [bucket for bucket in survey.buckets if bucket.samples < needed]
     if not small:
         return
-    step = f"{needed} (batch_size {settings[BATCH]} × gradient_accumulation_steps {settings[ACCUMULATION]})"
+    processes = f" × {settings[PROCESSES]} processes" if settings[PROCESSES] > 1 else ""
+    step = f"{needed} (batch_size {settings[BATCH]} × gradient_accumulation_steps {settings[ACCUMULATION]}{processes})"
     counts = ", ".join(_count(bucket) for bucket in small[:SHOWN])
     rest = f" and {len(small) - SHOWN} more buckets too few" if len(small) > SHOWN else ""
     yield Finding(
         at=_place(facts, small),
         message=f"{counts}{rest}, and a step needs {step}",
         help=f"{_repeats(facts, small, needed)}, add clips of this shape, or make the batch smaller",
-        also=tuple((path, "counted here") for path in (BATCH, ACCUMULATION) if settings.given(path)),
+        also=tuple((path, "counted here") for path in COUNTED if settings.given(path)),
     )
 
 
@@ -61,7 +65,7 @@ def _count(bucket: "Bucket") -> str:
 def _place(facts: Facts, small: Sequence["Bucket"]) -> str:
     """Point at what was written: repeats, else the batch, else the data set."""
     table = next(iter(_tables(facts, small[0])))
-    given = [path for path in (f"{table}.repeats", BATCH, ACCUMULATION) if facts.settings.given(path)]
+    given = [path for path in (f"{table}.repeats", *COUNTED) if facts.settings.given(path)]
     return given[0] if given else table
 
 
@@ -103,7 +107,7 @@ RULE = Rule(
     code="R303",
     name="bucket-smaller-than-step",
     severity="error",
-    reads=(BATCH, ACCUMULATION, "data.on_missing_caption"),
+    reads=(*COUNTED, "data.on_missing_caption"),
     check=check,
     page=__doc__,
 )

@@ -16,19 +16,21 @@ Use instead:
 """
 
 from collections.abc import Iterator
+from math import prod
 
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 from recipe_compiler.rules.wording import counted, lacks_captions
 
 
 BATCH = "data.vae_batch_size"
+STEP = ("train.batch_size", "train.gradient_accumulation_steps", "launch.processes")
 
 
 def check(facts: Facts) -> Iterator[Finding]:
     """Compare each data set with a batch of the VAE."""
     assert facts.survey is not None
     settings = facts.settings
-    size, step = settings[BATCH], settings["train.batch_size"] * settings["train.gradient_accumulation_steps"]
+    size, step = settings[BATCH], prod(settings[path] for path in STEP)
     for table in facts.survey.looked:
         name = settings[f"{table}.id"]
         trained = [row for row in facts.survey.of(name) if row.fate == "trained"]
@@ -55,7 +57,7 @@ RULE = Rule(
     code="R304",
     name="data-set-not-larger-than-vae-batch",
     severity="error",
-    reads=("train.batch_size", "train.gradient_accumulation_steps", BATCH),
+    reads=(*STEP, BATCH),
     check=check,
     page=__doc__,
 )

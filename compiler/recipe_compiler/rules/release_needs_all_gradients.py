@@ -1,10 +1,12 @@
 """Gradients are to be freed at once, and something needs all of them.
 
-What it does: finds `optimizer.release_gradients` together with `train.gradient_accumulation_steps` above 1, with
-clipping by norm (`train.grad_clip_method: norm`, and `train.max_grad_norm` above 0), or with `optimizer.name: prodigy`.
+What it does: finds `optimizer.release_gradients` together with `train.gradient_accumulation_steps` or
+`launch.processes` above 1, with clipping by norm (`train.grad_clip_method: norm`, and `train.max_grad_norm` above 0), or
+with `optimizer.name: prodigy`.
 
 Why it hurts: each weight is updated and its gradient freed before the next gradient is there. A sum over several
-backward passes, the norm over all gradients, or the rate that `prodigy` finds from all of them, can't be had any more.
+backward passes or processes, the norm over all gradients, or the rate that `prodigy` finds from all of them, can't be had
+any more.
 
 Example:
     optimizer:
@@ -26,6 +28,7 @@ from recipe_compiler.rules.rule import Facts, Finding, Rule
 
 
 RELEASE, ACCUMULATION = "optimizer.release_gradients", "train.gradient_accumulation_steps"
+PROCESSES = "launch.processes"
 NORM, METHOD, NAME = "train.max_grad_norm", "train.grad_clip_method", "optimizer.name"
 
 
@@ -37,6 +40,10 @@ def check(facts: Facts) -> Iterator[Finding]:
         needs.append(f"`gradient_accumulation_steps: {settings[ACCUMULATION]}` sums them up")
         cures.append("`gradient_accumulation_steps: 1`")
         also.append((ACCUMULATION, "summed up here"))
+    if settings[PROCESSES] > 1:
+        needs.append(f"`launch.processes: {settings[PROCESSES]}` adds up those of all processes")
+        cures.append("`launch.processes: 1`")
+        also.append((PROCESSES, "added up here"))
     if settings[NORM] > 0 and settings[METHOD] == "norm":
         needs.append(f"clipping by norm (`max_grad_norm` {settings[NORM]:g}) measures all of them")
         cures.append("`grad_clip_method: value` or `max_grad_norm: 0`")
@@ -58,7 +65,7 @@ RULE = Rule(
     code="R505",
     name="release-needs-all-gradients",
     severity="error",
-    reads=(RELEASE, ACCUMULATION, NORM, METHOD, NAME),
+    reads=(RELEASE, ACCUMULATION, PROCESSES, NORM, METHOD, NAME),
     check=check,
     page=__doc__,
 )

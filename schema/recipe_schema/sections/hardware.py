@@ -44,11 +44,10 @@ class Launch:
 
     processes: Count = key(
         1,
-        "Processes on this machine, each with a device of its own.",
-        impact="runtime",
+        "Processes on this machine, each with a device of its own. Each takes batch_size × gradient_accumulation_steps "
+        "of a step's samples, so that more processes make a step larger.",
         reads=("train",),
         aka="num_processes",
-        pending=ANY_OTHER,
     )
     machines: Count = key(1, "Machines.", impact="runtime", reads=("train",), aka="num_machines", pending=ANY_OTHER)
     strategy: Literal["ddp", "fsdp2"] = key(
@@ -56,4 +55,5 @@ class Launch:
         "What several processes share: `ddp` gradients alone, `fsdp2` weights and optimizer state too.",
         impact="runtime",
         reads=("train",),
+        pending=("fsdp2",),
     )

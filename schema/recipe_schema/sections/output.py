@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from recipe_schema.marks import ANY_OTHER, ONE_OR_MANY, Derived, Ge, Level, Pattern, key
+from recipe_schema.marks import ONE_OR_MANY, Derived, Ge, Level, Pattern, key
 from recipe_schema.section import section
 from recipe_schema.sections.forms import Count, Steps, Text, Variable
 
@@ -53,11 +53,11 @@ class Checkpoints:
     )
     resume: Annotated[str, Pattern(r"^(latest|[0-9]{1,10}|.*[/.].*)$", "latest, a step, or a path")] = key(
         "latest",
-        "The checkpoint to go on from: the latest of the run, one of its steps, or the path of another run's.",
+        "The checkpoint to go on from: the latest of the run, one of its steps (each time), or the path of another run or "
+        "of one of its checkpoints, with which this run begins at that step.",
         impact="runtime",
         reads=("train",),
         aka="resume_from_checkpoint",
-        pending=ANY_OTHER,
     )
 
 

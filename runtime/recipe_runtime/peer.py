@@ -1,0 +1,129 @@
+"""``python -m recipe_runtime.peer``: one of the other processes of a run. `recipe_runtime.peers` starts it.
+
+It builds the same model, trains its part of every step's samples, and writes nothing: events, checkpoints and clips are
+the first process's.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import torch
+
+from recipe_runtime import checkpoint, train
+from recipe_runtime.batches import StepBatch, prefetch
+from recipe_runtime.context import Context, build_context
+from recipe_runtime.errors import CheckpointError, RunError
+from recipe_runtime.launch import choose_device, quiet_libraries
+from recipe_runtime.models.trained import trained_parameters
+from recipe_runtime.peers import READY
+from recipe_runtime.record import Silence
+from recipe_runtime.schedule import learning_rate
+from recipe_runtime.state import TrainState
+from recipe_runtime.step import train_step
+from recipe_runtime.team import Team, joined
+from recipe_schema.exits import Exit
+from recipe_schema.planfile import read_plan
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train along until the first process stops, and return the exit code."""
+    options = _parser().parse_args(arguments)
+    _end_with_the_first()
+    quiet_libraries()
+    try:
+        _run(options)
+    except RunError as error:
+        sys.stderr.write(f"recipe: {error}\n")
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001 - the outermost frame: the first process tells it
+        traceback.print_exc()
+        sys.stderr.write(f"recipe: {type(error).__name__}: {error}\n")
+        return Exit.BUG
+    return Exit.OK
+
+
+def _run(options: argparse.Namespace) -> None:
+    plan = read_plan(options.plan_dir)
+    if plan.settings["hardware.torch_num_threads"] is not None:
+        torch.set_num_threads(plan.settings["hardware.torch_num_threads"])
+    device = choose_device(str(plan.settings["hardware.device"]))
+    if device.type == "cuda":
+        device = torch.device("cuda", options.rank)
+        torch.cuda.set_device(device)
+    ctx = build_context(
+        plan,
+        options.plan_dir,
+        root=options.root,
+        run_dir=options.run_dir,
+        device=device,
+        recorder=Silence(),
+        rank=options.rank,
+    )
+    with train.matrix_products(tf32=ctx.settings.hardware.tf32):
+        state = train.build_state(ctx)
+        _load(state, options.checkpoint)
+        batches = train.batch_maker(ctx)
+        sys.stdout.write(f"{READY}\n")
+        sys.stdout.flush()
+        size = ctx.settings.launch.processes
+        with joined(options.meeting, rank=options.rank, size=size, device=device) as team:
+            team.share_weights([p.detach() for p in trained_parameters(state.model).values()])
+            with closing(prefetch(batches.make, range(state.step, plan.body.schedule.max_steps))) as made:
+                for batch in made:
+                    if team.agree_to_stop(wish=False) or not _step(ctx, state, team, batch.to(device)):
+                        return
+            team.agree_to_stop(wish=False)
+
+
+def _step(ctx: Context, state: TrainState, team: Team, batch: StepBatch) -> bool:
+    """Take a step, and return whether it was taken: its loss and gradients are numbers."""
+    peak, last = ctx.settings.optimizer.learning_rate, ctx.plan.body.schedule.max_steps
+    rate = learning_rate(state.step, ctx.settings.lr_schedule, peak=peak, max_steps=last)
+    result = train_step(state.model, state.optimizer, batch, rate=rate, settings=ctx.settings.train, team=team)
+    state.step += 1
+    return result.finite
+
+
+def _load(state: TrainState, folder: Path | None) -> None:
+    if folder is None:
+        return
+    step = checkpoint.step_of(folder)
+    found = "its name says no step" if step is None else checkpoint.inspect(folder, step)
+    if isinstance(found, str):
+        raise CheckpointError(f"{folder} is broken ({found}); run the same command again")
+    state.load(found.read(), found.step)
+
+
+def _end_with_the_first() -> None:
+    """Leave signals to the first process, and end when it is gone."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
+
+    def wait() -> None:
+        while os.read(sys.stdin.fileno(), 1):
+            pass
+        os._exit(Exit.FAILED)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m recipe_runtime.peer")
+    parser.add_argument("plan_dir", type=Path)
+    parser.add_argument("--run-dir", type=Path, required=True)
+    parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("--rank", type=int, required=True)
+    parser.add_argument("--meeting", type=Path, required=True)
+    parser.add_argument("--checkpoint", type=Path)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""Several processes that train together, each on its part of every step's samples: what they tell each other.
+
+All hold the same weights and optimizer memory. Gradients are summed once a step, after the last micro-batch, so each
+process makes the same update. Everything else goes through the processor (gloo), where waiting has no limit.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+from torch import Tensor, distributed as dist
+
+
+_PATIENCE = timedelta(days=365)
+"""How long a process waits for the others, in which one of them may draw clips. That one died is noticed otherwise."""
+
+
+class Team:
+    """One process alone: there is nobody to tell anything.
+
+    Attributes:
+        rank: This process's number, from 0.
+        size: Processes in all.
+    """
+
+    rank = 0
+    size = 1
+
+    def sum_gradients(self, gradients: Sequence[Tensor]) -> None:
+        """Add up gradients over all processes, in place."""
+
+    def gather_losses(self, losses: Tensor) -> Tensor:
+        """Return the losses of all samples of a step, in their order, from those of this process."""
+        return losses
+
+    def agree_to_stop(self, *, wish: bool) -> bool:
+        """Return whether the first process wishes to stop. All ask this before each step."""
+        return wish
+
+    def share_weights(self, weights: Sequence[Tensor]) -> None:
+        """Give all processes the weights of the first one."""
+
+
+ALONE = Team()
+"""One process alone."""
+
+
+class JoinedTeam(Team):
+    """This process's place among several. See `joined`."""
+
+    def __init__(self) -> None:
+        self.rank, self.size = dist.get_rank(), dist.get_world_size()
+
+    def sum_gradients(self, gradients: Sequence[Tensor]) -> None:
+        """Add up gradients over all processes, in place."""
+        dense = [gradient.contiguous() for gradient in gradients]
+        works = [dist.all_reduce(gradient, async_op=True) for gradient in dense]
+        for gradient, summed, work in zip(gradients, dense, works, strict=True):
+            assert work is not None, "the process is in the group"
+            work.wait()
+            if summed is not gradient:
+                gradient.copy_(summed)
+
+    def gather_losses(self, losses: Tensor) -> Tensor:
+        """Return the losses of all samples of a step, in their order, from those of this process."""
+        mine = losses.cpu()
+        found = [torch.empty_like(mine) for _ in range(self.size)]
+        dist.all_gather(found, mine)
+        return torch.cat(found).to(losses.device)
+
+    def agree_to_stop(self, *, wish: bool) -> bool:
+        """Return whether the first process wishes to stop. All ask this before each step."""
+        told = torch.tensor([int(wish)])
+        dist.broadcast(told, src=0)
+        return bool(told.item())
+
+    def share_weights(self, weights: Sequence[Tensor]) -> None:
+        """Give all processes the weights of the first one."""
+        for weight in weights:
+            same = weight.contiguous()
+            dist.broadcast(same, src=0)
+            if same is not weight:
+                weight.copy_(same)
+
+
+@contextmanager
+def joined(meeting: Path, *, rank: int, size: int, device: torch.device) -> Iterator[JoinedTeam]:
+    """Join the other processes, and leave them at the end.
+
+    Args:
+        meeting: A file that is not there yet, or was made by the others: through it they find each other.
+        rank: This process's number.
+        size: Processes in all.
+        device: Where this process trains.
+    """
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, init_method=f"file://{meeting}", rank=rank, world_size=size, timeout=_PATIENCE)
+    try:
+        yield JoinedTeam()
+    finally:
+        dist.destroy_process_group()
