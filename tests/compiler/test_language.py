@@ -19,12 +19,8 @@ ROOT = Path(__file__).parents[2]
 DATA = {"datasets": [{"id": "a", "instance_data_dir": "clips"}]}
 GUARDS = {
     "model.lora.lokr_factor": "model.lora.type",
-    "data.datasets.*.huggingface.": "data.datasets.*.type",
-    "data.datasets.*.split": "data.datasets.*.type",
-    "data.datasets.*.aws_data_prefix": "data.datasets.*.type",
     "regularizers.rollout.reflexflow_": "regularizers.rollout.reflexflow",
     "validation.preview.": "validation.preview.enabled",
-    "launch.strategy": "launch.processes",
 }
 """Keys that no stage reads yet, by the beginning of their paths, and the key whose value nothing carries out. Once
 something does, the line has to go."""
