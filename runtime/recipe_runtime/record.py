@@ -98,6 +98,8 @@ class Recorder:
 def timestamp() -> str:
     """Return the time in UTC, to the millisecond, as events state it."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 class Silence(Recorder):
     """Takes events and tells nobody: of several processes the first one tells."""
 

@@ -1,7 +1,5 @@
 """What alignment with a teacher costs, and where it is said."""
 
-from pathlib import Path
-
 import pytest
 
 from fakes_clips import make_project
@@ -89,16 +87,3 @@ def test_a_plan_of_an_earlier_version_is_compared_without_features(values):
     assert lines[0] == []
     assert lines[1][0].startswith("a teacher's features on disk: 0")
     assert lines[2][0].endswith("→ " + lines[1][0].split(": ")[1].split(" → ")[0])
-
-
-def test_the_shipped_part_of_a_recipe_is_clean_on_the_shipped_ones(tmp_path):
-    for name in ("sana_480p", "sana_480p_lora"):
-        recipe = tmp_path / f"{name}.yaml"
-        recipe.write_text(f"recipe: 1\nextends: [builtin:{name}, builtin:fragments/crepa]\n", encoding="utf-8")
-
-        result = compile_recipe(recipe, Options(look_at_data=False))
-
-        assert result.found == ()
-        assert result.settings["regularizers.crepa.encoder"] == "dinov2_vitb14"
-    parts = Path(__file__).parents[2] / "recipes" / "fragments"
-    assert [path.stem for path in parts.iterdir()] == ["crepa"]

@@ -1,0 +1,44 @@
+"""Shipped parts of recipes, for `extends`."""
+
+from pathlib import Path
+
+import pytest
+
+from fakes_machine import BARE
+from recipe_compiler.pipeline import Options, compile_recipe
+
+
+PARTS = sorted(path.stem for path in (Path(__file__).parents[2] / "recipes" / "fragments").iterdir())
+WITH_DATA = {"masked_loss": "vars: {masked: disney-black-and-white}\n"}
+"""What a recipe has to say besides, so that a part fits its data."""
+
+
+def test_these_parts_are_shipped():
+    assert PARTS == ["crepa", "evaluation", "masked_loss", "rollout"]
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("name", ["sana_480p", "sana_480p_lora"])
+def test_a_shipped_part_is_clean_on_the_shipped_recipes(tmp_path, name, part):
+    recipe = tmp_path / "mine.yaml"
+    extends = f"extends: [builtin:{name}, builtin:fragments/{part}]\n"
+    recipe.write_text(f"recipe: 1\n{extends}{WITH_DATA.get(part, '')}", encoding="utf-8")
+
+    result = compile_recipe(recipe, Options(look_at_data=False, machine=BARE))
+
+    assert result.found == ()
+
+
+def test_all_of_them_together_are_clean(tmp_path):
+    recipe = tmp_path / "all.yaml"
+    extends = ", ".join(f"builtin:fragments/{part}" for part in PARTS)
+    text = f"recipe: 1\nextends: [builtin:sana_480p, {extends}]\nvars: {{masked: disney-black-and-white}}\n"
+    recipe.write_text(text, encoding="utf-8")
+
+    result = compile_recipe(recipe, Options(look_at_data=False, machine=BARE))
+
+    assert result.found == ()
+    assert result.settings["regularizers.crepa.encoder"] == "dinov2_vitb14"
+    assert result.settings["regularizers.rollout.max_step_offset"] == 20
+    assert result.settings["evaluation.fraction"] == 0.05
+    assert result.settings["regularizers.masked_loss.enabled"] is True
