@@ -51,8 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> None:
     plan = read_plan(options.plan_dir)
-    if plan.settings["hardware.torch_num_threads"] is not None:
-        torch.set_num_threads(plan.settings["hardware.torch_num_threads"])
+    torch.set_num_threads(options.threads)
     device = choose_device(str(plan.settings["hardware.device"]))
     if device.type == "cuda":
         device = torch.device("cuda", options.rank)
@@ -121,6 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--rank", type=int, required=True)
     parser.add_argument("--meeting", type=Path, required=True)
+    parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--checkpoint", type=Path)
     return parser
 

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import torch
+
 from recipe_runtime.context import Context
 from recipe_runtime.errors import PeerFailed, RunError
 from recipe_runtime.team import ALONE, Team, joined
@@ -88,6 +90,7 @@ class Peer:
         self._said: list[str] = []
         command = [sys.executable, "-m", "recipe_runtime.peer", str(ctx.plan_dir), "--run-dir", str(ctx.run_dir)]
         command += ["--root", str(ctx.root), "--rank", str(rank), "--meeting", str(meeting)]
+        command += ["--threads", str(torch.get_num_threads())]  # other numbers of threads give other bits
         command += ["--checkpoint", str(found)] if found is not None else []
         # Where torch is to be taken from, and what is on the path, is for the child as it is for this process.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

@@ -294,7 +294,7 @@ def test_captions_of_several_lines_are_counted_unless_the_recipe_says_what_they_
     (placed,) = look(project.parent, lines % "caption_strategy: textfile", look_at_data=True)
 
     assert (match.code, match.severity) == ("R328", "warning")
-    assert match.message == "1 of 2 captions of data set `a` have several lines: a.mp4"
+    assert match.message == "1 of 2 captions of data set `a` has several lines: a.mp4"
     assert placed.pointer == "data.datasets.0.caption_strategy"
     assert look(project.parent, lines % "multiline: whole", look_at_data=True) == []
     assert look(project.parent, lines % "caption_strategy: filename", look_at_data=True) == []

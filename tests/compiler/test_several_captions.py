@@ -9,6 +9,7 @@ from recipe_compiler.data.caption_orders import Shuffle, other_orders
 from recipe_compiler.passes.compare import clip_changes
 from recipe_compiler.passes.lower import lower
 from recipe_compiler.pipeline import Options, compile_recipe
+from recipe_compiler.subject import of_recipe
 from recipe_schema.ledger import ledger_digest
 
 
@@ -68,7 +69,7 @@ def test_further_captions_are_encoded_and_change_the_ledger_and_are_told(project
     assert clip_changes(whole.survey.rows, split.survey.rows)["caption"] == (
         "x/a.mp4: `a bar a bar moves motion score: 30.` → `a bar motion score: 30.` or `a bar moves motion score: 30.`",
     )
-    story = clip_text(split.survey.rows[0], {"x": Fraction(1)})
+    story = clip_text(of_recipe(split), split.survey.rows[0], {"x": Fraction(1)})
     assert "  encoded  a bar motion score: 30.\n  or       a bar moves motion score: 30.\n" in story
 
 
