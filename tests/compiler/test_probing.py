@@ -1,5 +1,6 @@
 import io
 import json
+import queue
 import resource
 import sys
 from pathlib import Path
@@ -99,6 +100,41 @@ def test_a_process_that_died_while_it_waited_is_noticed(tmp_path):
     ((_, facts),) = probe_each([tmp_path / "b"], workers=1)
 
     assert facts.codec == "b"
+
+
+def test_a_process_that_dies_before_it_is_asked_gives_no_answer():
+    child = probing._Child()
+    child._process.kill()
+    child._process.wait()
+
+    assert child.ask(Path("a.mp4"), limit=1.0) is None
+    child.end()
+
+
+def test_who_is_stopped_before_the_first_file_starts_no_process(tmp_path):
+    files = queue.SimpleQueue()
+    files.put(tmp_path / "a.mp4")
+    hand = probing._Hand(files, queue.SimpleQueue(), patience=1.0)
+
+    hand.stop()
+    hand.run()
+
+    assert hand._child is None
+    assert files.qsize() == 1
+
+
+def test_the_worker_keeps_its_answers_apart_from_what_libraries_print(tmp_path, monkeypatch):
+    clip = make_clip(tmp_path / "a.mp4", frames=9)
+    monkeypatch.setattr(worker, "limit_memory", lambda: print("a library", flush=True))
+    with (tmp_path / "out").open("w") as out, (tmp_path / "log").open("w") as log:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(str(clip)) + "\n"))
+        monkeypatch.setattr(sys, "stdout", out)
+        monkeypatch.setattr(sys, "stderr", log)
+
+        worker.main()
+
+    assert Probe(**json.loads((tmp_path / "out").read_text())) == probe(clip)
+    assert (tmp_path / "log").read_text() == "a library\n"
 
 
 def test_the_worker_answers_line_by_line_and_tells_of_too_much_memory(tmp_path, monkeypatch):

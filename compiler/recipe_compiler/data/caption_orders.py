@@ -1,6 +1,5 @@
 """Captions of tags in other orders. Which ones follows from the seed and the caption alone."""
 
-import hashlib
 import math
 import re
 from collections import Counter
@@ -58,6 +57,7 @@ def _orders(parts: list[str]) -> int:
 
 def _order(parts: list[str], name: str) -> tuple[str, ...]:
     """Return the parts in an order that belongs to a name."""
+    import hashlib  # noqa: PLC0415 - it loads OpenSSL, and a lint shuffles nothing
 
     def lot(index: int) -> bytes:
         return hashlib.sha256(f"{index}/{name}".encode()).digest()

@@ -1,6 +1,5 @@
 """Which shape a clip is cut to, and where. What is left to chance follows from the clip's id, so it is the same each time."""
 
-import hashlib
 import math
 from collections.abc import Callable
 from typing import Any, Literal
@@ -53,4 +52,6 @@ def cut(place: Fit, style: Style, clip: str) -> Fit:
 
 def _lot(name: str, count: int) -> int:
     """Draw one of so many numbers by a name."""
+    import hashlib  # noqa: PLC0415 - it loads OpenSSL, and a lint draws nothing
+
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") % count

@@ -176,9 +176,9 @@ class _Child:
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with suppress(OSError):
-                    pipe.close()
+            assert pipe is not None
+            with suppress(OSError):
+                pipe.close()
 
     def _listen(self) -> None:
         assert self._process.stdout is not None

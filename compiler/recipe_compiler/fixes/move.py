@@ -35,10 +35,8 @@ def moved(source: Source, finding: Diagnostic) -> str | None:
     """
     root, found = parse_yaml(source)
     assert root is not None, "a key was found in it"
-    path = next((path for path, place in walk(root) if path and place.key_span == finding.span), None)
-    target = _target(finding.move, path) if path is not None else None
-    if path is None or target is None:
-        return None
+    path = next(path for path, place in walk(root) if path and place.key_span == finding.span)
+    target = _target(finding.move, path)
     entry = _entry(root, path)
     lines = lines_of(entry)
     removal = _removal(root, path, lines) if lines is not None else None
@@ -55,15 +53,9 @@ def moved(source: Source, finding: Diagnostic) -> str | None:
     )
 
 
-def _target(move: str, path: Path) -> Path | None:
+def _target(move: str, path: Path) -> Path:
     """Return the path to move to; in a table, that is the element that the key stands in."""
-    target: list[str | int] = [*move.split(".")]
-    if "*" in target:
-        table = target.index("*")
-        if list(path[:table]) != target[:table]:
-            return None
-        target[table] = path[table]
-    return tuple(target)
+    return tuple(path[index] if part == "*" else part for index, part in enumerate(move.split(".")))
 
 
 def _entry(root: Node, path: Path) -> Entry:
