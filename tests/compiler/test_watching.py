@@ -47,6 +47,13 @@ def test_a_preview_has_to_come_before_the_clip_is_finished(steps, fires, tmp_pat
     assert found(tmp_path, text.replace("true", "false"), "R607") == []
 
 
+def test_where_the_number_of_sampling_steps_is_odd_previews_are_not_spoken_of(tmp_path):
+    text = f"{DRAWN}  num_inference_steps: 4\n  preview: {{enabled: true, steps: 5}}\n"
+
+    assert found(tmp_path, text, "R607") == []
+    assert len(found(tmp_path, text, "R410")) == 1
+
+
 def test_a_score_of_single_images_is_no_score_of_clips(tmp_path):
     (finding,) = found(tmp_path, "evaluation: {type: clip}", "R608")
 
@@ -103,6 +110,18 @@ def test_a_secret_from_a_template_stands_in_the_plan_all_the_same(tmp_path):
     assert finding.pointer == "tracking.webhooks.0.url"
     assert "abc" not in finding.message
     assert "url_env" in finding.help
+
+
+@pytest.mark.parametrize("token", ["hf_" + "aB3" * 12, "d" + "0123456789abcdef" * 2])
+def test_a_token_is_no_name_of_a_variable(token, tmp_path):
+    text = f"hub: {{push: true, repository: a/b, token_env: {token}}}\ntracking: {{webhooks: [{{type: discord, url_env: {token}}}]}}"
+
+    findings = found(tmp_path, text, "R610")
+
+    assert [d.pointer for d in findings] == ["hub.token_env", "tracking.webhooks.0.url_env"]
+    assert not any(token in d.message + d.help for d in findings)
+    assert found(tmp_path, text, "R802") == found(tmp_path, text, "R804") == []
+    assert found(tmp_path, text.replace(token, "HF_TOKEN_OF_THE_TEAM"), "R610") == []
 
 
 def test_a_type_is_that_of_its_address(tmp_path):

@@ -174,7 +174,7 @@ ON_SETTINGS: tuple[Listed, ...] = (
     Listed("R607", "preview_never_sent", ("validation.preview",)),
     Listed("R608", "clip_score_of_video", ("evaluation.type",)),
     Listed("R609", "webhook_address_unclear", ("tracking.webhooks",)),
-    Listed("R610", "secret_in_recipe", ("tracking.webhooks",)),
+    Listed("R610", "secret_in_recipe", ("tracking.webhooks", "hub.token_env")),
     Listed("R611", "webhook_type_differs", ("tracking.webhooks",)),
     Listed("R612", "push_without_repository", ("hub",)),
     Listed("R614", "validation_other_speed", ("validation.framerate",)),

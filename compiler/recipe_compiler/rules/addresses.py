@@ -1,4 +1,4 @@
-"""What addresses of webhooks give away."""
+"""What addresses of webhooks and names of variables give away."""
 
 import re
 from urllib.parse import SplitResult, parse_qsl, urlsplit
@@ -6,6 +6,13 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 _SERVICES = {"discord.com": "discord", "discordapp.com": "discord", "hooks.slack.com": "slack"}
 _SECRET_NAME = re.compile(r"(?:^|[_-])(?:token|secret|password|passwd|auth|signature|sig|key|apikey)$", re.IGNORECASE)
+_TOKEN = re.compile(r"hf_[A-Za-z0-9]{16,}\Z|[A-Fa-f][0-9A-Fa-f]{31,}\Z", re.ASCII)
+"""What tokens look like, and names of variables don't. Those of Slack and Discord can't be names at all."""
+
+
+def is_token(name: str) -> bool:
+    """Say whether what stands as the name of a variable is a token itself."""
+    return _TOKEN.match(name) is not None
 
 
 def _split(address: str) -> SplitResult | None:

@@ -17,6 +17,7 @@ Use instead:
 
 from collections.abc import Iterator
 
+from recipe_compiler.rules.addresses import is_token
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 
 
@@ -28,7 +29,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     """Look for a token."""
     pushed = [path for path in PUSHES if facts.settings[path]]
     variable = facts.settings[VARIABLE]
-    if pushed and not facts.machine.has_hub_login(variable):
+    if pushed and not is_token(variable) and not facts.machine.has_hub_login(variable):
         yield Finding(
             at=pushed[0],
             message="this machine has no token for the Hugging Face hub",

@@ -111,7 +111,7 @@ _FARTHEST = 30
 def check(facts: Facts) -> Iterator[Finding]:
     """Compare values with the table, and the betas with each other."""
     settings = facts.settings
-    odd = [row for row in RANGES if _counts(settings, row) and _is_odd(settings[row.path], row)]
+    odd = [row for row in RANGES if _is_found(settings, row)]
     for row in odd:
         yield _finding(settings[row.path], row)
     betas = settings.fine(BETA1, BETA2) and (settings.given(BETA1) or settings.given(BETA2))
@@ -123,6 +123,15 @@ def check(facts: Facts) -> Iterator[Finding]:
             help="the mean of squares is to remember longer than the mean: 0.9 and 0.999 are usual; are they swapped?",
             also=((other, "the other"),),
         )
+
+
+def implausible(settings: Resolved, path: str) -> bool:
+    """Say whether this rule finds fault with a key, so that others need not rest on its value."""
+    return any(row.path == path and _is_found(settings, row) for row in RANGES)
+
+
+def _is_found(settings: Resolved, row: Range) -> bool:
+    return _counts(settings, row) and _is_odd(settings[row.path], row)
 
 
 def _counts(settings: Resolved, row: Range) -> bool:

@@ -19,6 +19,7 @@ Use instead:
 
 from collections.abc import Iterator
 
+from recipe_compiler.rules.addresses import is_token
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 
 
@@ -31,7 +32,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     for hook in settings.tables(TABLE):
         for at in (f"{hook}.url_env", f"{hook}.token_env"):
             name = settings[at] if settings.fine(at) else None
-            if name is not None and facts.machine.variable(name) is None:
+            if name is not None and not is_token(name) and facts.machine.variable(name) is None:
                 yield Finding(
                     at=at,
                     message=f"the variable `{name}` is not set on this machine",
