@@ -89,7 +89,7 @@ def prepare(folder: Path, *, small: bool) -> None:
     for number in range(CLIPS):
         write_clip(folder / "clips" / f"{number}.mp4", width, height, frames, seed=number)
     if not small and not (folder / "model").exists():
-        family = load_family()
+        family = load_family("sana-video-480p")
         tiny = family.raw["random_weights"]["tiny"]
         encoder = tiny["text_encoder"] | {"hidden_size": family.raw["transformer"]["caption_channels"]}
         configs = tiny | {"transformer": family.raw["transformer"], "vae": {}, "text_encoder": encoder}
