@@ -166,4 +166,6 @@ def _report(ctx: Context, step: int, batch: StepBatch, result: StepResult, *, ti
         sigma=math.fsum(batch.sigmas) / len(batch.sigmas),
         seconds=times[0],
         data_seconds=times[1],
+        sigmas=batch.sigmas,
+        losses=result.losses,
     )

@@ -89,6 +89,8 @@ class StepDone:
         sigma: Mean noise level of the step's samples.
         seconds: Wall time of the step.
         data_seconds: The part of it that was spent waiting for data.
+        sigmas: The noise level of each sample, in order.
+        losses: The loss of each of them, so that it can be drawn over the noise level.
     """
 
     kind: ClassVar[str] = "step"
@@ -102,6 +104,8 @@ class StepDone:
     sigma: float
     seconds: float
     data_seconds: float
+    sigmas: tuple[float, ...] = ()
+    losses: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

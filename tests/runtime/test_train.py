@@ -1,6 +1,7 @@
 import json
 import math
 from dataclasses import replace
+from statistics import mean
 
 import pytest
 import torch
@@ -63,6 +64,23 @@ def test_stopping_and_going_on_equals_going_straight_on_bit_for_bit(tmp_path, cu
     assert set(saved_parts(project.run_dir, 6)) == {"model", "optimizer", "ema"}
 
 
+def test_one_clip_is_learnt_by_heart(tmp_path):
+    settings = {
+        "optimizer.learning_rate": 3e-3,
+        "train.batch_size": 2,
+        "train.max_grad_norm": 1.0,
+        "train.caption_dropout_probability": 0.0,
+        "checkpoints.step_interval": 300,
+    }
+    _, ctx, events = encoded_project(tmp_path, clips=CLIPS[:1], max_steps=300, prompts=(), **settings)
+
+    train.run(ctx, StopRequested())
+
+    losses = [event.loss for event in events.of(StepDone)]
+    assert mean(losses[:10]) > 1.8  # untrained: noise and latents, of variance one each
+    assert mean(losses[-50:]) < 0.2 * mean(losses[:10])
+
+
 def test_the_events_tell_what_happened(tmp_path):
     _, ctx, events = encoded_project(tmp_path, **{"train.batch_size": 2, "optimizer.learning_rate": 2e-4})
 
@@ -75,6 +93,8 @@ def test_the_events_tell_what_happened(tmp_path):
     assert {event.learning_rate for event in steps} == {2e-4}
     assert all(event.grad_norm > 0 and 0 < event.sigma < 1 and event.loss > 0 for event in steps)
     assert all(0 <= event.data_seconds <= event.seconds for event in steps)
+    assert all(len(event.sigmas) == len(event.losses) == 2 for event in steps)
+    assert [(sum(e.sigmas) / 2, sum(e.losses) / 2) for e in steps] == [(e.sigma, e.loss) for e in steps]
     assert [(e.step, e.path) for e in events.of(CheckpointSaved)] == [
         (2, "checkpoints/step-00000002"),
         (4, "checkpoints/step-00000004"),

@@ -64,7 +64,7 @@ class TrackerListener:
         """Hear of an event."""
         match event:
             case StepDone(step=step):
-                self._try(lambda: self._tracker.curves(step, curves(event, "train")))
+                self._try(lambda: self._tracker.curves(step, {**curves(event, "train"), **losses_by_sigma(event)}))
             case Aligned(step=step):
                 self._try(lambda: self._tracker.curves(step, curves(event, "crepa")))
             case Evaluated(step=step):
@@ -103,6 +103,21 @@ def curves(event: StepDone | Aligned, group: str) -> dict[str, float]:
     names = [field.name for field in fields(event) if field.name != "step"]
     values = {name: getattr(event, name) for name in names}
     return {f"{group}/{name}": float(value) for name, value in values.items() if isinstance(value, int | float)}
+
+
+def losses_by_sigma(event: StepDone) -> dict[str, float]:
+    """Return the mean loss of a step's samples in each tenth of the noise levels that some of them fall into.
+
+    The loss depends on the noise level far more than on how well a model is trained, so one curve of all levels hides
+    what each of them does.
+    """
+    tenths: dict[int, list[float]] = {}
+    for sigma, loss in zip(event.sigmas, event.losses, strict=True):
+        tenths.setdefault(min(int(sigma * 10), 9), []).append(loss)
+    return {
+        f"train-loss-by-sigma/{tenth / 10:.1f}-{(tenth + 1) / 10:.1f}": sum(losses) / len(losses)
+        for tenth, losses in sorted(tenths.items())
+    }
 
 
 def config_of(plan: Plan) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from recipe_schema.events import Aligned, ClipDrawn, Failed, Interrupted, Resume
 ALIGNED = Aligned(step=2, loss=-0.1, similarity=0.2, average_similarity=0.25, weight=0.5)
 
 
-def step(number, loss=1.0):
-    values = {"epoch": 0.5, "bucket": "64x64@9", "learning_rate": 1e-4, "grad_norm": 2.0, "sigma": 0.5}
+def step(number, loss=1.0, **more):
+    values = {"epoch": 0.5, "bucket": "64x64@9", "learning_rate": 1e-4, "grad_norm": 2.0, "sigma": 0.5, **more}
     return StepDone(step=number, loss=loss, seconds=0.5, data_seconds=0.1, **values)
 
 
@@ -132,6 +132,20 @@ def read(run_dir):
 
 def board(run_dir):
     return TensorboardTracker(Journal(project="p", name="n", run_dir=run_dir, config={"optimizer.learning_rate": 1e-3}))
+
+
+def test_losses_are_drawn_by_tenths_of_the_noise_level(tmp_path):
+    tracker = Listening()
+    sigmas, losses = (0.05, 0.31, 0.39, 1.0), (4.0, 1.0, 2.0, 8.0)
+
+    listen(tracker, tmp_path, [step(1, sigmas=sigmas, losses=losses)])
+
+    _, _, values = tracker.told[0]
+    assert {name: value for name, value in values.items() if "by-sigma" in name} == {
+        "train-loss-by-sigma/0.0-0.1": 4.0,
+        "train-loss-by-sigma/0.3-0.4": 1.5,
+        "train-loss-by-sigma/0.9-1.0": 8.0,
+    }
 
 
 def test_tensorboard_shows_curves_settings_and_clips(tmp_path):
