@@ -125,7 +125,7 @@ def test_who_is_stopped_before_the_first_file_starts_no_process(tmp_path):
 
 def test_the_worker_keeps_its_answers_apart_from_what_libraries_print(tmp_path, monkeypatch):
     clip = make_clip(tmp_path / "a.mp4", frames=9)
-    monkeypatch.setattr(worker, "limit_memory", lambda: print("a library", flush=True))
+    monkeypatch.setattr(worker, "limit_memory", lambda: sys.stdout.write("a library\n"))
     with (tmp_path / "out").open("w") as out, (tmp_path / "log").open("w") as log:
         monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(str(clip)) + "\n"))
         monkeypatch.setattr(sys, "stdout", out)
