@@ -256,6 +256,7 @@ def _settings(overrides: Mapping[str, Any], max_steps: int) -> tuple[dict[str, A
         "data.datasets.*.instance_data_dir": "clips",
         "data.datasets.*.video.num_frames": 9,
         "data.datasets.*.video.min_frames": 9,
+        "data.datasets.*.video.max_windows": None,
         "data.buckets": ["64x64", "96x64"],
         "train.max_steps": max_steps,
         "train.mixed_precision": "no",

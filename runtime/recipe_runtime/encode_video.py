@@ -25,11 +25,11 @@ from recipe_schema.stored import latent_facts, shapes_pixels
 
 
 Group = tuple[ClipRow, ...]
-"""Clips of one bucket that the VAE encodes at once."""
+"""Clips, or windows of clips, of one bucket that the VAE encodes at once."""
 
 
 def latent_index(ctx: Context) -> Mapping[str, str]:
-    """Return the key in the store of the latents of each trained or measured clip, by ``clip_id``.
+    """Return the key in the store of the latents of each window of a trained or measured clip, by ``clip_id``.
 
     The value holds ``latents``, fp32, shape (channels, frames, height, width).
 
@@ -42,7 +42,8 @@ def latent_index(ctx: Context) -> Mapping[str, str]:
         "dtype": ctx.settings.model.vae_dtype,
         "tiling": ctx.settings.memory.vae_tiling,
     }
-    return {row.clip_id: content_key({**encoder, **shapes_pixels(row)}) for row in (*ctx.rows, *ctx.eval_rows)}
+    rows = (*ctx.windows, *ctx.eval_windows)
+    return {row.clip_id: content_key({**encoder, **shapes_pixels(row)}) for row in rows}
 
 
 def run(ctx: Context, stop: StopRequested) -> None:
@@ -57,14 +58,15 @@ def run(ctx: Context, stop: StopRequested) -> None:
     index = latent_index(ctx)
     missing = {key for key in index.values() if not ctx.store.has("latents", key)}
     reused = sum(key not in missing for key in index.values())
-    with report_stage(ctx.recorder, "encode-video", total=len(index), reused=reused, unit="clips", stop=stop) as report:
+    unit = "clips" if len(index) == len(ctx.rows) + len(ctx.eval_rows) else "windows of clips"
+    with report_stage(ctx.recorder, "encode-video", total=len(index), reused=reused, unit=unit, stop=stop) as report:
         if not missing:
             return
         # Groups are cut from all clips, and not from the missing ones: what a clip is encoded together with, and
         # so its last bits, must not depend on what an earlier run left in the store.
         work = [
             Work(item=group, keys=Counter(index[row.clip_id] for row in group))
-            for rows in (ctx.rows, ctx.eval_rows)
+            for rows in (ctx.windows, ctx.eval_windows)
             for group in _groups(rows, ctx.settings.data.vae_batch_size)
         ]
         queue = EncodeQueue(
@@ -92,8 +94,8 @@ def _facts(ctx: Context, row: ClipRow) -> dict[str, str]:
 
 
 def _groups(rows: Sequence[ClipRow], size: int) -> list[Group]:
-    """Cut the clips of each bucket, in order of name, into groups of at most ``size``."""
-    ordered = sorted(rows, key=lambda row: (row.bucket, row.clip_id))
+    """Cut the windows of each bucket, in order of their clips' names, into groups of at most ``size``."""
+    ordered = sorted(rows, key=lambda row: row.bucket)  # which are in order of name, windows in that of time
     groups: list[Group] = []
     for _, members in groupby(ordered, key=lambda row: row.bucket):
         bucket = tuple(members)

@@ -71,10 +71,24 @@ class Video:
     )
     window: Literal["head", "middle", "uniform", "random"] = key(
         "head",
-        "Which frames of a long clip are taken: the first, those in the middle, one sample from each equal part, or "
-        "another window in each epoch.",
+        "Which frames of a long clip are taken: `head` the first; `middle` those in the middle; `uniform` the middle of "
+        "each of as many equal parts as have room for a window, each a sample of its own; `random` another window in each "
+        "epoch, out of max_windows that are encoded.",
         reads=("survey", "encode-video"),
-        pending=("uniform", "random"),
+        refused={
+            "single_beginning": "it is spelt `head`",
+            "single_middle": "it is spelt `middle`",
+            "multiple_overlapping": "windows that don't overlap are `uniform`",
+            "chunk": "it is spelt `uniform`, which spreads the windows over the clip",
+            "slide": "windows that don't overlap are `uniform`",
+        },
+    )
+    max_windows: Count | None = key(
+        Derived("4 with window random, else null"),
+        "With window uniform, at most so many windows of a clip; null takes all that have room. With window random, so many "
+        "windows of each clip are chosen and encoded, of which each sample has one.",
+        unit="windows",
+        reads=("survey",),
     )
     fps: Literal["resample", "ignore"] = key(
         "resample",
@@ -253,7 +267,7 @@ class Dataset:
     max_num_samples: Count | None = key(
         None,
         "Use a random choice of at most so many clips, of those that nothing else leaves out. It follows from the data "
-        "set's id and the clips' bytes, so it is the same each time.",
+        "set's id and the clips' bytes, so it is the same each time. A clip of several windows counts once.",
         unit="clips",
         reads=("survey",),
     )
