@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import torch
 
-from recipe_runtime.clip import DECODE_VERSION, read_clip
+from recipe_runtime.clip import DECODE_VERSION, ClipReader
 from recipe_runtime.context import Context
 from recipe_runtime.errors import ModelError
 from recipe_runtime.models.source import weights_digest
@@ -68,8 +68,9 @@ def run(ctx: Context, stop: StopRequested) -> None:
         if not missing:
             return
         teacher = load_teacher(teacher_dir(ctx), ctx.device)
+        reader = ClipReader()
         for row in missing:
-            frames = read_clip(ctx.clip_path(row), row)
+            frames = reader.read(ctx.clip_path(row), row)
             chosen = frames[chosen_frames(len(frames), _latent_frames(ctx, row))]
             features = patch_features(
                 teacher, chosen, size=crepa.encoder_image_size, at_once=crepa.encoder_frames_batch_size

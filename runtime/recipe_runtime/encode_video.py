@@ -10,7 +10,7 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 from torch import Tensor
 
 from recipe_runtime.build import build_vae
-from recipe_runtime.clip import DECODE_VERSION, read_clip, to_pixels
+from recipe_runtime.clip import DECODE_VERSION, ClipReader, to_pixels
 from recipe_runtime.context import Context
 from recipe_runtime.encode_queue import EncodeQueue, Work
 from recipe_runtime.errors import ModelError
@@ -105,9 +105,10 @@ def _groups(rows: Sequence[ClipRow], size: int) -> list[Group]:
 
 def _decoded_ahead(ctx: Context, queue: EncodeQueue[Group]) -> Iterator[tuple[Work[Group], Tensor]]:
     """Yield each group with its pixels, while a thread decodes the next one that is free."""
+    reader = ClipReader()  # one thread at a time decodes
 
     def decode(group: Group) -> Tensor:
-        return torch.stack([to_pixels(read_clip(ctx.clip_path(row), row)) for row in group])
+        return torch.stack([to_pixels(reader.read(ctx.clip_path(row), row)) for row in group])
 
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="decode") as pool:
         work, ahead = queue.take(wait=True), None

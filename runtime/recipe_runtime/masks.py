@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 import torch
 from torch import Tensor
 
-from recipe_runtime.clip import DECODE_VERSION, read_clip, read_picture
+from recipe_runtime.clip import DECODE_VERSION, ClipReader, read_picture
 from recipe_runtime.context import Context
 from recipe_runtime.errors import MediaError
 from recipe_runtime.stage import report_stage
@@ -52,10 +52,11 @@ def encode_masks(ctx: Context, stop: StopRequested) -> None:
     missing = [row for row in ctx.windows if row.clip_id in index and not store.has("masks", index[row.clip_id])]
     reused = len(index) - len(missing)
     with report_stage(ctx.recorder, "encode-video", total=len(index), reused=reused, unit="masks", stop=stop) as report:
+        reader = ClipReader()
         for row in missing:
             if not store.has("masks", index[row.clip_id]):  # a picture holds for all windows of its clip
                 path = ctx.dataset_dir(row.mask_dataset) / row.mask_path
-                frames = read_picture(path, row) if is_picture(path) else read_clip(path, row)
+                frames = read_picture(path, row) if is_picture(path) else reader.read(path, row)
                 mask = pool(frames, temporal=vae["temporal"], spatial=vae["spatial"])
                 facts = {"clip": row.clip_id, **{name: str(value) for name, value in _shapes_mask(row).items()}}
                 store.write("masks", index[row.clip_id], {"mask": mask}, facts)

@@ -76,7 +76,8 @@ def _epochs(facts: Facts, samples: Fraction) -> Fraction | None:
     settings = facts.settings
     if settings[STEPS] is None:
         return None if settings[EPOCHS] is None else Fraction(settings[EPOCHS])
-    return settings[STEPS] * math.prod(settings[path] for path in STEP) / samples
+    seen: int = settings[STEPS] * math.prod(settings[path] for path in STEP)
+    return seen / samples
 
 
 RULE = Rule(
