@@ -491,3 +491,15 @@ def test_windows_that_training_never_sees_are_named_with_a_number_that_it_does(p
     assert half[2] == "take `window: middle`, or train longer"
     assert said("train.max_steps=null", "train.num_epochs=4") == []
     assert said("train.max_steps=null") == []
+
+
+def test_an_interval_to_which_no_clip_is_rounded_is_named(project):
+    def said(**video):
+        return findings(compiled(project, bucket_strategy="resolution_frames", num_frames=33, **video), "R325")
+
+    assert said(frame_interval=8, min_frames=5) == said(min_frames=33) == []
+    (found,) = said(frame_interval=33, min_frames=5)
+    assert "only clips of fewer than 33 frames are rounded to it" in found[1]
+    (derived,), (given_,) = said(frame_interval=8), said(frame_interval=8, min_frames=33)
+    assert derived == given_
+    assert found[1] != given_[1] == "`frame_interval` rounds clips of fewer than 33 frames, and `min_frames` is 33"

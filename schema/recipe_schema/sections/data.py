@@ -57,7 +57,8 @@ class Video:
     )
     frame_interval: Annotated[int, Ge(1), Le(MOST_FRAMES)] | None = key(
         None,
-        "With bucket_strategy resolution_frames, lengths of shorter clips are rounded down to a multiple of this first.",
+        "With bucket_strategy resolution_frames, lengths of clips that are shorter than num_frames are rounded down to a "
+        "multiple of this first, and then to 4k+1. Shorter ones than this are only rounded to 4k+1.",
         unit="frames",
         reads=("survey",),
         aka="frame_interval",
