@@ -256,7 +256,7 @@ class Dataset:
     skip_file_discovery: str | None = key(None, "Accepted and never applied.", ignored=_LOOKED_AT)
     repeats: Annotated[int, Ge(0), Le(MOST_AT_ONCE)] = key(
         0,
-        "Extra passes: each clip is seen repeats + 1 times in an epoch.",
+        "Extra passes: each clip, or each of its windows with video.window uniform, is seen repeats + 1 times in an epoch.",
         reads=("survey", "train"),
     )
     probability: Annotated[float, Gt(0), Le(1)] = key(
