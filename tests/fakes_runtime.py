@@ -29,7 +29,7 @@ from recipe_runtime.record import Recorder
 from recipe_schema.canonical import digest
 from recipe_schema.definition import leaves
 from recipe_schema.family import load_family
-from recipe_schema.ledger import ClipRow, Fate, join_texts, ledger_digest, to_columns
+from recipe_schema.ledger import ClipRow, Fate, join_starts, join_texts, ledger_digest, to_columns
 from recipe_schema.marks import Derived, Family, Required
 from recipe_schema.plan import Body, Bucket, Execution, Plan, PlanStage, Prompt, Schedule
 from recipe_schema.planfile import LEDGER_FILE, plan_id, write_plan
@@ -84,7 +84,7 @@ torch.set_num_threads(1)
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """A clip to draw. ``others`` are further texts, ``size`` is the source's and ``bucket`` the training sample's (width, height) in pixels."""
+    """A clip to draw. ``others`` are further texts, ``more_starts`` of further windows, ``size`` is the source's and ``bucket`` the training sample's (width, height) in pixels."""
 
     name: str
     caption: str
@@ -95,6 +95,8 @@ class Clip:
     bucket_frames: int = 9
     repeats: int = 0
     others: tuple[str, ...] = ()
+    more_starts: tuple[float, ...] = ()
+    drawn: bool = False
     fate: Fate = "trained"
 
 
@@ -225,6 +227,8 @@ def _draw_row(folder: Path, clip: Clip) -> ClipRow:
         text=f"{clip.caption} motion score: 30.",
         repeats=clip.repeats,
         more_texts=join_texts(clip.others),
+        more_starts=join_starts(clip.more_starts),
+        drawn=int(clip.drawn),
     )
 
 
@@ -256,6 +260,7 @@ def _settings(overrides: Mapping[str, Any], max_steps: int) -> tuple[dict[str, A
         "data.datasets.*.instance_data_dir": "clips",
         "data.datasets.*.video.num_frames": 9,
         "data.datasets.*.video.min_frames": 9,
+        "data.datasets.*.video.max_windows": None,
         "data.buckets": ["64x64", "96x64"],
         "train.max_steps": max_steps,
         "train.mixed_precision": "no",
@@ -316,7 +321,7 @@ def _plan(root: Path, rows: Sequence[ClipRow], overrides: Mapping[str, Any], ext
             samples_per_step=settings["train.batch_size"]
             * settings["train.gradient_accumulation_steps"]
             * settings["launch.processes"],
-            samples_per_epoch=sum(row.repeats + 1 for row in rows),
+            samples_per_epoch=sum(row.samples for row in rows),
         ),
         ledger_digest=ledger_digest(rows),
         stages=tuple(
@@ -349,5 +354,5 @@ def _bucket(rows: Sequence[ClipRow]) -> Bucket:
         height=first.bucket_height,
         frames=first.bucket_frames,
         clips=len(rows),
-        samples=sum(row.repeats + 1 for row in rows),
+        samples=sum(row.samples for row in rows),
     )

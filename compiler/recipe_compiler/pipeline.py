@@ -265,6 +265,7 @@ def _is_taken(settings: Resolved, table: str) -> bool:
 def make_plan(compiled: Compiled) -> "Plan":
     """Freeze a recipe without errors, whose data were looked at."""
     # Parquet is loaded only for plans.
+    from recipe_compiler.data.facts import count_windows  # noqa: PLC0415
     from recipe_compiler.passes.estimate import estimate  # noqa: PLC0415
     from recipe_compiler.passes.freeze import freeze, meta  # noqa: PLC0415
     from recipe_compiler.passes.lower import execution, lower  # noqa: PLC0415
@@ -274,7 +275,7 @@ def make_plan(compiled: Compiled) -> "Plan":
     assert survey is not None, "its data were looked at"
     assert compiled.ok, "it has no errors"
     body = lower(settings, survey)
-    cost = estimate(settings.values(), settings.family, body.buckets, body.schedule)
+    cost = estimate(settings.values(), settings.family, body.buckets, body.schedule, count_windows(survey.rows))
     about = meta(settings, survey, compiled.sources, cost)
     if compiled.variant is not None:
         about["variant"] = {"id": compiled.variant.id, "values": dict(compiled.variant.values)}

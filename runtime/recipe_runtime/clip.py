@@ -1,7 +1,7 @@
 """A clip as the plan says: decoded, resampled by timestamps, turned upright, resized and cropped."""
 
+import math
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
 import av
@@ -40,23 +40,46 @@ def read_clip(path: Path, row: ClipRow) -> Tensor:
     Raises:
         MediaError: The file can't be decoded, or ends too early.
     """
-    frames = torch.empty((row.bucket_frames, row.bucket_height, row.bucket_width, 3), dtype=torch.uint8)
-    count = 0
-    try:
-        for frame, samples in _sampled(path, row):
-            frames[count : count + samples] = _fit(_upright(frame), row)
-            count += samples
-    except (av.error.FFmpegError, OSError, IndexError) as error:
-        raise MediaError(
-            f"{path} can't be decoded: {error}; repair or remove the file and plan anew with `recipe plan RECIPE`"
-        ) from error
-    if count < row.bucket_frames:
-        rate = f" at {row.framerate:g} fps" if row.framerate else ""
-        raise MediaError(
-            f"{path} ends after {count} of {row.bucket_frames} frames{rate}; repair or remove the "
-            "file and plan anew with `recipe plan RECIPE`"
-        )
-    return frames
+    return ClipReader().read(path, row)
+
+
+class ClipReader:
+    """Reads one training sample after the other.
+
+    Windows of one clip that are read in order of time, and don't overlap, are read in one pass through the file.
+    """
+
+    def __init__(self) -> None:
+        self._open: _Pass | None = None
+
+    def read(self, path: Path, row: ClipRow) -> Tensor:
+        """Decode a training sample. See `read_clip`.
+
+        Raises:
+            MediaError: The file can't be decoded, or ends too early.
+        """
+        passing = self._open if self._open is not None and self._open.can_reach(path, row) else None
+        self._open = None
+        frames = torch.empty((row.bucket_frames, row.bucket_height, row.bucket_width, 3), dtype=torch.uint8)
+        count = 0
+        try:
+            passing = passing or _Pass(path)
+            for frame, samples in _sampled(passing, row):
+                frames[count : count + samples] = _fit(_upright(frame), row)
+                count += samples
+        except (av.error.FFmpegError, OSError, IndexError) as error:
+            raise MediaError(
+                f"{path} can't be decoded: {error}; repair or remove the file and plan anew with `recipe plan RECIPE`"
+            ) from error
+        if count < row.bucket_frames:
+            rate = f" at {row.framerate:g} fps" if row.framerate else ""
+            raise MediaError(
+                f"{path} ends after {count} of {row.bucket_frames} frames{rate}; repair or remove the "
+                "file and plan anew with `recipe plan RECIPE`"
+            )
+        if row.window:
+            self._open = passing
+        return frames
 
 
 def read_picture(path: Path, row: ClipRow) -> Tensor:
@@ -86,21 +109,60 @@ def to_pixels(frames: Tensor) -> Tensor:
     return frames.permute(3, 0, 1, 2).float() / 127.5 - 1.0
 
 
-def _sampled(path: Path, row: ClipRow) -> Iterator[tuple[VideoFrame, int]]:
+class _Pass:
+    """A pass through a file, which stands at one of its frames.
+
+    Attributes:
+        frame: The frame; None beyond the last one.
+        number: Its number, from 0.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._frames = _shown(path)
+        self._before = self._until = 0.0
+        self.frame: VideoFrame | None = None
+        self.number = -1
+        self.advance()
+
+    def advance(self) -> None:
+        """Go on to the next frame."""
+        self._before, self.number = self._until, self.number + 1
+        self.frame, self._until = next(self._frames, (None, math.inf))
+
+    def can_reach(self, path: Path, row: ClipRow) -> bool:
+        """Say whether a sample is of this file, and none of its frames lies behind."""
+        if row.framerate:
+            return path == self._path and _time(row, 0) >= self._before
+        return path == self._path and _first(row) >= self.number
+
+    def shows(self, row: ClipRow, index: int) -> bool:
+        """Say whether the frame is that of a sample's place, where those before it have been passed."""
+        return _time(row, index) < self._until if row.framerate else _first(row) + index == self.number
+
+
+def _time(row: ClipRow, index: int) -> float:
+    """Return when a frame of a sample is on screen, in seconds; a frame that ends within `SAME_TIME` is over."""
+    return row.start_seconds + index / row.framerate + SAME_TIME
+
+
+def _first(row: ClipRow) -> int:
+    """Return the number of a sample's first frame in its file, for frames as they follow each other."""
+    return round(row.start_seconds * row.fps)
+
+
+def _sampled(passing: _Pass, row: ClipRow) -> Iterator[tuple[VideoFrame, int]]:
     """Yield every frame that is needed, with the number of samples that it is on screen for."""
-    if not row.framerate:
-        first = round(row.start_seconds * row.fps)
-        yield from ((frame, 1) for frame, _ in islice(_shown(path), first, first + row.bucket_frames))
-        return
     index = 0
-    for frame, until in _shown(path):
+    while passing.frame is not None:
         first = index
-        while index < row.bucket_frames and row.start_seconds + index / row.framerate + SAME_TIME < until:
+        while index < row.bucket_frames and passing.shows(row, index):
             index += 1
         if index > first:
-            yield frame, index - first
+            yield passing.frame, index - first
         if index == row.bucket_frames:
             return
+        passing.advance()
 
 
 def _shown(path: Path) -> Iterator[tuple[VideoFrame, float]]:

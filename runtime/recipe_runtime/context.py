@@ -51,6 +51,16 @@ class Context:
     worker: Worker = ALONE
 
     @property
+    def windows(self) -> tuple[ClipRow, ...]:
+        """The windows of the clips that are trained, each of which is encoded: a row for each."""
+        return tuple(window for row in self.rows for window in row.windows)
+
+    @property
+    def eval_windows(self) -> tuple[ClipRow, ...]:
+        """The windows of the clips that are only measured, likewise."""
+        return tuple(window for row in self.eval_rows for window in row.windows)
+
+    @property
     def facts(self) -> Mapping[str, Any]:
         """Facts of the model family, as the plan holds them."""
         return self.plan.body.facts

@@ -1,10 +1,10 @@
-"""What alignment needs of stage ``encode-video``: the teacher's features of every trained clip, once for each content."""
+"""What alignment needs of stage ``encode-video``: the teacher's features of every window of a trained clip, once for each content."""
 
 from collections.abc import Mapping
 
 import torch
 
-from recipe_runtime.clip import DECODE_VERSION, read_clip
+from recipe_runtime.clip import DECODE_VERSION, ClipReader
 from recipe_runtime.context import Context
 from recipe_runtime.errors import ModelError
 from recipe_runtime.models.source import weights_digest
@@ -27,7 +27,7 @@ def has_teacher(ctx: Context) -> bool:
 
 
 def feature_index(ctx: Context) -> Mapping[str, str]:
-    """Return the key in the store of the features of each trained clip, by ``clip_id``.
+    """Return the key in the store of the features of each window of a trained clip, by ``clip_id``.
 
     The value holds ``features``, fp16, shape (latent frames, patches, channels).
 
@@ -42,7 +42,7 @@ def feature_index(ctx: Context) -> Mapping[str, str]:
     }
     return {
         row.clip_id: content_key({**teacher, **shapes_pixels(row), "latent_frames": _latent_frames(ctx, row)})
-        for row in ctx.rows
+        for row in ctx.windows
     }
 
 
@@ -60,16 +60,17 @@ def run(ctx: Context, stop: StopRequested) -> None:
         StoppedBySignal: Someone asked the run to stop. What is encoded is kept.
     """
     index, crepa = feature_index(ctx), ctx.settings.regularizers.crepa
-    missing = [row for row in ctx.rows if not ctx.store.has("features", index[row.clip_id])]
-    reused = len(ctx.rows) - len(missing)
+    missing = [row for row in ctx.windows if not ctx.store.has("features", index[row.clip_id])]
+    reused = len(index) - len(missing)
     with report_stage(
-        ctx.recorder, "encode-video", total=len(ctx.rows), reused=reused, unit="teacher's clips", stop=stop
+        ctx.recorder, "encode-video", total=len(index), reused=reused, unit="teacher's clips", stop=stop
     ) as report:
         if not missing:
             return
         teacher = load_teacher(teacher_dir(ctx), ctx.device)
+        reader = ClipReader()
         for row in missing:
-            frames = read_clip(ctx.clip_path(row), row)
+            frames = reader.read(ctx.clip_path(row), row)
             chosen = frames[chosen_frames(len(frames), _latent_frames(ctx, row))]
             features = patch_features(
                 teacher, chosen, size=crepa.encoder_image_size, at_once=crepa.encoder_frames_batch_size

@@ -10,7 +10,7 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 from torch import Tensor
 
 from recipe_runtime.build import build_vae
-from recipe_runtime.clip import DECODE_VERSION, read_clip, to_pixels
+from recipe_runtime.clip import DECODE_VERSION, ClipReader, to_pixels
 from recipe_runtime.context import Context
 from recipe_runtime.encode_queue import EncodeQueue, Work
 from recipe_runtime.errors import ModelError
@@ -25,11 +25,11 @@ from recipe_schema.stored import latent_facts, shapes_pixels
 
 
 Group = tuple[ClipRow, ...]
-"""Clips of one bucket that the VAE encodes at once."""
+"""Clips, or windows of clips, of one bucket that the VAE encodes at once."""
 
 
 def latent_index(ctx: Context) -> Mapping[str, str]:
-    """Return the key in the store of the latents of each trained or measured clip, by ``clip_id``.
+    """Return the key in the store of the latents of each window of a trained or measured clip, by ``clip_id``.
 
     The value holds ``latents``, fp32, shape (channels, frames, height, width).
 
@@ -42,7 +42,8 @@ def latent_index(ctx: Context) -> Mapping[str, str]:
         "dtype": ctx.settings.model.vae_dtype,
         "tiling": ctx.settings.memory.vae_tiling,
     }
-    return {row.clip_id: content_key({**encoder, **shapes_pixels(row)}) for row in (*ctx.rows, *ctx.eval_rows)}
+    rows = (*ctx.windows, *ctx.eval_windows)
+    return {row.clip_id: content_key({**encoder, **shapes_pixels(row)}) for row in rows}
 
 
 def run(ctx: Context, stop: StopRequested) -> None:
@@ -57,14 +58,15 @@ def run(ctx: Context, stop: StopRequested) -> None:
     index = latent_index(ctx)
     missing = {key for key in index.values() if not ctx.store.has("latents", key)}
     reused = sum(key not in missing for key in index.values())
-    with report_stage(ctx.recorder, "encode-video", total=len(index), reused=reused, unit="clips", stop=stop) as report:
+    unit = "clips" if len(index) == len(ctx.rows) + len(ctx.eval_rows) else "windows of clips"
+    with report_stage(ctx.recorder, "encode-video", total=len(index), reused=reused, unit=unit, stop=stop) as report:
         if not missing:
             return
         # Groups are cut from all clips, and not from the missing ones: what a clip is encoded together with, and
         # so its last bits, must not depend on what an earlier run left in the store.
         work = [
             Work(item=group, keys=Counter(index[row.clip_id] for row in group))
-            for rows in (ctx.rows, ctx.eval_rows)
+            for rows in (ctx.windows, ctx.eval_windows)
             for group in _groups(rows, ctx.settings.data.vae_batch_size)
         ]
         queue = EncodeQueue(
@@ -92,8 +94,8 @@ def _facts(ctx: Context, row: ClipRow) -> dict[str, str]:
 
 
 def _groups(rows: Sequence[ClipRow], size: int) -> list[Group]:
-    """Cut the clips of each bucket, in order of name, into groups of at most ``size``."""
-    ordered = sorted(rows, key=lambda row: (row.bucket, row.clip_id))
+    """Cut the windows of each bucket, in order of their clips' names, into groups of at most ``size``."""
+    ordered = sorted(rows, key=lambda row: row.bucket)  # which are in order of name, windows in that of time
     groups: list[Group] = []
     for _, members in groupby(ordered, key=lambda row: row.bucket):
         bucket = tuple(members)
@@ -103,9 +105,10 @@ def _groups(rows: Sequence[ClipRow], size: int) -> list[Group]:
 
 def _decoded_ahead(ctx: Context, queue: EncodeQueue[Group]) -> Iterator[tuple[Work[Group], Tensor]]:
     """Yield each group with its pixels, while a thread decodes the next one that is free."""
+    reader = ClipReader()  # one thread at a time decodes
 
     def decode(group: Group) -> Tensor:
-        return torch.stack([to_pixels(read_clip(ctx.clip_path(row), row)) for row in group])
+        return torch.stack([to_pixels(reader.read(ctx.clip_path(row), row)) for row in group])
 
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="decode") as pool:
         work, ahead = queue.take(wait=True), None

@@ -49,7 +49,7 @@ class Evaluator:
         settings = ctx.settings.evaluation
         schedule = SCHEDULES[ctx.settings.train.noise_schedule](ctx.facts["noise_schedule"])
         self._levels = spaced_levels(schedule.levels, settings.timesteps)
-        self._groups = _groups(ctx.eval_rows, settings.num_clips, pooled=settings.pooling, only=settings.dataset_id)
+        self._groups = _groups(ctx.eval_windows, settings.num_clips, pooled=settings.pooling, only=settings.dataset_id)
 
     def measure_if_due(self, state: TrainState) -> None:
         """Measure at the intervals of the settings, before the first step, and at the end."""
@@ -138,8 +138,9 @@ def spaced_levels(levels: Sequence[NoiseLevel], count: int) -> tuple[NoiseLevel,
 
 
 def clip_noise(row: ClipRow, latents: Tensor) -> Tensor:
-    """Return the noise of a clip, of its latents' shape: a function of its content and bucket."""
-    return torch.randn(latents.shape, generator=generator(_SEED, "evaluation-noise", row.sha256, row.bucket))
+    """Return the noise of a clip, of its latents' shape: a function of its content and bucket, and of the window."""
+    window = (row.window,) if row.window else ()
+    return torch.randn(latents.shape, generator=generator(_SEED, "evaluation-noise", row.sha256, row.bucket, *window))
 
 
 def _repeated(tensor: Tensor, count: int) -> Tensor:
@@ -147,11 +148,15 @@ def _repeated(tensor: Tensor, count: int) -> Tensor:
 
 
 def _groups(rows: Sequence[ClipRow], most: int, *, pooled: bool, only: str | None) -> Mapping[str, tuple[ClipRow, ...]]:
-    """Choose the clips that are measured, at most ``most`` of each data set: always the same ones."""
+    """Choose the clips that are measured, at most ``most`` of each data set: always the same ones.
+
+    Of clips of several windows these count, the first one of each clip before the second one of any.
+    """
     chosen: dict[str, tuple[ClipRow, ...]] = {}
     for dataset in sorted({row.dataset for row in rows}):
         if only is None or dataset == only:
-            own = sorted((row for row in rows if row.dataset == dataset), key=lambda row: (row.sha256, row.clip_id))
+            mine = (row for row in rows if row.dataset == dataset)
+            own = sorted(mine, key=lambda row: (row.window, row.sha256, row.clip_id))
             chosen[dataset] = tuple(own[:most])
     if pooled and chosen:
         return {_POOL: tuple(row for group in chosen.values() for row in group)}

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 import torch
 from torch import Tensor
 
-from recipe_runtime.clip import DECODE_VERSION, read_clip, read_picture
+from recipe_runtime.clip import DECODE_VERSION, ClipReader, read_picture
 from recipe_runtime.context import Context
 from recipe_runtime.errors import MediaError
 from recipe_runtime.stage import report_stage
@@ -26,7 +26,7 @@ _NAMED = 3
 
 
 def mask_index(ctx: Context) -> Mapping[str, str]:
-    """Return the key in the store of the mask of each trained clip that has one, by ``clip_id``.
+    """Return the key in the store of the mask of each window of a trained clip that has one, by ``clip_id``.
 
     The value holds ``mask``, fp32, 0 to 1, shape (frames, height, width) of the clip's latents. The mask of a picture
     has one frame, which holds for all.
@@ -35,7 +35,7 @@ def mask_index(ctx: Context) -> Mapping[str, str]:
         return {}
     vae = ctx.facts["vae"]
     packing = {"temporal": vae["temporal"], "spatial": vae["spatial"], "decode_version": DECODE_VERSION}
-    return {row.clip_id: content_key({**packing, **_shapes_mask(row)}) for row in ctx.rows if row.mask_sha256}
+    return {row.clip_id: content_key({**packing, **_shapes_mask(row)}) for row in ctx.windows if row.mask_sha256}
 
 
 def encode_masks(ctx: Context, stop: StopRequested) -> None:
@@ -49,15 +49,17 @@ def encode_masks(ctx: Context, stop: StopRequested) -> None:
     if not index:
         return
     vae, store = ctx.facts["vae"], ctx.store
-    missing = [row for row in ctx.rows if row.clip_id in index and not store.has("masks", index[row.clip_id])]
+    missing = [row for row in ctx.windows if row.clip_id in index and not store.has("masks", index[row.clip_id])]
     reused = len(index) - len(missing)
     with report_stage(ctx.recorder, "encode-video", total=len(index), reused=reused, unit="masks", stop=stop) as report:
+        reader = ClipReader()
         for row in missing:
-            path = ctx.dataset_dir(row.mask_dataset) / row.mask_path
-            frames = read_picture(path, row) if is_picture(path) else read_clip(path, row)
-            mask = pool(frames, temporal=vae["temporal"], spatial=vae["spatial"])
-            facts = {"clip": row.clip_id, **{name: str(value) for name, value in _shapes_mask(row).items()}}
-            store.write("masks", index[row.clip_id], {"mask": mask}, facts)
+            if not store.has("masks", index[row.clip_id]):  # a picture holds for all windows of its clip
+                path = ctx.dataset_dir(row.mask_dataset) / row.mask_path
+                frames = read_picture(path, row) if is_picture(path) else reader.read(path, row)
+                mask = pool(frames, temporal=vae["temporal"], spatial=vae["spatial"])
+                facts = {"clip": row.clip_id, **{name: str(value) for name, value in _shapes_mask(row).items()}}
+                store.write("masks", index[row.clip_id], {"mask": mask}, facts)
             report.finish(1)
 
 
@@ -70,7 +72,7 @@ def check_masks(ctx: Context) -> None:
     settings = ctx.settings.regularizers.masked_loss
     if settings.background_weight > 0 or settings.probability == 0:
         return
-    names = {row.clip_id: f"{row.mask_dataset}/{row.mask_path}" for row in ctx.rows}
+    names = {row.clip_id: _name(row) for row in ctx.windows}
     empty = [
         names[clip] for clip, key in mask_index(ctx).items() if not bool(_counts(read_mask(ctx, key), settings).any())
     ]
@@ -85,6 +87,11 @@ def check_masks(ctx: Context) -> None:
             "`masked_loss.normalize: false`"
         )
     ctx.recorder.emit(Warned(message=f"{len(empty)} clips train nothing, their masks are wholly {color}: {named}"))
+
+
+def _name(row: ClipRow) -> str:
+    """Name a mask, and of which window it is that of where its clip has several."""
+    return f"{row.mask_dataset}/{row.mask_path}" + (f" (window {row.window})" if row.window else "")
 
 
 def read_mask(ctx: Context, key: str) -> Tensor:

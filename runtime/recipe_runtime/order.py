@@ -4,6 +4,9 @@ Each bucket has an endless stream of samples: a permutation of its clips (with t
 one after the other. Of a data set that gives only a share of its samples, a pass has those that come first in the
 permutation. An optimizer step takes the next samples of one bucket. What a pass leaves over begins the
 bucket's next step, so nothing is ever dropped and nothing has to be remembered.
+
+Each window of a clip is a sample of its own, or each sample has one that is drawn: of a clip of n windows, n samples that
+follow each other have all of them, in an order that is drawn anew for the next n.
 """
 
 import functools
@@ -25,7 +28,7 @@ from recipe_schema.shares import in_an_epoch, samples_of, shares_of, taken
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One use of a clip: in which pass through its bucket, and which of the repeats of that pass."""
+    """One use of a clip, or of one of its windows: in which pass through its bucket, and which repeat of that pass."""
 
     row: ClipRow
     epoch: int
@@ -78,7 +81,8 @@ class Order:
         groups = {name: list(members) for name, members in itertools.groupby(ordered, key=lambda row: row.bucket)}
         self._names = tuple(groups)
         self._members = tuple(
-            [(row, repeat) for row in members for repeat in range(row.repeats + 1)] for members in groups.values()
+            [(item, repeat) for row in members for item in row.items for repeat in range(row.repeats + 1)]
+            for members in groups.values()
         )
         self._samples = tuple(samples_of(members) for members in groups.values())
         self._shares = shares
@@ -112,7 +116,14 @@ class Order:
 
         epoch = _search(given, index, mean=self._means[bucket], short=len(self._samples[bucket]))
         row, repeat = self._members[bucket][int(self._permutation(bucket, epoch)[index - given(epoch)])]
-        return Sample(row=row, epoch=epoch, repeat=repeat)
+        return Sample(row=self._window(row, epoch, repeat) if row.drawn else row, epoch=epoch, repeat=repeat)
+
+    def _window(self, row: ClipRow, epoch: int, repeat: int) -> ClipRow:
+        """Return the window that a sample has, of a clip of which each sample has one."""
+        windows = row.windows
+        turn, place = divmod(epoch * (row.repeats + 1) + repeat, len(windows))
+        draw = generator(self._seed, "window", turn, row.clip_id)
+        return windows[int(torch.randperm(len(windows), generator=draw)[place])]
 
     def _given(self, bucket: int, epochs: int) -> int:
         """Return how many samples a bucket has given after so many whole epochs."""

@@ -109,7 +109,7 @@ def _latent_bytes(ctx: Context) -> int:
     """Estimate latents from above: what compression saves is not counted."""
     index, vae = latent_index(ctx), ctx.facts["vae"]
     total = 0
-    by_key = {index[row.clip_id]: row for row in (*ctx.rows, *ctx.eval_rows)}
+    by_key = {index[row.clip_id]: row for row in (*ctx.windows, *ctx.eval_windows)}
     for key, row in by_key.items():
         if not ctx.store.has("latents", key):
             frames = (row.bucket_frames - 1) // vae["temporal"] + 1
@@ -126,7 +126,7 @@ def _features(ctx: Context) -> Iterator[Need]:
     each = (ctx.settings.regularizers.crepa.encoder_image_size // patch) ** 2 * teacher_width(ctx) * _FP16
     frames = sum(
         (row.bucket_frames - 1) // ctx.facts["vae"]["temporal"] + 1
-        for row in ctx.rows
+        for row in ctx.windows
         if not ctx.store.has("features", index[row.clip_id])
     )
     yield Need(folder=ctx.store.folder, bytes=frames * each, what="the teacher's features")

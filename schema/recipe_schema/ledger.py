@@ -6,7 +6,7 @@ is left to either side.
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 from recipe_schema.canonical import digest
@@ -55,6 +55,10 @@ class ClipRow:
         mask_sha256: Of the mask's bytes, hexadecimal.
         mask_size_bytes: Size of the mask's file.
         mask_mtime_ns: Its modification time, nanoseconds since 1970.
+        more_starts: Where the other windows of a clip start that has several, in seconds, as a JSON list in rising order;
+            ``start_seconds`` is the first one's. Empty for a clip of one.
+        drawn: 1 if each sample has one of the windows, drawn for it; 0 if each window is a sample of its own.
+        window: Which of several windows the row stands for, from 1; 0 for a whole file, as in every row of a ledger.
     """
 
     dataset: str
@@ -89,6 +93,9 @@ class ClipRow:
     mask_sha256: str = ""
     mask_size_bytes: int = 0
     mask_mtime_ns: int = 0
+    more_starts: str = ""
+    drawn: int = 0
+    window: int = 0
 
     @property
     def used(self) -> bool:
@@ -97,8 +104,33 @@ class ClipRow:
 
     @property
     def clip_id(self) -> str:
-        """Name of the clip in the order of samples, in noise seeds and in messages."""
-        return f"{self.dataset}/{self.path}"
+        """Name of the clip, or of one of its windows, in the order of samples, in noise seeds and in messages."""
+        return f"{self.dataset}/{self.path}" + (f"#{self.window}" if self.window else "")
+
+    @property
+    def starts(self) -> tuple[float, ...]:
+        """Where the windows of the clip start, in seconds."""
+        return (self.start_seconds, *json.loads(self.more_starts)) if self.more_starts else (self.start_seconds,)
+
+    @property
+    def windows(self) -> tuple["ClipRow", ...]:
+        """The windows of the clip, all of which are encoded: a row for each. One window is the row itself."""
+        if not self.more_starts:
+            return (self,)
+        return tuple(
+            replace(self, start_seconds=start, more_starts="", drawn=0, window=number)
+            for number, start in enumerate(self.starts, start=1)
+        )
+
+    @property
+    def items(self) -> tuple["ClipRow", ...]:
+        """What an epoch takes ``repeats + 1`` times: each window, or the clip where a window of it is drawn."""
+        return (self,) if self.drawn else self.windows
+
+    @property
+    def samples(self) -> int:
+        """Samples of an epoch that takes all."""
+        return (1 if self.drawn else len(self.starts)) * (self.repeats + 1)
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -111,7 +143,11 @@ class ClipRow:
         return f"{self.bucket_width}x{self.bucket_height}@{self.bucket_frames}"
 
 
-COLUMNS: tuple[tuple[str, type], ...] = tuple((f.name, str if f.name == "fate" else f.type) for f in fields(ClipRow))  # type: ignore[misc]
+COLUMNS: tuple[tuple[str, type], ...] = tuple(
+    (f.name, str if f.name == "fate" else f.type)  # type: ignore[misc]
+    for f in fields(ClipRow)
+    if f.name != "window"
+)
 """Every column with its Python type: str, int (64 bit) or float (64 bit)."""
 
 _SHAPES_RESULT = (
@@ -135,24 +171,31 @@ _SHAPES_RESULT = (
 def ledger_digest(rows: Iterable[ClipRow]) -> str:
     """Hash what shapes training: the trained clips, their content, geometry and texts, in order of name.
 
-    Files that were left out, modification times and other facts for people do not enter. Further texts enter where there
-    are some, so that plans of clips with one caption keep their ids.
+    Files that were left out, modification times and other facts for people do not enter. Further texts and windows enter
+    where there are some, so that plans of clips with one of each keep their ids.
     """
     trained = sorted((row for row in rows if row.fate == "trained"), key=lambda row: row.clip_id)
     return digest([_shape(row) for row in trained])
 
 
 def _shape(row: ClipRow) -> list[Any]:
-    """Return what of a row enters the digest. Further texts and a mask do where there are some."""
+    """Return what of a row enters the digest. Further texts, further windows and a mask do where there are some."""
     facts = [getattr(row, name) for name in _SHAPES_RESULT]
     if row.more_texts:
         facts.append(row.more_texts)
+    if row.more_starts:
+        facts += [row.more_starts, row.drawn]
     return [*facts, row.mask_path, row.mask_sha256] if row.mask_sha256 else facts
 
 
 def join_texts(texts: Sequence[str]) -> str:
     """Write texts as `ClipRow.more_texts` holds them."""
     return json.dumps(list(texts), ensure_ascii=False) if texts else ""
+
+
+def join_starts(starts: Sequence[float]) -> str:
+    """Write starts of windows, in seconds, as `ClipRow.more_starts` holds them."""
+    return json.dumps(list(starts)) if starts else ""
 
 
 def to_columns(rows: Sequence[ClipRow]) -> dict[str, list[Any]]:

@@ -12,10 +12,10 @@ from recipe_schema.ledger import ClipRow
 
 
 def samples_of(rows: Iterable[ClipRow]) -> Counter[str]:
-    """Count the samples of each data set, repeats included."""
+    """Count the samples of each data set, windows and repeats included."""
     counts: Counter[str] = Counter()
     for row in rows:
-        counts[row.dataset] += row.repeats + 1
+        counts[row.dataset] += row.samples
     return counts
 
 

@@ -81,7 +81,11 @@ def cost(values, **changes):
     buckets = (Bucket(width=832, height=480, frames=81, clips=10, samples=10),)
     schedule = Schedule(max_steps=100, samples_per_step=1, samples_per_epoch=10)
     return estimate(
-        {**values, "model.random_weights": None, **changes}, load_family("sana-video-480p"), buckets, schedule
+        {**values, "model.random_weights": None, **changes},
+        load_family("sana-video-480p"),
+        buckets,
+        schedule,
+        {b.name: b.clips for b in buckets},
     )
 
 

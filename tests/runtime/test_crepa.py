@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import Dinov2Config, Dinov2Model
 
-from fakes_runtime import make_context, make_project
+from fakes_runtime import CLIPS, make_context, make_project
 from fakes_training import StopAfter, batch_maker, encoded_project, same_bits, saved_parts
 from recipe_runtime import encode_features, encode_video, export, preflight, train
 from recipe_runtime.clip import read_clip
@@ -181,6 +181,28 @@ def test_features_are_those_of_the_clips_own_pixels(tmp_path, teacher, aligned):
     assert torch.allclose(found.float(), states[:, 1:], atol=2e-3)
     some = patch_features(model, frames, size=28, at_once=2)
     assert torch.allclose(some, patch_features(model, frames, size=28, at_once=-1), atol=1e-6)
+
+
+def test_each_window_of_a_clip_has_features_of_its_own(tmp_path, aligned):
+    long = replace(CLIPS[0], fps=16, frames=32, more_starts=(10 / 16, 21 / 16))
+    _, ctx, _ = encoded_project(tmp_path, **aligned, clips=(long, replace(long, name="z.mp4", drawn=True)))
+
+    index = feature_index(ctx)
+
+    assert list(index) == [f"discs/{name}.mp4#{number}" for name in "az" for number in (1, 2, 3)]
+    assert len({ctx.store.read("features", key)["features"].sum().item() for key in index.values()}) == 6
+    read, maker = FeatureReader(Always(), ctx.store, index), batch_maker(ctx)
+    for step in range(4):
+        samples = maker.make(step).samples
+        expected = [ctx.store.read("features", index[sample.row.clip_id])["features"] for sample in samples]
+        assert torch.equal(read(step, samples), torch.stack(expected))
+
+
+class Always:
+    """An alignment that every step needs."""
+
+    def reads(self, step):
+        return step >= 0
 
 
 def test_features_are_made_once_and_named_by_what_makes_them(tmp_path, aligned, monkeypatch):

@@ -1,5 +1,6 @@
 """What becomes of one clip, and why."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from fractions import Fraction
@@ -16,15 +17,23 @@ from recipe_schema.ledger import ClipRow
 from recipe_schema.shares import plain
 
 
+_SHOWN = 8
+"""Windows of which it is said where they start."""
+
+_WINDOW = re.compile(r"#\d+\Z")
+"""What stands behind a clip's name in messages about one of its windows."""
+
+
 def find_clip(subject: Subject, rows: Sequence[ClipRow], name: str) -> list[ClipRow]:
     """Return the rows of a file, one for each data set that holds it.
 
     Args:
         subject: A recipe or a plan.
         rows: Its ledger.
-        name: The file's path, its path below the data set's folder, or that with the data set's id before it.
+        name: The file's path, its path below the data set's folder, or that with the data set's id before it. The number
+            of a window may stand behind it, as in messages of a run.
     """
-    folders = data_folders(subject.values(), subject.root)
+    folders, name = data_folders(subject.values(), subject.root), _WINDOW.sub("", name)
     wanted = Path(name).absolute()
     return [r for r in rows if name in (r.path, r.clip_id) or (folders[r.dataset] / r.path).absolute() == wanted]
 
@@ -59,7 +68,7 @@ def clip_text(subject: Subject, row: ClipRow, shares: Mapping[str, Fraction]) ->
         )
     if row.bucket_width:
         rate = f"at {row.framerate:g} fps" if row.framerate else "as they follow each other"
-        window = f"{row.bucket_frames} of {row.frames_at_rate} frames {rate}, from {row.start_seconds:g} s"
+        window = f"{row.bucket_frames} of {row.frames_at_rate} frames {rate}, {_from(row)}"
         scale = f"resized to {row.resize_width}x{row.resize_height}, cropped at {row.crop_left},{row.crop_top}"
         rows += [("bucket", f"{row.bucket}: {scale}"), ("window", window)]
     if row.text:
@@ -71,10 +80,21 @@ def clip_text(subject: Subject, row: ClipRow, shares: Mapping[str, Fraction]) ->
         times = plain((row.repeats + 1) * shares[row.dataset])
         mean = "" if shares[row.dataset] == 1 else " in the mean"
         often = "once" if times == 1 else f"{amount(times)} times"
-        rows.append(("repeats", f"{row.repeats}: seen {often} an epoch{mean}"))
+        what = "each window is seen" if len(row.items) > 1 else "seen"
+        rows.append(("repeats", f"{row.repeats}: {what} {often} an epoch{mean}"))
     if row.mask_sha256:
         rows.append(("mask", f"{row.mask_dataset}/{row.mask_path}, sha256 {row.mask_sha256}"))
     rows += [(stock.kind, stock.text()) for stock in stocks(subject, row)]
     if row.sha256:
         rows.append(("sha256", row.sha256))
     return f"{row.clip_id}\n" + "\n".join(f"  {name:<9}{text}" for name, text in rows)
+
+
+def _from(row: ClipRow) -> str:
+    """Say where the windows of a clip start, and which of them a sample has."""
+    starts = [f"{start:g}" for start in row.starts]
+    if len(starts) == 1:
+        return f"from {starts[0]} s"
+    more = f" and {len(starts) - _SHOWN} more" if len(starts) > _SHOWN else ""
+    use = "of which each sample has one" if row.drawn else "each a sample of its own"
+    return f"in {len(starts)} windows, {use}, from {', '.join(starts[:_SHOWN])} s{more}"

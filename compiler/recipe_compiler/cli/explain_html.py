@@ -9,7 +9,7 @@ import jinja2
 
 from recipe_compiler import __version__
 from recipe_compiler.cli.figures_text import batch_text, epoch_text, samples_text, training_text
-from recipe_compiler.cli.plan_text import flop, memory_parts, size
+from recipe_compiler.cli.plan_text import clips_of_bucket, flop, memory_parts, size
 from recipe_compiler.cli.setting_text import IMPACTS, origin_text, plain, value_text
 from recipe_compiler.diagnostics.diagnostic import Diagnostic
 from recipe_compiler.diagnostics.render_text import render_text, summary
@@ -131,6 +131,7 @@ def _data(counted: Figures, cost: dict[str, Any]) -> dict[str, Any]:
         "buckets": [
             {
                 "figures": bucket,
+                "clips": clips_of_bucket(bucket.clips, bucket.windows),
                 "samples": amount(bucket.samples),
                 "bar": round(100 * bucket.samples / most, 1),
                 "shape": " × ".join(str(n) for n in bucket.latent_shape),

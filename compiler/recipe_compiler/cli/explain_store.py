@@ -4,7 +4,7 @@ Files say what made them, apart from weights, whose digests only the runtime tak
 as long as VAE and text encoder are those that it was made with.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +26,18 @@ class Stock:
         kind: What the value is, as its folder in the store is called.
         there: It is there.
         differs: If it is not there: how what is there of the same clip or text differs from it; empty if there is none.
+        windows: Of a clip of several windows, how many are there, and of how many; else None.
     """
 
     kind: str
     there: bool
     differs: tuple[Difference, ...] = ()
+    windows: tuple[int, int] | None = None
 
     def text(self) -> str:
         """Say it for people."""
+        if self.windows is not None and 0 < self.windows[0] < self.windows[1]:
+            return f"{self.windows[0]} of {self.windows[1]} windows are in the store"
         if self.there:
             return "in the store, for as long as the model's weights are the same"
         if not self.differs:
@@ -42,7 +46,9 @@ class Stock:
 
     def values(self) -> dict[str, Any]:
         """Say it as JSON values."""
-        return {"there": self.there, "differs": {name: {"was": old, "is": new} for name, old, new in self.differs}}
+        windows = {} if self.windows is None else {"windows": {"there": self.windows[0], "of": self.windows[1]}}
+        differs = {name: {"was": old, "is": new} for name, old, new in self.differs}
+        return {"there": self.there, "differs": differs, **windows}
 
 
 def stocks(subject: Subject, row: ClipRow) -> tuple[Stock, ...]:
@@ -58,7 +64,8 @@ def stocks(subject: Subject, row: ClipRow) -> tuple[Stock, ...]:
     if subject.plan is None or row.fate not in ("trained", "evaluated"):
         return ()
     store = subject.root / str(subject.value("data.store_dir"))
-    latents = latent_facts(row, dtype=subject.value("model.vae_dtype"), tiling=subject.value("memory.vae_tiling"))
+    dtype, tiling = subject.value("model.vae_dtype"), subject.value("memory.vae_tiling")
+    latents = [latent_facts(window, dtype=dtype, tiling=tiling) for window in row.windows]
     text = text_facts(
         row.text,
         instruction=subject.plan.body.facts["instruction"],
@@ -66,9 +73,18 @@ def stocks(subject: Subject, row: ClipRow) -> tuple[Stock, ...]:
         precision=subject.value("model.text_encoder_precision"),
     )
     return (
-        _stock(store, "latents", latents, _is_same_clip),
-        _stock(store, "text", text, _is_same_text),
+        _of_windows(_stocks(store, "latents", latents, _is_same_clip)),
+        *_stocks(store, "text", [text], _is_same_text),
     )
+
+
+def _of_windows(each: Sequence[Stock]) -> Stock:
+    """Say at once what there is of a clip's windows."""
+    if len(each) == 1:
+        return each[0]
+    there = sum(stock.there for stock in each)
+    differs = each[0].differs if there == 0 else ()
+    return Stock(kind=each[0].kind, there=there == len(each), differs=differs, windows=(there, len(each)))
 
 
 def _is_same_clip(facts: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
@@ -81,13 +97,20 @@ def _is_same_text(facts: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
     return all(facts.get(name) == wanted[name] for name in ("text", "with_instruction"))
 
 
-def _stock(
-    store: Path, kind: str, wanted: Mapping[str, str], is_same: Callable[[Mapping[str, str], Mapping[str, str]], bool]
-) -> Stock:
+def _stocks(
+    store: Path,
+    kind: str,
+    wanted: Sequence[Mapping[str, str]],
+    is_same: Callable[[Mapping[str, str], Mapping[str, str]], bool],
+) -> list[Stock]:
+    """Return what the store has of values of one clip or text, whose files are looked through once."""
+    known = [facts for facts in _all_facts(store / kind) if is_same(facts, wanted[0])]
+    return [_stock(kind, known, facts) for facts in wanted]
+
+
+def _stock(kind: str, known: Sequence[Mapping[str, str]], wanted: Mapping[str, str]) -> Stock:
     nearest: tuple[Difference, ...] = ()
-    for facts in _all_facts(store / kind):
-        if not is_same(facts, wanted):
-            continue
+    for facts in known:
         # The same content is the same value, whatever it is called. Files of earlier versions say less.
         shared = [name for name in wanted if name in facts and name != "clip"]
         differs = tuple((name, facts[name], wanted[name]) for name in shared if facts[name] != wanted[name])

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from recipe_compiler.cli.plan_text import clips_text, cost_text, count_text
+from recipe_compiler.cli.plan_text import clips_of_bucket, clips_text, cost_text, count_text
 from recipe_compiler.passes.figures import BucketFigures, Figures, Group, figures
 from recipe_compiler.subject import Subject
 
@@ -61,7 +61,8 @@ def bucket_text(bucket: BucketFigures) -> str:
     """Say what a bucket holds and what the model sees of it."""
     shape = "×".join(str(n) for n in bucket.latent_shape)
     return (
-        f"{count_text(bucket.clips, 'clip')}, {count_text(bucket.samples, 'sample')} an epoch, {count_text(bucket.steps, 'step')}; "
+        f"{clips_of_bucket(bucket.clips, bucket.windows)}, {count_text(bucket.samples, 'sample')} an epoch, "
+        f"{count_text(bucket.steps, 'step')}; "
         f"latents {shape}, {bucket.tokens:,} tokens"
     )
 

@@ -17,7 +17,8 @@ def plan_text(plan: Plan) -> str:
         "",
         f"  clips      {clips_text(plan.meta['clips'])}",
         *(
-            f"  bucket     {b.name}: {count_text(b.clips, 'clip')}, {count_text(b.samples, 'sample')} an epoch, "
+            f"  bucket     {b.name}: {clips_of_bucket(b.clips, plan.meta['windows'][b.name])}, "
+            f"{count_text(b.samples, 'sample')} an epoch, "
             f"{count_text(b.samples / schedule.samples_per_step, 'step')}"
             for b in plan.body.buckets
         ),
@@ -37,6 +38,11 @@ def count_text(number: float, thing: str) -> str:
     """Count things: ``1 clip``, ``1,200 steps``, ``2.5 epochs`` to three digits."""
     shown = f"{number:,}" if isinstance(number, int) else f"{number:.3g}" if number < 1000 else f"{number:,.0f}"  # noqa: PLR2004
     return f"{shown} {thing}{'s' * (shown != '1')}"
+
+
+def clips_of_bucket(clips: int, windows: int) -> str:
+    """Count the clips of a bucket, and their windows where these are more."""
+    return count_text(clips, "clip") + (f" in {count_text(windows, 'window')}" if windows != clips else "")
 
 
 def clips_text(counts: Mapping[str, int]) -> str:

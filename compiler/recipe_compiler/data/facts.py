@@ -1,6 +1,7 @@
 """What is known of the data, as frozen values. Nothing here opens a file."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -140,6 +141,15 @@ def epoch_shares(values: Mapping[str, Any], rows: Sequence[ClipRow]) -> Mapping[
     return shares_of(trained, probability, uniform=values["data.sampling"] == "uniform")
 
 
+def count_windows(rows: Iterable[ClipRow]) -> Mapping[str, int]:
+    """Count the windows of trained clips, each of which is encoded, by the buckets' names."""
+    counts: Counter[str] = Counter()
+    for row in rows:
+        if row.fate == "trained":
+            counts[row.bucket] += len(row.starts)
+    return counts
+
+
 def count_buckets(rows: tuple[ClipRow, ...]) -> tuple[Bucket, ...]:
     """Count the trained clips of each bucket, in order of the buckets' names."""
     buckets: dict[str, Bucket] = {}
@@ -148,5 +158,5 @@ def count_buckets(rows: tuple[ClipRow, ...]) -> tuple[Bucket, ...]:
             old = buckets.get(row.bucket) or Bucket(
                 width=row.bucket_width, height=row.bucket_height, frames=row.bucket_frames, clips=0, samples=0
             )
-            buckets[row.bucket] = replace(old, clips=old.clips + 1, samples=old.samples + row.repeats + 1)
+            buckets[row.bucket] = replace(old, clips=old.clips + 1, samples=old.samples + row.samples)
     return tuple(buckets[name] for name in sorted(buckets))

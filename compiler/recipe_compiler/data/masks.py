@@ -167,7 +167,7 @@ def _problems(
 def _too_short(row: ClipRow, facts: Probe) -> str:
     """Say how a video of masks ends before the sample of its clip; empty if it does not."""
     rate = row.framerate or row.fps
-    needed = round(row.start_seconds * rate) + row.bucket_frames
+    needed = round(row.starts[-1] * rate) + row.bucket_frames
     there = frames_at(facts.seconds, row.framerate) if row.framerate else facts.frames
     return (
         f"it ends after {there} frames where the sample of its clip ends with frame {needed}" if there < needed else ""

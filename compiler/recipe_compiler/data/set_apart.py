@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
+from recipe_compiler.data.windows import in_the_middle
 from recipe_compiler.settings import Resolved
 from recipe_schema.ledger import ClipRow
 
@@ -15,7 +16,7 @@ def set_apart(rows: Sequence[ClipRow], settings: Resolved, table: str) -> tuple[
     """Take clips out of training that are to be measured.
 
     With ``evaluation.fraction`` a clip's bytes alone decide: the same clips are set apart in every run and on every
-    machine, also when others are added, and copies of a clip are never on both sides.
+    machine, also when others are added, and copies of a clip are never on both sides, nor are its windows.
 
     Args:
         rows: The rows of a data set.
@@ -32,7 +33,9 @@ def set_apart(rows: Sequence[ClipRow], settings: Resolved, table: str) -> tuple[
 
 
 def _measured(row: ClipRow, reason: str) -> ClipRow:
-    return replace(row, fate="evaluated", reason=reason) if row.fate == "trained" else row
+    if row.fate != "trained":
+        return row
+    return replace(in_the_middle(row) if row.drawn else row, fate="evaluated", reason=reason)
 
 
 def _lot(row: ClipRow) -> float:

@@ -23,8 +23,9 @@ from recipe_compiler.data.index import ProbeIndex
 from recipe_compiler.data.masks import MaskFolder, mask_files, mask_tables, pair
 from recipe_compiler.data.probe import VIDEO_SUFFIXES, Probe
 from recipe_compiler.data.set_apart import set_apart
+from recipe_compiler.data.windows import first_frames
 from recipe_compiler.settings import Resolved
-from recipe_schema.ledger import ClipRow, join_texts
+from recipe_schema.ledger import ClipRow, join_starts, join_texts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,9 +253,17 @@ def _windowed(row: ClipRow, settings: Resolved, table: str) -> ClipRow:
     rounds = settings[f"{video}.bucket_strategy"] == "resolution_frames"
     interval = settings[f"{video}.frame_interval"] if rounds else None
     used = sample_frames(available, settings[f"{video}.num_frames"], settings.family, interval)
-    first = (available - used) // 2 if settings[f"{video}.window"] == "middle" else 0
+    window, most = settings[f"{video}.window"], settings[f"{video}.max_windows"]
+    frames = first_frames(window, available, used, most=most, content=row.sha256)
+    first, *others = (frame / (rate or row.fps) for frame in frames)
     return replace(
-        row, frames_at_rate=available, framerate=rate, bucket_frames=used, start_seconds=first / (rate or row.fps)
+        row,
+        frames_at_rate=available,
+        framerate=rate,
+        bucket_frames=used,
+        start_seconds=first,
+        more_starts=join_starts(others),
+        drawn=int(bool(others) and window == "random"),
     )
 
 

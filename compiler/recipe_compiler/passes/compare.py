@@ -32,6 +32,8 @@ _PLACE = (
     "bucket",
     "framerate",
     "start_seconds",
+    "more_starts",
+    "drawn",
     "resize_width",
     "resize_height",
     "crop_left",

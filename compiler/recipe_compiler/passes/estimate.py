@@ -31,7 +31,7 @@ class Estimate:
         forward_tflop: One forward pass of one sample of the largest bucket.
         step_tflop: One optimizer step in the largest bucket.
         train_pflop: All of training, the mean over buckets.
-        encode_pflop: Encoding every clip once with the VAE, and with a teacher where features are aligned.
+        encode_pflop: Encoding every window of every clip once with the VAE, and with a teacher where features are aligned.
         memory_gb: Peak on the training device, in the largest bucket.
         memory_parts_gb: Its parts.
         latents_gb: Latents on disk.
@@ -56,7 +56,11 @@ class Estimate:
 
 
 def estimate(
-    values: Mapping[str, Any], family: FamilyFacts, buckets: tuple[Bucket, ...], schedule: Schedule
+    values: Mapping[str, Any],
+    family: FamilyFacts,
+    buckets: tuple[Bucket, ...],
+    schedule: Schedule,
+    windows: Mapping[str, int],
 ) -> dict[str, Any]:
     """Estimate a plan.
 
@@ -65,6 +69,7 @@ def estimate(
         family: The model family.
         buckets: Buckets that hold clips; at least one.
         schedule: How long training lasts.
+        windows: Windows of the clips of each bucket, all of which are encoded, by the bucket's name.
 
     Returns:
         The fields of `Estimate`, rounded for people.
@@ -92,13 +97,14 @@ def estimate(
         forward_tflop=forward[largest.name] / 1e12,
         step_tflop=forward[largest.name] * passes * schedule.samples_per_step / 1e12,
         train_pflop=mean_forward * passes * schedule.samples_per_step * schedule.max_steps / 1e15,
-        encode_pflop=sum((vae_encode_flop(b) + teacher_flop(values, family, b)) * b.clips for b in buckets) / 1e15
+        encode_pflop=sum((vae_encode_flop(b) + teacher_flop(values, family, b)) * windows[b.name] for b in buckets)
+        / 1e15
         if full
         else 0.0,
         memory_gb=sum(parts.values()),
         memory_parts_gb=parts,
-        latents_gb=sum(b.clips * latent_bytes(family, b) for b in buckets) / 1e9,
-        features_gb=sum(b.clips * feature_bytes(values, family, b) for b in buckets) / 1e9,
+        latents_gb=sum(windows[b.name] * latent_bytes(family, b) for b in buckets) / 1e9,
+        features_gb=sum(windows[b.name] * feature_bytes(values, family, b) for b in buckets) / 1e9,
         checkpoints_gb=checkpoint_bytes(values, config) * kept / 1e9,
         export_gb=(parameters * FP32 + (others if adapter is None else 0)) / 1e9,
         largest_bucket=largest.name,

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
+from recipe_compiler.data.facts import count_windows
 from recipe_compiler.data.filters import kind_of
 from recipe_schema.family import FamilyFacts
 from recipe_schema.ledger import FATES, ClipRow
@@ -26,6 +28,7 @@ class BucketFigures:
     Attributes:
         name: As in ``832x480@81``.
         clips: Different clips.
+        windows: Windows of theirs that are encoded.
         samples: Samples of one epoch, in the mean.
         share: The bucket's part of all samples.
         steps: Optimizer steps of one epoch; a fraction is carried into the next one.
@@ -35,6 +38,7 @@ class BucketFigures:
 
     name: str
     clips: int
+    windows: int
     samples: float
     share: float
     steps: float
@@ -102,7 +106,7 @@ def figures(plan: Plan, rows: Sequence[ClipRow], family: FamilyFacts) -> Figures
         rows: Its ledger.
         family: The model family.
     """
-    schedule, cost = plan.body.schedule, plan.meta["estimate"]
+    schedule, cost, windows = plan.body.schedule, plan.meta["estimate"], count_windows(rows)
     samples = schedule.max_steps * schedule.samples_per_step
     return Figures(
         batch_size=plan.settings["train.batch_size"],
@@ -114,7 +118,9 @@ def figures(plan: Plan, rows: Sequence[ClipRow], family: FamilyFacts) -> Figures
         max_steps=schedule.max_steps,
         samples=samples,
         epochs=samples / schedule.samples_per_epoch,
-        buckets=tuple(_bucket(b, plan, family) for b in sorted(plan.body.buckets, key=_size, reverse=True)),
+        buckets=tuple(
+            _bucket(b, plan, family, windows[b.name]) for b in sorted(plan.body.buckets, key=_size, reverse=True)
+        ),
         fates={fate: count for fate in FATES if (count := sum(row.fate == fate for row in rows))},
         left_out=left_out(rows),
         notable=notable([row for row in rows if row.fate == "trained"]),
@@ -142,11 +148,12 @@ def _size(bucket: Bucket) -> tuple[float, int, str]:
     return bucket.samples, bucket.width * bucket.height * bucket.frames, bucket.name
 
 
-def _bucket(bucket: Bucket, plan: Plan, family: FamilyFacts) -> BucketFigures:
+def _bucket(bucket: Bucket, plan: Plan, family: FamilyFacts, windows: int) -> BucketFigures:
     size = bucket.width, bucket.height, bucket.frames
     return BucketFigures(
         name=bucket.name,
         clips=bucket.clips,
+        windows=windows,
         samples=bucket.samples,
         share=bucket.samples / plan.body.schedule.samples_per_epoch,
         steps=bucket.samples / plan.body.schedule.samples_per_step,
@@ -200,7 +207,7 @@ def notable(trained: Sequence[ClipRow]) -> tuple[Group, ...]:
     kinds: Mapping[str, tuple[Callable[[ClipRow], float], Callable[[ClipRow], str]]] = {
         "enlarged": (_enlarged, _enlarged_text),
         "much cropped": (_cropped, lambda row: f"{_cropped(row):.0%} of the picture is cut off"),
-        "mostly unused": (_unused, lambda row: f"{row.bucket_frames} of {row.frames_at_rate} frames are used"),
+        "mostly unused": (_unused, lambda row: f"{_used_frames(row)} of {row.frames_at_rate} frames are used"),
     }
     groups = []
     for what, (amount, text) in kinds.items():
@@ -223,4 +230,10 @@ def _cropped(row: ClipRow) -> float:
 
 
 def _unused(row: ClipRow) -> float:
-    return 1 - row.bucket_frames / row.frames_at_rate
+    return 1 - _used_frames(row) / row.frames_at_rate
+
+
+def _used_frames(row: ClipRow) -> int:
+    """Count the frames of a clip that lie in one of its windows at least."""
+    first = [round(start * (row.framerate or row.fps)) for start in row.starts]
+    return row.bucket_frames + sum(min(after - before, row.bucket_frames) for before, after in pairwise(first))

@@ -224,12 +224,21 @@ def _folder_of_clips(known: Known, path: str) -> str | None:
     return cache or f"data/{known.value(f'{table}.id')}"
 
 
+_DRAWN_FROM = 4
+"""Windows of a clip that are encoded where one is drawn for each sample. Each costs as much as a clip of its own."""
+
+
+def _candidates(known: Known, path: str) -> int | None:
+    return _DRAWN_FROM if known.value(path.rpartition(".")[0] + ".window") == "random" else None
+
+
 _DERIVE: Mapping[str, Callable[[Known, str, str], Any]] = {
     "name": lambda _, __, stem: _file_name(stem),
     "output_dir": lambda r, _, __: f"runs/{r.value('name')}",
     "model.pretrained_vae_model_name_or_path": lambda r, _, __: r.value("model.pretrained_model_name_or_path"),
     "data.datasets.*.instance_data_dir": lambda r, path, _: _folder_of_clips(r, path),
     "data.datasets.*.video.min_frames": lambda r, path, _: r.value(path.rpartition(".")[0] + ".num_frames"),
+    "data.datasets.*.video.max_windows": lambda r, path, _: _candidates(r, path),
     "model.pretrained_transformer_model_name_or_path": lambda r, _, __: r.value("model.pretrained_model_name_or_path"),
     "model.lora.alpha": lambda r, _, __: float(r.value("model.lora.rank")),
     "tracking.run_name": lambda r, _, __: r.value("name"),

@@ -1,8 +1,8 @@
 """A bucket has fewer samples than one optimizer step takes.
 
-What it does: for every bucket, compares its samples (clips, each counted `repeats` + 1 times) with
-`train.batch_size` × `train.gradient_accumulation_steps` × `launch.processes`. All samples of one step come from one
-bucket.
+What it does: for every bucket, compares its samples (clips, each counted `repeats` + 1 times, and with
+`video.window: uniform` each window of a clip) with `train.batch_size` × `train.gradient_accumulation_steps` ×
+`launch.processes`. All samples of one step come from one bucket.
 
 Why it hurts: other trainers drop such a bucket in silence, or stop after the model is loaded.
 
@@ -46,7 +46,7 @@ def check(facts: Facts) -> Iterator[Finding]:
         return
     processes = f" × {settings[PROCESSES]} processes" if settings[PROCESSES] > 1 else ""
     step = f"{needed} (batch_size {settings[BATCH]} × gradient_accumulation_steps {settings[ACCUMULATION]}{processes})"
-    counts = ", ".join(_count(bucket) for bucket in small[:SHOWN])
+    counts = ", ".join(_count(facts, bucket) for bucket in small[:SHOWN])
     rest = f" and {len(small) - SHOWN} more buckets too few" if len(small) > SHOWN else ""
     yield Finding(
         at=_place(facts, small),
@@ -56,9 +56,11 @@ def check(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _count(bucket: "Bucket") -> str:
+def _count(facts: Facts, bucket: "Bucket") -> str:
+    several = sum(_tables(facts, bucket).values()) > bucket.clips
+    what = "windows and repeats" if several else "repeats"
     return (
-        f"bucket `{bucket.name}` has {counted(bucket.samples, 'sample')} ({counted(bucket.clips, 'clip')} with repeats)"
+        f"bucket `{bucket.name}` has {counted(bucket.samples, 'sample')} ({counted(bucket.clips, 'clip')} with {what})"
     )
 
 
@@ -70,9 +72,12 @@ def _place(facts: Facts, small: Sequence["Bucket"]) -> str:
 
 
 def _tables(facts: Facts, bucket: "Bucket") -> dict[str, int]:
-    """Return the data sets that have clips in a bucket and how many, that with most clips first."""
+    """Return the data sets that have clips in a bucket and how many an epoch has, windows counted, most first."""
     assert facts.survey is not None
-    counts = Counter(row.dataset for row in facts.survey.trained() if row.bucket == bucket.name)
+    counts: Counter[str] = Counter()
+    for row in facts.survey.trained():
+        if row.bucket == bucket.name:
+            counts[row.dataset] += len(row.items)
     tables = {facts.settings[f"{table}.id"]: table for table in facts.survey.looked}
     return {tables[dataset]: clips for dataset, clips in counts.most_common()}
 

@@ -1,7 +1,7 @@
 """A data set is not larger than one batch of the VAE.
 
-What it does: compares the samples of each data set (clips, each counted `repeats` + 1 times) with
-`data.vae_batch_size`.
+What it does: compares the samples of each data set (clips, each counted `repeats` + 1 times, and with
+`video.window: uniform` each window of a clip) with `data.vae_batch_size`.
 
 Why it hurts: a data set has to be larger than the batch in which it is encoded. One clip alone, shown again and
 again, is learnt by heart within minutes; if that is what you want, say so with `repeats`.
@@ -34,21 +34,23 @@ def check(facts: Facts) -> Iterator[Finding]:
     for table in facts.survey.looked:
         name = settings[f"{table}.id"]
         trained = [row for row in facts.survey.of(name) if row.fate == "trained"]
-        samples = len(trained) * (settings[f"{table}.repeats"] + 1)
+        items = sum(len(row.items) for row in trained)
+        samples = items * (settings[f"{table}.repeats"] + 1)
         if not trained or samples > size or lacks_captions(facts, table):
             continue
         names = sorted({row.bucket for row in trained})
         if step > size and any(bucket.samples < step for bucket in facts.survey.buckets if bucket.name in names):
             continue  # another rule says that a step can't be filled, and its repair is the larger one
         buckets = ", ".join(f"`{name}`" for name in names)
+        what = "windows and repeats" if items > len(trained) else "repeats"
         yield Finding(
             at=f"{table}.repeats" if settings.given(f"{table}.repeats") else table,
             message=(
                 f"data set `{name}` has {counted(samples, 'sample')} "
-                f"({counted(len(trained), 'clip')} with repeats, bucket {buckets}) and needs more than "
+                f"({counted(len(trained), 'clip')} with {what}, bucket {buckets}) and needs more than "
                 f"`data.vae_batch_size`, that is at least {size + 1}"
             ),
-            help=f"set `repeats: {size // len(trained)}`, add clips, or lower data.vae_batch_size",
+            help=f"set `repeats: {size // items}`, add clips, or lower data.vae_batch_size",
             also=((BATCH, "given here"),) if settings.given(BATCH) else (),
         )
 

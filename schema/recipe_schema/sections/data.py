@@ -57,7 +57,8 @@ class Video:
     )
     frame_interval: Annotated[int, Ge(1), Le(MOST_FRAMES)] | None = key(
         None,
-        "With bucket_strategy resolution_frames, lengths of shorter clips are rounded down to a multiple of this first.",
+        "With bucket_strategy resolution_frames, lengths of clips that are shorter than num_frames are rounded down to a "
+        "multiple of this first, and then to 4k+1. Shorter ones than this are only rounded to 4k+1.",
         unit="frames",
         reads=("survey",),
         aka="frame_interval",
@@ -71,10 +72,24 @@ class Video:
     )
     window: Literal["head", "middle", "uniform", "random"] = key(
         "head",
-        "Which frames of a long clip are taken: the first, those in the middle, one sample from each equal part, or "
-        "another window in each epoch.",
+        "Which frames of a long clip are taken: `head` the first; `middle` those in the middle; `uniform` the middle of "
+        "each of as many equal parts as have room for a window, each a sample of its own; `random` another window in each "
+        "epoch, out of max_windows that are encoded.",
         reads=("survey", "encode-video"),
-        pending=("uniform", "random"),
+        refused={
+            "single_beginning": "it is spelt `head`",
+            "single_middle": "it is spelt `middle`",
+            "multiple_overlapping": "windows that don't overlap are `uniform`",
+            "chunk": "it is spelt `uniform`, which spreads the windows over the clip",
+            "slide": "windows that don't overlap are `uniform`",
+        },
+    )
+    max_windows: Count | None = key(
+        Derived("4 with window random, else null"),
+        "With window uniform, at most so many windows of a clip; null takes all that have room. With window random, so many "
+        "windows of each clip are chosen and encoded, of which each sample has one.",
+        unit="windows",
+        reads=("survey",),
     )
     fps: Literal["resample", "ignore"] = key(
         "resample",
@@ -241,7 +256,7 @@ class Dataset:
     skip_file_discovery: str | None = key(None, "Accepted and never applied.", ignored=_LOOKED_AT)
     repeats: Annotated[int, Ge(0), Le(MOST_AT_ONCE)] = key(
         0,
-        "Extra passes: each clip is seen repeats + 1 times in an epoch.",
+        "Extra passes: each clip, or each of its windows with video.window uniform, is seen repeats + 1 times in an epoch.",
         reads=("survey", "train"),
     )
     probability: Annotated[float, Gt(0), Le(1)] = key(
@@ -253,7 +268,7 @@ class Dataset:
     max_num_samples: Count | None = key(
         None,
         "Use a random choice of at most so many clips, of those that nothing else leaves out. It follows from the data "
-        "set's id and the clips' bytes, so it is the same each time.",
+        "set's id and the clips' bytes, so it is the same each time. A clip of several windows counts once.",
         unit="clips",
         reads=("survey",),
     )

@@ -38,7 +38,7 @@ class Evaluation:
     )
     num_clips: Count = key(
         4,
-        "Clips that are measured of each data set.",
+        "Clips that are measured of each data set. Of clips of several windows, these count.",
         unit="clips",
         impact="runtime",
         reads=("train",),
