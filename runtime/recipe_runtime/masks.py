@@ -9,6 +9,7 @@ from torch import Tensor
 from recipe_runtime.clip import DECODE_VERSION, read_clip, read_picture
 from recipe_runtime.context import Context
 from recipe_runtime.errors import MediaError
+from recipe_runtime.first_frame import image_to_video
 from recipe_runtime.stage import report_stage
 from recipe_runtime.stop import StopRequested
 from recipe_runtime.store import content_key
@@ -71,8 +72,11 @@ def check_masks(ctx: Context) -> None:
     if settings.background_weight > 0 or settings.probability == 0:
         return
     names = {row.clip_id: f"{row.mask_dataset}/{row.mask_path}" for row in ctx.rows}
+    given = _given_first(ctx)
     empty = [
-        names[clip] for clip, key in mask_index(ctx).items() if not bool(_counts(read_mask(ctx, key), settings).any())
+        names[clip]
+        for clip, key in mask_index(ctx).items()
+        if not bool(_counts(_learnt(read_mask(ctx, key), clip in given), settings).any())
     ]
     if not empty:
         return
@@ -85,6 +89,22 @@ def check_masks(ctx: Context) -> None:
             "`masked_loss.normalize: false`"
         )
     ctx.recorder.emit(Warned(message=f"{len(empty)} clips train nothing, their masks are wholly {color}: {named}"))
+
+
+def _given_first(ctx: Context) -> frozenset[str]:
+    """Return the clips whose first frame may be given, by ``clip_id``."""
+    videos = image_to_video(ctx.settings.data.datasets)
+    asked = {name for name, video in videos.items() if video.i2v_probability > 0}
+    return frozenset(row.clip_id for row in ctx.rows if row.dataset in asked)
+
+
+def _learnt(mask: Tensor, first_is_given: bool) -> Tensor:  # noqa: FBT001 - of a clip, and read at once
+    return without_first(mask) if first_is_given else mask
+
+
+def without_first(mask: Tensor) -> Tensor:
+    """Return what a mask, (frames or 1, height, width), says of the frames after the first."""
+    return mask if len(mask) == 1 else mask[1:]
 
 
 def read_mask(ctx: Context, key: str) -> Tensor:
