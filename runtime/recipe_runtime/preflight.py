@@ -26,6 +26,9 @@ from recipe_schema.ledger import ClipRow, ledger_digest
 _NAMED = 3
 """Changed clips that a message names; the rest are counted."""
 
+_ALWAYS_READ = -1
+"""A time of change that no file has: its content is compared."""
+
 _ANEW = "make the plan anew with `recipe plan RECIPE`"
 
 
@@ -119,7 +122,7 @@ def check_images(ctx: Context) -> None:
     for prompt in ctx.plan.execution.prompts:
         image = prompt.image
         if image is not None:
-            change = _change(ctx.resolve(image.path), image.size_bytes, image.mtime_ns, image.sha256)
+            change = _change(ctx.resolve(image.path), image.size_bytes, _ALWAYS_READ, image.sha256)
             if change is not None:
                 raise PlanRefused(
                     f"the first frame of prompt `{prompt.nickname}` is not that of the plan: {change}; {_ANEW}"

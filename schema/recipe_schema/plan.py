@@ -105,7 +105,6 @@ class FirstImage:
         path: Of a picture, or of a video whose first frame it is, as in the settings.
         sha256: Of the file's bytes, hexadecimal.
         size_bytes: Of the file.
-        mtime_ns: Time of its last change, in nanoseconds since 1970.
         bucket_width: Width of the clip, in pixels.
         bucket_height: Its height.
         resize_width: Width before cropping.
@@ -117,7 +116,6 @@ class FirstImage:
     path: str
     sha256: str
     size_bytes: int
-    mtime_ns: int
     bucket_width: int
     bucket_height: int
     resize_width: int

@@ -38,13 +38,12 @@ def _found(settings: Resolved, name: str, file: Path, probes: Mapping[Path, Prob
     problem = _problem(file, probes)
     if problem:
         return FoundImage(problem=problem)
-    facts, stat = probes[file], file.stat()
+    facts = probes[file]
     place = fit(facts.width, facts.height, [parse_size(settings[SIZE])])
     image = FirstImage(
         path=settings[IMAGES][name],
         sha256=facts.sha256,
-        size_bytes=stat.st_size,
-        mtime_ns=stat.st_mtime_ns,
+        size_bytes=file.stat().st_size,
         bucket_width=place.width,
         bucket_height=place.height,
         resize_width=place.resize_width,

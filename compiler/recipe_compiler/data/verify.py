@@ -23,6 +23,9 @@ from recipe_schema.plan import Plan
 from recipe_schema.planfile import LEDGER_FILE, PLAN_FILE, PlanChangedError, PlanError, PlanVersionError, read_plan
 
 
+_ALWAYS_READ = -1
+"""A time of change that no file has: its content is compared."""
+
 _ANEW = "make the plan anew with `recipe plan RECIPE`"
 
 
@@ -89,7 +92,7 @@ def changed_images(plan: Plan) -> Iterator[Diagnostic]:
         if prompt.image is not None:
             image = prompt.image
             path = Path(plan.execution.root) / image.path
-            change = _change(path, image.size_bytes, image.mtime_ns, image.sha256)
+            change = _change(path, image.size_bytes, _ALWAYS_READ, image.sha256)
             if change is not None:
                 yield _finding(change[0], path, f"the first frame of prompt `{prompt.nickname}` {change[1]}")
 
