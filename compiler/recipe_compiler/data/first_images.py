@@ -18,7 +18,7 @@ def image_files(settings: Resolved, root: Path) -> Mapping[str, Path]:
     """Return the file of each first frame, by the nickname of its prompt. Those with wrong settings are left to findings."""
     if not settings.fine(IMAGES, SIZE):
         return {}
-    return {name: Path(os.path.normpath(root / path)) for name, path in settings[IMAGES].items() if path.strip()}
+    return {name: Path(os.path.normpath(root / path)) for name, path in settings[IMAGES].items()}
 
 
 def look_at_images(

@@ -13,9 +13,9 @@ def first_frame_memory(values: Mapping[str, Any], config: Mapping[str, Any], fra
     """Bytes that a step holds besides, at its peak; 0 where no first frame is given.
 
     With width D, each frame has 6D values of shift, scale and gate instead of each sample: once as the time embedding's
-    result, with its input of D, and as often as blocks keep what they compute: six times in fp32. What is recomputed keeps
-    them for one block at a time. Operations are the same but for the time embedding, 14 D² for each frame, which is a
-    millionth of a step.
+    result, with its input of D, and 8D that each block keeps, in fp32. What is recomputed keeps them for one block at a
+    time. A tracker of fake tensors finds 1.5 MB a block for the 2B model at 832x480x81, as this does. Operations are the
+    same but for the time embedding, 14 D² for each frame, which is a millionth of a step.
 
     Args:
         values: Settings by path.
@@ -29,7 +29,7 @@ def first_frame_memory(values: Mapping[str, Any], config: Mapping[str, Any], fra
     kept = layers
     if values["memory.gradient_checkpointing"]:
         kept = layers - -(-layers // int(values["memory.gradient_checkpointing_interval"])) + 1
-    return float(values["train.batch_size"] * (frames - 1) * width * _FP32 * (7 + 6 * kept))
+    return float(values["train.batch_size"] * (frames - 1) * width * _FP32 * (7 + 8 * kept))
 
 
 def _is_given(values: Mapping[str, Any], path: str) -> bool:
