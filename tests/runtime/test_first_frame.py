@@ -32,6 +32,7 @@ from recipe_schema.record import replace as changed
 
 VIDEO = "data.datasets.0.video"
 GIVEN = {"max_steps": 4, "prompts": (), "train.batch_size": 2, f"{VIDEO}.is_i2v": True, f"{VIDEO}.i2v_probability": 1.0}
+LORA = {"model.type": "lora", "model.lora.rank": 2, "optimizer.learning_rate": 1e-2}
 HALF = GIVEN | {f"{VIDEO}.i2v_probability": 0.5}
 
 
@@ -155,7 +156,8 @@ def test_noise_on_the_first_frame_is_seen_and_told(tmp_path):
     [
         {},
         {f"{VIDEO}.i2v_noise": 0.3, "train.timesteps": "exact"},
-        {"model.type": "lora", "model.lora.rank": 2, "memory.gradient_checkpointing": True},
+        LORA | {"memory.gradient_checkpointing": True},
+        LORA | {"model.base_model_precision": "int8-quanto"},
         {"regularizers.rollout.max_step_offset": 3, "regularizers.rollout.probability": 0.7},
         {"train.mixed_precision": "bf16", "ema.enabled": True},
     ],
@@ -204,6 +206,18 @@ def test_features_are_aligned_beside(tmp_path):
     train.run(ctx, StopRequested())
 
     assert saved_parts(ctx.run_dir, 4)
+
+
+@pytest.mark.parametrize("kind", ["block_level", "leaf_level"])
+def test_weights_that_wait_elsewhere_change_no_bit(tmp_path, kind):
+    weights = {}
+    for name, more in {"here": {}, "away": {"enabled": True, "type": kind}}.items():
+        away = {f"memory.group_offload.{key}": value for key, value in more.items()}
+        _, ctx, _ = encoded_project(tmp_path / name, **GIVEN | LORA | {"memory.gradient_checkpointing": True} | away)
+        train.run(ctx, StopRequested())
+        weights[name] = saved_parts(ctx.run_dir, 4)
+
+    assert same_bits(weights["here"], weights["away"])
 
 
 # With masks
