@@ -76,7 +76,7 @@ def check_masks(ctx: Context) -> None:
     empty = [
         names[clip]
         for clip, key in mask_index(ctx).items()
-        if not bool(_counts(_learnt(read_mask(ctx, key), clip in given), settings).any())
+        if not bool(_counts(_learnt(read_mask(ctx, key), first_is_given=clip in given), settings).any())
     ]
     if not empty:
         return
@@ -98,7 +98,8 @@ def _given_first(ctx: Context) -> frozenset[str]:
     return frozenset(row.clip_id for row in ctx.rows if row.dataset in asked)
 
 
-def _learnt(mask: Tensor, first_is_given: bool) -> Tensor:  # noqa: FBT001 - of a clip, and read at once
+def _learnt(mask: Tensor, *, first_is_given: bool) -> Tensor:
+    """Return what of a mask counts in the loss."""
     return without_first(mask) if first_is_given else mask
 
 

@@ -8,11 +8,11 @@ from diffusers.pipelines.sana_video.pipeline_sana_video_i2v import SanaImageToVi
 from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
 
 from fakes_masks import write_png
-from fakes_runtime import CLIPS, Clip, draw_disc, make_context, write_video
+from fakes_runtime import CLIPS, Clip, draw_disc, make_context, make_project, write_video
 from fakes_training import StopAfter, batch_maker, encoded_project, same_bits, saved_parts
 from recipe_runtime import preflight, train, validate
 from recipe_runtime.batches import pad_texts
-from recipe_runtime.clip import read_first_frame
+from recipe_runtime.clip import read_first_frame, to_pixels
 from recipe_runtime.encode_text import text_index
 from recipe_runtime.encode_video import latent_index
 from recipe_runtime.errors import MediaError, PlanRefused, StoppedBySignal
@@ -20,6 +20,7 @@ from recipe_runtime.evaluate import Evaluator, clip_noise
 from recipe_runtime.first_frame import first_frames, learnt_weights
 from recipe_runtime.masks import check_masks
 from recipe_runtime.models.sampler import shift_of
+from recipe_runtime.models.vae import encode, load_vae
 from recipe_runtime.noise import SCHEDULES, NoiseLevel
 from recipe_runtime.randomness import generator
 from recipe_runtime.step import _inputs, train_step
@@ -81,6 +82,14 @@ def test_the_weights_of_the_learnt_frames_keep_the_mean_over_them():
 
     assert weights[0].abs().sum() == 0
     assert weights.mean().item() == pytest.approx(3.0)
+
+
+def test_the_first_latent_frame_of_a_clip_is_that_of_its_first_picture(tmp_path):
+    home = make_project(tmp_path).root / "models" / "tiny"
+    vae = load_vae(home / "vae", "fp32", torch.device("cpu"), tiling=False, slicing=False)
+    pixels = to_pixels(torch.from_numpy(draw_disc((96, 64), 9, (250, 20, 20))))[None]
+
+    assert torch.allclose(encode(vae, pixels)[:, :, :1], encode(vae, pixels[:, :, :1]), atol=1e-5)
 
 
 # In a training run

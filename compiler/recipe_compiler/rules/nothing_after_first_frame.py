@@ -64,7 +64,7 @@ def check(facts: Facts) -> Iterator[Finding]:
 
 def _gives(settings: Resolved, table: str) -> bool:
     """Say whether first frames of a data set are ever given."""
-    return settings[f"{table}.dataset_type"] == "eval" or settings[f"{table}.video.i2v_probability"] > 0
+    return bool(settings[f"{table}.dataset_type"] == "eval" or settings[f"{table}.video.i2v_probability"] > 0)
 
 
 RULE = Rule(
