@@ -99,5 +99,5 @@ def _plan(document: dict[str, Any]) -> Plan:
 
 
 def _prompt(prompt: dict[str, Any]) -> Prompt:
-    image = prompt["image"]
+    image = prompt.get("image")  # plans from before there were pictures say nothing of them
     return Prompt(**{**prompt, "image": None if image is None else FirstImage(**image)})
