@@ -38,7 +38,7 @@ if TYPE_CHECKING:  # plan and ledger cost more to load than a lint without data 
     from recipe_schema.plan import Plan
 
 
-_SURVEYED = ("data.", "model.", "regularizers.masked_loss.")
+_SURVEYED = ("data.", "model.", "regularizers.masked_loss.", "validation.images", "validation.resolution")
 """The settings on which a look at the data depends begin with one of these."""
 
 _GEOMETRY = ("data.buckets", "data.framerate", "data.motion_score")
@@ -279,4 +279,4 @@ def make_plan(compiled: Compiled) -> "Plan":
     about = meta(settings, survey, compiled.sources, cost)
     if compiled.variant is not None:
         about["variant"] = {"id": compiled.variant.id, "values": dict(compiled.variant.values)}
-    return freeze(body, execution(settings, str(compiled.root)), about)
+    return freeze(body, execution(settings, str(compiled.root), survey), about)

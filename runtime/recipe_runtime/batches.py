@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from recipe_runtime.context import Context
-from recipe_runtime.masks import mask_index, sample_weights
+from recipe_runtime.first_frame import CLEAN, FirstFrames, first_frames, image_to_video, learnt_weights
+from recipe_runtime.masks import mask_index, sample_weights, without_first
 from recipe_runtime.noise import SCHEDULES, NoiseLevel
 from recipe_runtime.order import Order, Sample
 from recipe_runtime.randomness import generator
@@ -37,6 +38,7 @@ class MicroBatch:
         offsets: For how many timesteps each sample is rolled out, (batch,), whole numbers; None if none is.
         rollout: How that is done.
         features: The teacher's, (batch, latent frames, patches, channels), fp16; None where none are needed.
+        first: The first frames, where some of them are given; None where none is.
     """
 
     latents: Tensor
@@ -50,14 +52,17 @@ class MicroBatch:
     rollout: Rollout
     weights: Tensor | None
     features: Tensor | None = None
+    first: FirstFrames | None = None
 
     def to(self, device: torch.device) -> "MicroBatch":
         """Return the same on a device."""
-        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+        moved = self._each(lambda tensor: tensor.to(device, non_blocking=True))
+        return moved if self.first is None else replace(moved, first=self.first.to(device))
 
     def pinned(self) -> "MicroBatch":
         """Return the same in memory that a CUDA device can read while the processor goes on."""
-        return self._each(lambda tensor: tensor.pin_memory())
+        pinned = self._each(lambda tensor: tensor.pin_memory())
+        return pinned if self.first is None else replace(pinned, first=self.first.pinned())
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "MicroBatch":
         values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -121,6 +126,7 @@ class BatchMaker:
         self._masked_loss = ctx.settings.regularizers.masked_loss
         self._masks = mask_index(ctx)
         self._features = features
+        self._image_to_video = image_to_video(ctx.settings.data.datasets)
         self._null_caption = self._text(ctx.facts["null_caption"], instructed=False)
 
     def make(self, step: int) -> StepBatch:
@@ -155,6 +161,7 @@ class BatchMaker:
         noise = [self._noise(latents.shape[1:], sample) for sample in samples]
         perturbation = self._perturbation(step)
         extra = [self._normal(latents.shape[1:], "perturbation", s) * perturbation for s in samples if perturbation > 0]
+        given = [self._given(sample) for sample in samples]
         text, mask = pad_texts([self._caption(sample) for sample in samples])
         return MicroBatch(
             latents=latents.float(),
@@ -164,20 +171,45 @@ class BatchMaker:
             text=text,
             mask=mask,
             extra_noise=torch.stack(extra) if extra else None,
-            weights=self._weights(samples, latents.shape[2:]),
+            weights=self._weights(samples, given, latents.shape[2:]),
             rollout=self._rollout,
             offsets=self._offsets(samples, [level.sigma for level in levels], step),
             features=None if self._features is None else self._features(step, samples),
+            first=first_frames(given, exact=exact),
         )
 
-    def _weights(self, samples: Sequence[Sample], shape: torch.Size) -> Tensor | None:
-        """Return how much each place counts; None if no sample uses a mask."""
-        masks = [self._mask(sample) for sample in samples]
-        if all(mask is None for mask in masks):
+    def _given(self, sample: Sample) -> NoiseLevel | None:
+        """Return the level of a sample's first frame; None if that is learnt as all others are."""
+        video = self._image_to_video.get(sample.row.dataset)
+        if video is None:
             return None
-        settings, whole = self._masked_loss, torch.ones(shape)
-        each = [whole if mask is None else sample_weights(mask, settings).expand(shape) for mask in masks]
+        chance = torch.rand((), generator=self._draws("first-frame", sample)).item()
+        if chance >= video.i2v_probability:
+            return None
+        if video.i2v_noise == 0:
+            return CLEAN
+        draw = self._draws("first-frame-noise", sample)
+        return self._schedule.draw_low(draw, video.i2v_noise, exact=self._train.timesteps == "exact")
+
+    def _weights(
+        self, samples: Sequence[Sample], given: Sequence[NoiseLevel | None], shape: torch.Size
+    ) -> Tensor | None:
+        """Return how much each place counts; None if all count alike: no mask is used, and no first frame given."""
+        masks = [self._mask(sample) for sample in samples]
+        if all(mask is None for mask in masks) and all(level is None for level in given):
+            return None
+        pairs = zip(masks, given, strict=True)
+        each = [self._places(mask, shape, first_is_given=level is not None) for mask, level in pairs]
         return torch.stack(each)[:, None]
+
+    def _places(self, mask: Tensor | None, shape: torch.Size, *, first_is_given: bool) -> Tensor:
+        """Return the weights of one sample, (frames, height, width). Of a given frame the mask doesn't matter."""
+        if not first_is_given:
+            return torch.ones(shape) if mask is None else sample_weights(mask, self._masked_loss).expand(shape)
+        learnt = torch.Size((shape[0] - 1, *shape[1:]))
+        if mask is None:
+            return learnt_weights(torch.ones(learnt))
+        return learnt_weights(sample_weights(without_first(mask), self._masked_loss).expand(learnt))
 
     def _mask(self, sample: Sample) -> Tensor | None:
         key = self._masks.get(sample.row.clip_id)

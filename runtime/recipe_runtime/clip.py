@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import av
 import numpy as np
@@ -15,8 +16,12 @@ from torch.nn import functional
 
 from recipe_runtime.errors import MediaError
 from recipe_schema.ledger import ClipRow
-from recipe_schema.video import OPEN_OPTIONS, PICTURE_OPTIONS, SAME_TIME
+from recipe_schema.plan import FirstImage
+from recipe_schema.video import OPEN_OPTIONS, PICTURE_OPTIONS, SAME_TIME, is_picture
 
+
+Place: TypeAlias = ClipRow | FirstImage
+"""What says how a frame is resized and cropped."""
 
 DECODE_VERSION = 1
 """Raised whenever the same file and plan give other pixels. It is part of the key of latents."""
@@ -102,6 +107,26 @@ def read_picture(path: Path, row: ClipRow) -> Tensor:
         raise MediaError(
             f"{path} can't be decoded: {error}; repair or remove the file and plan anew with `recipe plan RECIPE`"
         ) from error
+
+
+def read_first_frame(path: Path, place: Place) -> Tensor:
+    """Decode a picture, or the first frame of a video, from which a clip starts.
+
+    Args:
+        path: The file.
+        place: How it is resized and cropped.
+
+    Returns:
+        One frame of shape (1, height, width, 3), uint8, RGB.
+
+    Raises:
+        MediaError: The file can't be decoded.
+    """
+    try:
+        with av.open(f"file:{path}", options=PICTURE_OPTIONS if is_picture(path) else OPEN_OPTIONS) as container:
+            return _fit(_upright(next(container.decode(video=0))), place)[None]
+    except (av.error.FFmpegError, OSError, StopIteration) as error:
+        raise MediaError(f"{path} can't be decoded: {error}; take another picture in `validation.images`") from error
 
 
 def to_pixels(frames: Tensor) -> Tensor:
@@ -203,7 +228,7 @@ def _upright(frame: VideoFrame) -> NDArray[np.uint8]:
     return np.rot90(picture, k=round(frame.rotation / 90) % 4)
 
 
-def _fit(picture: NDArray[np.uint8], row: ClipRow) -> Tensor:
+def _fit(picture: NDArray[np.uint8], row: Place) -> Tensor:
     """Resize a frame to cover its bucket and crop it, rounding once at the end."""
     frame = torch.from_numpy(np.ascontiguousarray(picture))
     if frame.shape[:2] != (row.resize_height, row.resize_width):

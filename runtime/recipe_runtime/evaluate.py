@@ -14,12 +14,13 @@ from torch import Tensor
 
 from recipe_runtime.batches import MicroBatch, pad_texts
 from recipe_runtime.context import Context
+from recipe_runtime.first_frame import CLEAN, first_frames, image_to_video
 from recipe_runtime.interlude import interlude
 from recipe_runtime.noise import SCHEDULES, NoiseLevel
-from recipe_runtime.objective import interpolate, mean_squared_errors, velocity
+from recipe_runtime.objective import mean_squared_errors, velocity
 from recipe_runtime.randomness import generator
 from recipe_runtime.state import TrainState
-from recipe_runtime.step import predict
+from recipe_runtime.step import mixture, predict
 from recipe_schema.events import Evaluated
 from recipe_schema.ledger import ClipRow
 from recipe_schema.plan import Schedule
@@ -49,6 +50,7 @@ class Evaluator:
         settings = ctx.settings.evaluation
         schedule = SCHEDULES[ctx.settings.train.noise_schedule](ctx.facts["noise_schedule"])
         self._levels = spaced_levels(schedule.levels, settings.timesteps)
+        self._image_to_video = image_to_video(ctx.settings.data.datasets)
         self._groups = _groups(ctx.eval_windows, settings.num_clips, pooled=settings.pooling, only=settings.dataset_id)
 
     def measure_if_due(self, state: TrainState) -> None:
@@ -86,9 +88,10 @@ class Evaluator:
         size, settings = self._ctx.settings.train.batch_size, self._ctx.settings.train
         losses: list[float] = []
         for part in self._parts(row, size):
-            noisy = interpolate(part.latents, part.noise, part.sigma)
-            prediction = predict(state.model, noisy, part, mixed_precision=settings.mixed_precision)
-            losses += mean_squared_errors(prediction, velocity(part.latents, part.noise)).tolist()
+            prediction = predict(state.model, mixture(part), part, mixed_precision=settings.mixed_precision)
+            learnt = slice(int(part.first is not None), None)
+            errors = mean_squared_errors(prediction[:, :, learnt], velocity(part.latents, part.noise)[:, :, learnt])
+            losses += errors.tolist()
         return losses
 
     def _parts(self, row: ClipRow, size: int) -> Iterator[MicroBatch]:
@@ -96,8 +99,9 @@ class Evaluator:
         latents = self._ctx.store.read("latents", self._latents[row.clip_id])["latents"].float()
         noise = clip_noise(row, latents)
         text, mask = pad_texts([self._ctx.store.read("text", self._texts[row.text, True])["embeds"]])
-        for first in range(0, len(self._levels), size):
-            levels = self._levels[first : first + size]
+        given = CLEAN if row.dataset in self._image_to_video else None
+        for begin in range(0, len(self._levels), size):
+            levels = self._levels[begin : begin + size]
             count = len(levels)
             part = MicroBatch(
                 latents=_repeated(latents[None], count),
@@ -110,6 +114,7 @@ class Evaluator:
                 weights=None,
                 offsets=None,
                 rollout=self._ctx.settings.regularizers.rollout,
+                first=first_frames([given] * count, exact=False),
             )
             yield part.to(self._ctx.device)
 

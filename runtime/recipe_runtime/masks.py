@@ -9,6 +9,7 @@ from torch import Tensor
 from recipe_runtime.clip import DECODE_VERSION, ClipReader, read_picture
 from recipe_runtime.context import Context
 from recipe_runtime.errors import MediaError
+from recipe_runtime.first_frame import image_to_video
 from recipe_runtime.stage import report_stage
 from recipe_runtime.stop import StopRequested
 from recipe_runtime.store import content_key
@@ -73,8 +74,11 @@ def check_masks(ctx: Context) -> None:
     if settings.background_weight > 0 or settings.probability == 0:
         return
     names = {row.clip_id: _name(row) for row in ctx.windows}
+    given = _given_first(ctx)
     empty = [
-        names[clip] for clip, key in mask_index(ctx).items() if not bool(_counts(read_mask(ctx, key), settings).any())
+        names[clip]
+        for clip, key in mask_index(ctx).items()
+        if not bool(_counts(_learnt(read_mask(ctx, key), first_is_given=clip in given), settings).any())
     ]
     if not empty:
         return
@@ -92,6 +96,23 @@ def check_masks(ctx: Context) -> None:
 def _name(row: ClipRow) -> str:
     """Name a mask, and of which window it is that of where its clip has several."""
     return f"{row.mask_dataset}/{row.mask_path}" + (f" (window {row.window})" if row.window else "")
+
+
+def _given_first(ctx: Context) -> frozenset[str]:
+    """Return the clips whose first frame may be given, by ``clip_id``."""
+    videos = image_to_video(ctx.settings.data.datasets)
+    asked = {name for name, video in videos.items() if video.i2v_probability > 0}
+    return frozenset(row.clip_id for row in ctx.windows if row.dataset in asked)
+
+
+def _learnt(mask: Tensor, *, first_is_given: bool) -> Tensor:
+    """Return what of a mask counts in the loss."""
+    return without_first(mask) if first_is_given else mask
+
+
+def without_first(mask: Tensor) -> Tensor:
+    """Return what a mask, (frames or 1, height, width), says of the frames after the first."""
+    return mask if len(mask) == 1 else mask[1:]
 
 
 def read_mask(ctx: Context, key: str) -> Tensor:

@@ -48,6 +48,19 @@ class NoiseSchedule:
             return NoiseLevel(sigma, count * sigma)
         return self.levels[min(max(int(u * count), 0), count - 1)]
 
+    def draw_low(self, draw: torch.Generator, share: float, *, exact: bool) -> NoiseLevel:
+        """Draw a low level, as for a first frame that is given: ``share`` of a place of the table, all alike, from its clean end.
+
+        Source: ``process_timesteps`` of the authors' code, where ``share`` is ``noise_multiplier``.
+        """
+        rising = self.levels[0].sigma < self.levels[-1].sigma
+        count, u = len(self.levels), torch.rand((), generator=draw, dtype=torch.float64).item()
+        if exact:
+            sigma = self.sigma(share * u if rising else 1 - share * u)
+            return NoiseLevel(sigma, count * sigma)
+        index = int(int(u * count) * share)
+        return self.levels[index if rising else count - 1 - index]
+
 
 def official(facts: Mapping[str, Any]) -> NoiseSchedule:
     """Build the authors' schedule.

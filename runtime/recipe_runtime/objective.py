@@ -16,9 +16,9 @@ def interpolate(data: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
     Args:
         data: Normalized latents, (batch, channels, frames, height, width).
         noise: Standard normal, of the same shape.
-        sigma: (batch,), from 0 (data) to 1 (noise).
+        sigma: From 0 (data) to 1 (noise): (batch,), or (batch, frames) where frames differ.
     """
-    level = sigma.view(-1, *[1] * (data.ndim - 1))
+    level = sigma.view(-1, *[1] * (data.ndim - 1)) if sigma.ndim == 1 else sigma[:, None, :, None, None]
     return (1 - level) * data + level * noise
 
 

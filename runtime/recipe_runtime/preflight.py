@@ -26,6 +26,9 @@ from recipe_schema.ledger import ClipRow, ledger_digest
 _NAMED = 3
 """Changed clips that a message names; the rest are counted."""
 
+_ALWAYS_READ = -1
+"""A time of change that no file has: its content is compared."""
+
 _ANEW = "make the plan anew with `recipe plan RECIPE`"
 
 
@@ -33,13 +36,14 @@ def check(ctx: Context) -> None:
     """Run all checks, cheapest first.
 
     Raises:
-        PlanRefused: The ledger or the clips are not those of the plan.
+        PlanRefused: Ledger, clips or first frames are not those of the plan.
         ModelError: The model is not there and can't be had.
         CheckpointError: The checkpoint to go on from is not there, or broken.
         RunError: A folder can't be written, or the disk is too small.
     """
     check_ledger(ctx)
     check_clips(ctx)
+    check_images(ctx)
     check_quantization(ctx)
     check_devices(ctx)
     resume.check(ctx)
@@ -111,6 +115,18 @@ def check_clips(ctx: Context) -> None:
         raise PlanRefused(
             f"{len(changes)} of {len(ctx.rows)} clips changed since the plan was made: {named}{rest}; {_ANEW}"
         )
+
+
+def check_images(ctx: Context) -> None:
+    """Check that each picture from which validation clips start is there and unchanged."""
+    for prompt in ctx.plan.execution.prompts:
+        image = prompt.image
+        if image is not None:
+            change = _change(ctx.resolve(image.path), image.size_bytes, _ALWAYS_READ, image.sha256)
+            if change is not None:
+                raise PlanRefused(
+                    f"the first frame of prompt `{prompt.nickname}` is not that of the plan: {change}; {_ANEW}"
+                )
 
 
 def check_writable(folder: Path) -> None:

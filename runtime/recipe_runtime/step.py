@@ -91,15 +91,22 @@ def gradients(parameters: Iterable[nn.Parameter]) -> list[Tensor]:
 
 def predict(model: nn.Module, noisy: Tensor, part: MicroBatch, *, mixed_precision: str) -> Tensor:
     """Return the transformer's velocity for noisy latents, (batch, channels, frames, height, width)."""
+    told = part.timestep if part.first is None else part.first.timesteps(part.timestep, noisy.shape[2])
     with torch.autocast(noisy.device.type, dtype=torch.bfloat16, enabled=mixed_precision == "bf16"):
         prediction: Tensor = model(
             hidden_states=noisy,
             encoder_hidden_states=part.text,
-            timestep=part.timestep,
+            timestep=told,
             encoder_attention_mask=part.mask,
             return_dict=False,
         )[0]
     return prediction
+
+
+def mixture(part: MicroBatch) -> Tensor:
+    """Return clips and noise mixed by their levels, (batch, channels, frames, height, width)."""
+    each = part.sigma if part.first is None else part.first.sigmas(part.sigma, part.latents.shape[2])
+    return interpolate(part.latents, part.noise, each)
 
 
 def _backward(model: nn.Module, part: MicroBatch, samples: int, settings: Train, alignment: Alignment | None) -> Tensor:
@@ -121,7 +128,7 @@ def _inputs(model: nn.Module, part: MicroBatch, settings: Train) -> tuple[Tensor
     shown = part.noise if part.extra_noise is None else part.noise + part.extra_noise
 
     def mixed(sigma: Tensor) -> Tensor:
-        return interpolate(part.latents, shown, sigma)
+        return mixture(replace(part, noise=shown, sigma=sigma))
 
     offsets = part.offsets
     if offsets is None:
@@ -130,8 +137,10 @@ def _inputs(model: nn.Module, part: MicroBatch, settings: Train) -> tuple[Tensor
 
     def ask(noisy: Tensor, sigma: Tensor, chosen: Tensor) -> Tensor:
         told = timesteps(sigma, exact=exact)
-        some = replace(part, text=part.text[chosen], mask=part.mask[chosen], timestep=told)
-        return predict(model, noisy, some, mixed_precision=settings.mixed_precision).float()
+        first = None if part.first is None else part.first.of(chosen)
+        some = replace(part, text=part.text[chosen], mask=part.mask[chosen], timestep=told, first=first)
+        found = predict(model, noisy, some, mixed_precision=settings.mixed_precision).float()
+        return found if first is None else first.held(found)
 
     with _not_training(model):
         noisy = roll_out(ask, mixed, part.sigma, offsets, sampler=part.rollout.sampler)

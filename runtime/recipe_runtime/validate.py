@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,17 +15,19 @@ from torch import Tensor
 from recipe_runtime.batches import pad_texts
 from recipe_runtime.build import build_vae
 from recipe_runtime.checkpoint import step_name
+from recipe_runtime.clip import read_first_frame, to_pixels
 from recipe_runtime.context import Context
 from recipe_runtime.errors import ModelError, RunError
 from recipe_runtime.interlude import interlude
-from recipe_runtime.models.sampler import build_sampler, load_scheduler
+from recipe_runtime.models.sampler import build_image_sampler, build_sampler, load_scheduler, told_by_frame
 from recipe_runtime.models.source import component_dir, pipeline_dir
-from recipe_runtime.models.vae import decode
+from recipe_runtime.models.vae import decode, encode
 from recipe_runtime.state import TrainState
 from recipe_runtime.stop import StopRequested
 from recipe_runtime.video_file import read_note, write_mp4
 from recipe_schema.canonical import digest
 from recipe_schema.events import ClipDrawn, StageFinished, StageProgress, StageStarted, Warned
+from recipe_schema.plan import FirstImage
 
 
 _FOLDER = "validation"
@@ -56,6 +58,7 @@ class PlannedClip:
         path: Its file.
         note: Digest of all that shapes it, kept in the file, so that a clip of other settings is drawn anew.
         seed: Seed of its starting noise.
+        image: What it starts from; None draws it from the text alone.
     """
 
     nickname: str
@@ -64,6 +67,7 @@ class PlannedClip:
     path: Path
     note: str
     seed: int
+    image: FirstImage | None
 
 
 def planned_clips(ctx: Context, step: int) -> tuple[PlannedClip, ...]:
@@ -89,8 +93,17 @@ def planned_clips(ctx: Context, step: int) -> tuple[PlannedClip, ...]:
             weights=weights,
             text=prompt.text,
             path=folder / f"{prompt.nickname}{f'-{number + 1}' if number else ''}{_SUFFIXES[weights]}.mp4",
-            note=digest({**shared, "weights": weights, "text": prompt.text, "seed": looks.seed + number}),
+            note=digest(
+                {
+                    **shared,
+                    **_shapes_start(prompt.image),
+                    "weights": weights,
+                    "text": prompt.text,
+                    "seed": looks.seed + number,
+                }
+            ),
             seed=looks.seed + number,
+            image=prompt.image,
         )
         for prompt in ctx.plan.execution.prompts
         for number in range(looks.num_clips)
@@ -101,6 +114,14 @@ def planned_clips(ctx: Context, step: int) -> tuple[PlannedClip, ...]:
     if twice:
         raise RunError(f"two validation clips would be written to {twice[0]}; give their prompts other nicknames")
     return clips
+
+
+def _shapes_start(image: FirstImage | None) -> dict[str, Any]:
+    """Return what of a first frame shapes a clip: where its file lies does not."""
+    if image is None:
+        return {}
+    crop = [image.resize_width, image.resize_height, image.crop_left, image.crop_top]
+    return {"image": image.sha256, "image_crop": crop}
 
 
 def missing_clips(ctx: Context, step: int) -> tuple[PlannedClip, ...]:
@@ -157,13 +178,15 @@ class _Artist:
         self._vae = build_vae(ctx, rests_on=self._rest)
         scheduler = load_scheduler(component_dir(pipeline_dir(ctx), "scheduler"))
         self._sampler = build_sampler(state.model, self._vae, scheduler)
+        self._image_sampler = build_image_sampler(state.model, self._vae, scheduler)
 
     def draw(self, clip: PlannedClip) -> None:
         """Draw a clip and write its file."""
         began = time.monotonic()
         average = self._state.average
+        start = None if clip.image is None else self._start(clip.image, clip.seed)
         with average.swapped() if clip.weights == "ema" and average is not None else self._state.result():
-            latents = self._sample(clip.text, clip.seed)
+            latents = self._sample(clip.text, clip.seed, start)
         with self._only_the_vae():
             pixels = decode(self._vae, latents)[0]
         if not bool(torch.isfinite(pixels).all()):
@@ -197,7 +220,22 @@ class _Artist:
             self._vae.to(self._rest)  # type: ignore[arg-type]  # likewise
             self._state.model.to(self._ctx.device)
 
-    def _sample(self, text: str, seed: int) -> Tensor:
+    def _start(self, image: FirstImage, seed: int) -> dict[str, Tensor]:
+        """Return what a clip starts from: its picture, and that followed by noise, as latents.
+
+        The noise is that which `SanaImageToVideoPipeline` draws itself.
+        """
+        frame = read_first_frame(self._ctx.resolve(image.path), image)
+        pixels = to_pixels(frame)[None].to(self._ctx.device)
+        with self._only_the_vae():
+            first = encode(self._vae, pixels)
+        temporal: int = self._ctx.facts["vae"]["temporal"]
+        frames = (self._ctx.settings.validation.num_video_frames - 1) // temporal + 1
+        noise = torch.randn((*first.shape[:2], frames, *first.shape[3:]), generator=torch.Generator().manual_seed(seed))
+        latents = torch.cat([first, noise[:, :, 1:].to(first.device)], dim=2)
+        return {"image": frame.permute(0, 3, 1, 2) / 255, "latents": latents}
+
+    def _sample(self, text: str, seed: int, start: Mapping[str, Tensor] | None) -> Tensor:
         """Return normalized latents, (1, channels, frames, height, width)."""
         looks, device = self._ctx.settings.validation, self._ctx.device
         negative = self._ctx.plan.execution.negative_prompt
@@ -205,23 +243,28 @@ class _Artist:
         embeds, mask = pad_texts([self._read(text, instructed=True), self._read(negative, instructed=False)])
         embeds, mask = embeds.to(device), mask.to(device)
         mixed = self._ctx.settings.train.mixed_precision == "bf16"
+        call: dict[str, Any] = {
+            "prompt_embeds": embeds[:1],
+            "prompt_attention_mask": mask[:1],
+            "negative_prompt": None,
+            "negative_prompt_embeds": embeds[1:],
+            "negative_prompt_attention_mask": mask[1:],
+            "guidance_scale": looks.guidance,
+            "num_inference_steps": looks.num_inference_steps,
+            "height": height,
+            "width": width,
+            "frames": looks.num_video_frames,
+            "generator": torch.Generator().manual_seed(seed),
+            "use_resolution_binning": False,
+            "output_type": "latent",
+            "return_dict": False,
+        }
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=mixed):
-            latents: Tensor = self._sampler(
-                prompt_embeds=embeds[:1],
-                prompt_attention_mask=mask[:1],
-                negative_prompt=None,
-                negative_prompt_embeds=embeds[1:],
-                negative_prompt_attention_mask=mask[1:],
-                guidance_scale=looks.guidance,
-                num_inference_steps=looks.num_inference_steps,
-                height=height,
-                width=width,
-                frames=looks.num_video_frames,
-                generator=torch.Generator().manual_seed(seed),
-                use_resolution_binning=False,
-                output_type="latent",
-                return_dict=False,
-            )[0]
+            if start is None:
+                latents: Tensor = self._sampler(**call)[0]
+            else:
+                with told_by_frame(self._state.model):
+                    latents = self._image_sampler(**start, **call)[0]
         return latents
 
     def _read(self, text: str, *, instructed: bool) -> Tensor:

@@ -98,11 +98,45 @@ class Body:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FirstImage:
+    """The picture that a clip starts from, resized to cover the clip's size and cropped at the center.
+
+    Attributes:
+        path: Of a picture, or of a video whose first frame it is, as in the settings.
+        sha256: Of the file's bytes, hexadecimal.
+        size_bytes: Of the file.
+        bucket_width: Width of the clip, in pixels.
+        bucket_height: Its height.
+        resize_width: Width before cropping.
+        resize_height: Height before cropping.
+        crop_left: Columns cut off at the left.
+        crop_top: Rows cut off at the top.
+    """
+
+    path: str
+    sha256: str
+    size_bytes: int
+    bucket_width: int
+    bucket_height: int
+    resize_width: int
+    resize_height: int
+    crop_left: int
+    crop_top: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """A validation prompt: its nickname (file name) and the text that is encoded after the instruction."""
+    """A validation prompt.
+
+    Attributes:
+        nickname: Its file name.
+        text: What is encoded after the instruction.
+        image: What its clips start from; None draws them from the text alone.
+    """
 
     nickname: str
     text: str
+    image: FirstImage | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

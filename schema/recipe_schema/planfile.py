@@ -7,7 +7,7 @@ from typing import Any
 
 from recipe_schema.canonical import canonical_json, digest
 from recipe_schema.files import write_atomically
-from recipe_schema.plan import PLAN_VERSION, Body, Bucket, Execution, Plan, PlanStage, Prompt, Schedule
+from recipe_schema.plan import PLAN_VERSION, Body, Bucket, Execution, FirstImage, Plan, PlanStage, Prompt, Schedule
 
 
 PLAN_FILE = "plan.json"
@@ -91,8 +91,13 @@ def _plan(document: dict[str, Any]) -> Plan:
         execution=Execution(
             settings=execution["settings"],
             root=execution["root"],
-            prompts=tuple(Prompt(**prompt) for prompt in execution["prompts"]),
+            prompts=tuple(map(_prompt, execution["prompts"])),
             negative_prompt=execution["negative_prompt"],
         ),
         meta=document["meta"],
     )
+
+
+def _prompt(prompt: dict[str, Any]) -> Prompt:
+    image = prompt.get("image")  # plans from before there were pictures say nothing of them
+    return Prompt(**{**prompt, "image": None if image is None else FirstImage(**image)})

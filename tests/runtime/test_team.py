@@ -30,6 +30,7 @@ LORA = {"model.type": "lora", "model.lora.dropout": 0.3, "model.lora.rank": 4, "
 KINDS = {
     "full": {"ema.enabled": True, "train.max_grad_norm": 0.05},
     "lora": LORA,
+    "image-to-video": {"data.datasets.0.video.is_i2v": True, "data.datasets.0.video.i2v_probability": 0.5},
 }
 
 

@@ -3,7 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from recipe_schema.plan import PLAN_VERSION, Body, Bucket, Execution, Plan, PlanStage, Prompt, Schedule
+from recipe_schema.canonical import digest
+from recipe_schema.plan import PLAN_VERSION, Body, Bucket, Execution, FirstImage, Plan, PlanStage, Prompt, Schedule
 from recipe_schema.planfile import PLAN_FILE, PlanChangedError, PlanError, plan_id, read_plan, write_plan
 
 
@@ -26,6 +27,28 @@ def test_a_plan_comes_back_as_it_was_written(tmp_path):
     write_plan(a_plan(), tmp_path)
 
     assert read_plan(tmp_path) == a_plan()
+
+
+def test_a_prompt_comes_back_with_its_picture(tmp_path):
+    cut = {"resize_width": 96, "resize_height": 64, "crop_left": 0, "crop_top": 0}
+    image = FirstImage(path="a.png", sha256="0", size_bytes=1, bucket_width=96, bucket_height=64, **cut)
+    plan = a_plan()
+    prompts = (Prompt(nickname="main", text="a", image=image), Prompt(nickname="plain", text="a"))
+    plan = replace(plan, execution=replace(plan.execution, prompts=prompts))
+
+    write_plan(plan, tmp_path)
+
+    assert read_plan(tmp_path).execution.prompts == prompts
+
+
+def test_a_prompt_of_an_older_plan_has_no_picture(tmp_path):
+    write_plan(a_plan(), tmp_path)
+    document = json.loads((tmp_path / PLAN_FILE).read_text())
+    del document["digest"], document["execution"]["prompts"][0]["image"]
+    document["digest"] = digest(document)
+    (tmp_path / PLAN_FILE).write_text(json.dumps(document), encoding="utf-8")
+
+    assert read_plan(tmp_path).execution.prompts[0].image is None
 
 
 def test_the_id_leaves_out_what_may_vary():

@@ -2,14 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from recipe_schema.definition import generic
 from recipe_schema.ledger import ClipRow
-from recipe_schema.plan import Bucket
+from recipe_schema.plan import Bucket, FirstImage
 from recipe_schema.shares import shares_of
 
 
@@ -80,6 +80,23 @@ class Unfetched:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FoundImage:
+    """A picture from which clips are to start.
+
+    Attributes:
+        problem: Why it can't be used, as in ``is empty``; empty if it can.
+        width: As shown, in pixels.
+        height: Likewise.
+        image: What a plan says of it; None if it can't be used.
+    """
+
+    problem: str = ""
+    width: int = 0
+    height: int = 0
+    image: FirstImage | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
     """What was found.
 
@@ -95,6 +112,7 @@ class Survey:
         problems: What is wrong with tables of captions.
         several_lines: By the id of a data set, its trained clips whose caption file has several lines.
         masks: What was found of masks, in order of data sets; empty without a masked loss.
+        images: The pictures of `validation.images`, by the nicknames of their prompts.
     """
 
     rows: tuple[ClipRow, ...]
@@ -106,6 +124,7 @@ class Survey:
     several_lines: Mapping[str, tuple[str, ...]]
     unfetched: Mapping[str, Unfetched]
     masks: tuple[MasksFound, ...] = ()
+    images: Mapping[str, FoundImage] = field(default_factory=dict)
 
     def of(self, dataset: str) -> tuple[ClipRow, ...]:
         """Return the rows of one data set, by its id."""

@@ -18,6 +18,7 @@ from recipe_compiler.data.crop import cut, cut_shape
 from recipe_compiler.data.facts import Survey, TableProblem, Unfetched, count_buckets
 from recipe_compiler.data.fetched import why_unfetched
 from recipe_compiler.data.filters import choose, why_left_out
+from recipe_compiler.data.first_images import image_files, look_at_images
 from recipe_compiler.data.geometry import fit, frames_at, parse_size, resolution_of, sample_frames, target_size
 from recipe_compiler.data.index import ProbeIndex
 from recipe_compiler.data.masks import MaskFolder, mask_files, mask_tables, pair
@@ -81,7 +82,9 @@ def survey(
         for path in dataset.clips
         if _speakable(str(path)) == str(path)
     ]
-    wanted = [*active, *(file for folder in masks for file in folder.files)]
+    images = image_files(settings, root)
+    pictures = [path for path in images.values() if path.is_file()]
+    wanted = [*active, *(file for folder in masks for file in folder.files), *pictures]
     probes = index.probe_all(dict.fromkeys(wanted), report)
     clips = [row for dataset in found for row in _rows(settings, dataset, probes)]
     rows, of_masks = pair(clips, masks, probes, frozenset(active))
@@ -95,6 +98,7 @@ def survey(
         unfetched=unfetched,
         several_lines={settings[f"{f.table}.id"]: _several_lines(rows, settings, f) for f in found},
         masks=of_masks,
+        images=look_at_images(settings, images, probes),
     )
 
 

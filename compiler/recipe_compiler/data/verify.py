@@ -23,6 +23,9 @@ from recipe_schema.plan import Plan
 from recipe_schema.planfile import LEDGER_FILE, PLAN_FILE, PlanChangedError, PlanError, PlanVersionError, read_plan
 
 
+_ALWAYS_READ = -1
+"""A time of change that no file has: its content is compared."""
+
 _ANEW = "make the plan anew with `recipe plan RECIPE`"
 
 
@@ -62,7 +65,8 @@ def verify(folder: Path) -> Verified:
         message = f"{ledger} is not the ledger that this plan was frozen with; {_ANEW}"
         return Verified(plan=plan, rows=None, found=(_finding(LEDGER_DIFFERS, ledger, message),))
     folders = data_folders(plan.settings, Path(plan.execution.root))
-    return Verified(plan=plan, rows=rows, found=tuple(changed_clips(rows, folders)))
+    found = (*changed_clips(rows, folders), *changed_images(plan))
+    return Verified(plan=plan, rows=rows, found=found)
 
 
 def changed_clips(rows: Sequence[ClipRow], folders: Mapping[str, Path]) -> Iterator[Diagnostic]:
@@ -80,6 +84,17 @@ def changed_clips(rows: Sequence[ClipRow], folders: Mapping[str, Path]) -> Itera
                 yield _finding(change[0], path, f"clip `{row.clip_id}` {change[1]}")
             if row.mask_sha256:
                 yield from _changed_mask(row, folders)
+
+
+def changed_images(plan: Plan) -> Iterator[Diagnostic]:
+    """Compare the pictures from which validation clips start with what the plan says of them."""
+    for prompt in plan.execution.prompts:
+        if prompt.image is not None:
+            image = prompt.image
+            path = Path(plan.execution.root) / image.path
+            change = _change(path, image.size_bytes, _ALWAYS_READ, image.sha256)
+            if change is not None:
+                yield _finding(change[0], path, f"the first frame of prompt `{prompt.nickname}` {change[1]}")
 
 
 def _changed_mask(row: ClipRow, folders: Mapping[str, Path]) -> Iterator[Diagnostic]:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from recipe_compiler.passes.alignment_cost import alignment_memory, feature_bytes, projector_parameters, teacher_flop
+from recipe_compiler.passes.first_frame_cost import first_frame_memory
 from recipe_compiler.passes.layers import adaptable_layers, adapted, adapter_parameters
 from recipe_schema.family import FamilyFacts
 from recipe_schema.optimizers import STORAGE
@@ -87,6 +88,8 @@ def estimate(
     latent_frames = family.latent_shape(largest.width, largest.height, largest.frames)[1]
     if aligned := alignment_memory(values, _width(config), tokens, latent_frames):
         parts["alignment"] = aligned / 1e9
+    if told := first_frame_memory(values, config, latent_frames):
+        parts["first frame"] = told / 1e9
     parameters = transformer_parameters(config) if adapter is None else adapter.parameters
     steps_per_epoch = schedule.samples_per_epoch / schedule.samples_per_step
     kept = checkpoint_count(values, schedule.max_steps, steps_per_epoch)

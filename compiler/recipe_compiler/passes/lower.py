@@ -129,12 +129,13 @@ def _stages(
     return tuple(stages.values())
 
 
-def execution(settings: Resolved, root: str) -> Execution:
+def execution(settings: Resolved, root: str, survey: Survey) -> Execution:
     """Collect what may differ when the run is resumed.
 
     Args:
         settings: Settings without errors.
         root: Absolute folder at which relative paths start.
+        survey: The data.
     """
     suffix = motion_suffix(settings)
     prompts = dict(settings["validation.prompt_library"])
@@ -143,6 +144,11 @@ def execution(settings: Resolved, root: str) -> Execution:
     return Execution(
         settings=by_impact(settings, ("runtime", "cosmetic")),
         root=root,
-        prompts=tuple(Prompt(nickname=name, text=text + suffix) for name, text in prompts.items()),
+        prompts=tuple(
+            Prompt(
+                nickname=name, text=text + suffix, image=survey.images[name].image if name in survey.images else None
+            )
+            for name, text in prompts.items()
+        ),
         negative_prompt=settings["validation.negative_prompt"],
     )

@@ -47,6 +47,8 @@ ON_SETTINGS: tuple[Listed, ...] = (
             "regularizers",
             "validation.preview",
             "data.datasets.*.caption_shuffle",
+            "data.datasets.*.video.i2v_probability",
+            "data.datasets.*.video.i2v_noise",
             "launch.strategy",
             "checkpoints.rolling_total_limit",
             "train.huber_c",
@@ -159,6 +161,9 @@ ON_SETTINGS: tuple[Listed, ...] = (
     Listed("R420", "rollout_setting_without_effect", ("regularizers.rollout.max_step_offset",)),
     Listed("R421", "restarts_implausible", ("lr_schedule.name",)),
     Listed("R422", "crepa_setting_without_effect", ("regularizers.crepa.enabled",)),
+    Listed("R424", "nothing_after_first_frame", ("data.datasets.*.video.is_i2v",)),
+    Listed("R425", "first_frame_never_given", ("data.datasets.*.video.is_i2v",)),
+    Listed("R426", "first_frame_drowned", ("data.datasets.*.video.is_i2v",)),
     Listed("R501", "offload_twice", ("memory.model_cpu_offload",)),
     Listed("R502", "stream_without_cuda", ("memory.group_offload.use_stream",)),
     Listed("R503", "offload_of_trained_weights", ("memory.group_offload.enabled",)),
@@ -183,6 +188,8 @@ ON_SETTINGS: tuple[Listed, ...] = (
     Listed("R614", "validation_other_speed", ("validation.framerate",)),
     Listed("R617", "first_frame_without_use", ("validation.images",)),
     Listed("R620", "tracking_without_effect", ("tracking.webhook_interval", "tracking.wandb_mode")),
+    Listed("R623", "prompt_without_picture", ("data.datasets.*.video.is_i2v",)),
+    Listed("R624", "clip_is_its_picture", ("validation.images",)),
     Listed("R801", "wandb_without_login", ("tracking.report_to",)),
     Listed("R802", "hub_without_login", ("hub",)),
     Listed("R803", "tracker_not_installed", ("tracking.report_to",)),
@@ -210,6 +217,8 @@ ON_DATA: tuple[Listed, ...] = (
     Listed("R360", "clips_without_masks", ("regularizers.masked_loss.enabled",)),
     Listed("R361", "mask_unfit", ("regularizers.masked_loss.enabled",)),
     Listed("R423", "nothing_set_apart", ("evaluation.fraction",)),
+    Listed("R621", "first_image_unreadable", ("validation.images",)),
+    Listed("R622", "first_image_reshaped", ("validation.images",)),
 )
 """Rules that are asked after a look at the data."""
 

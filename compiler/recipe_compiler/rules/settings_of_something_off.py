@@ -2,7 +2,8 @@
 
 What it does: finds keys of a part of the recipe whose switch is off: keys of `model.lora` while all weights are trained,
 `model.quantize_via` while nothing is quantized, keys of `memory.group_offload`, `regularizers.crepa`,
-`regularizers.masked_loss`, `validation.preview` and a data set's `caption_shuffle` that are not enabled, of
+`regularizers.masked_loss`, `validation.preview` and a data set's `caption_shuffle` that are not enabled, of a data set's image to video without
+`is_i2v`, of
 `regularizers.rollout` without `max_step_offset`, `launch.strategy` of one process, `checkpoints.rolling_total_limit`
 without `rolling_steps`, the constants of another loss or curve, and what belongs to a noise offset or an input
 perturbation that is not there.
@@ -29,7 +30,7 @@ from recipe_compiler.rules.switched_off import Switch, without_effect
 
 CURVE, LOSS, OFFLOAD = "lr_schedule.name", "train.loss_type", "memory.group_offload"
 CREPA, MASKED, ROLLOUT = "regularizers.crepa", "regularizers.masked_loss", "regularizers.rollout"
-PREVIEW, SHUFFLE = "validation.preview", "data.datasets.*.caption_shuffle"
+PREVIEW, SHUFFLE, VIDEO = "validation.preview", "data.datasets.*.caption_shuffle", "data.datasets.*.video"
 PRECISIONS = ("model.base_model_precision", "model.text_encoder_precision")
 PERIODIC = ("simpletuner-cosine", "simpletuner-sine")
 HUBER = "set `loss_type: huber` or `smooth_l1`"
@@ -43,6 +44,8 @@ SWITCHES = (
     Switch(ROLLOUT, (f"{ROLLOUT}.max_step_offset",), "set `max_step_offset` above 0", off=(0,)),
     Switch(PREVIEW, (f"{PREVIEW}.enabled",), "set `enabled: true` there", off=(False,)),
     Switch(SHUFFLE, (f"{SHUFFLE}.enable",), "set `enable: true` there", off=(False,)),
+    Switch(f"{VIDEO}.i2v_probability", (f"{VIDEO}.is_i2v",), "set `is_i2v: true`", off=(False,)),
+    Switch(f"{VIDEO}.i2v_noise", (f"{VIDEO}.is_i2v",), "set `is_i2v: true`", off=(False,)),
     Switch("launch.strategy", ("launch.processes", "launch.machines"), "ask for more than one process", off=(1,)),
     Switch("checkpoints.rolling_total_limit", ("checkpoints.rolling_steps",), "set `rolling_steps`", off=(None,)),
     Switch("train.huber_c", (LOSS,), HUBER, off=("l2",)),

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from recipe_runtime.errors import ModelError
+from recipe_runtime.models.by_frame import take_frames
 from recipe_runtime.models.linear_attention import Fp32LinearAttention
 
 
@@ -40,6 +41,7 @@ def build_transformer(folder: Path, files: Iterable[Path]) -> SanaVideoTransform
     for module in model.modules():
         if isinstance(module, SanaVideoTransformerBlock):
             module.attn1.set_processor(Fp32LinearAttention())  # type: ignore[arg-type]  # the list of types is closed
+    take_frames(model)
     return model
 
 

@@ -12,6 +12,7 @@ from recipe_schema.sections.forms import (
     Name,
     PathText,
     Seed,
+    Share,
     Size,
     Steps,
     StepsOrNone,
@@ -102,7 +103,18 @@ class Video:
         "Train image to video on this data set: the first frame is given, the rest is learnt.",
         reads=("train", "validate"),
         aka="is_i2v",
-        pending=(True,),
+    )
+    i2v_probability: Share = key(
+        0.9,
+        "With is_i2v: the share of samples whose first frame is given. The others are trained from text alone, so that the "
+        "model keeps both. The authors' SANA-WM takes 0.9. Clips that are measured always have it given.",
+        reads=("train",),
+    )
+    i2v_noise: Share = key(
+        0.0,
+        "With is_i2v: noise on the first frame, as a share of a noise level that is drawn for it. 0 leaves it clean, as it is "
+        "when clips are drawn.",
+        reads=("train",),
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from recipe_schema.marks import ANY_OTHER, OR_FILE, Derived, Family, Ge, Gt, Le, Lt, key
+from recipe_schema.marks import OR_FILE, Derived, Family, Ge, Gt, Le, Lt, key
 from recipe_schema.section import section
 from recipe_schema.sections.forms import MOST_FRAMES, Count, Name, Seed, Size, Steps, StepsOrNone, Text
 
@@ -201,9 +201,10 @@ class Validation:
     )
     images: Mapping[Name, str] = key(
         {},
-        "First frames for image to video: the nickname of a prompt, and the path of an image.",
+        "First frames for image to video: the nickname of a prompt (`main` is validation.prompt), and the path of a picture, or "
+        "of a video whose first frame it is. It is resized to cover validation.resolution and cropped at the centre. A "
+        "relative path starts at the recipe.",
         impact="runtime",
-        reads=("validate",),
-        pending=ANY_OTHER,
+        reads=("survey", "validate"),
     )
     preview: Preview
