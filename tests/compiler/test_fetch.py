@@ -389,7 +389,7 @@ def test_what_the_hub_refuses_is_said_with_its_cure(monkeypatch, tmp_path, cls, 
     ("source", "message"),
     [
         ("s3:bucket", "`s3:bucket` is no source"),
-        ("builtin:other", "there is no `builtin:other`; there is builtin:sample-clips"),
+        ("builtin:other", "there is no `builtin:other`; there is builtin:sample-clips, builtin:shapes"),
     ],
 )
 def test_an_unknown_source_is_refused_with_what_there_is(tmp_path, source, message):

