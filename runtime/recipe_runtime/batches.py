@@ -18,6 +18,7 @@ from recipe_runtime.noise import SCHEDULES, NoiseLevel
 from recipe_runtime.order import Order, Sample
 from recipe_runtime.randomness import generator
 from recipe_runtime.rollout import draw_offset
+from recipe_runtime.self_flow import SelfFlow
 from recipe_schema.sections.regularizers import Rollout
 
 
@@ -37,6 +38,9 @@ class MicroBatch:
         offsets: For how many timesteps each sample is rolled out, (batch,), whole numbers; None if none is.
         rollout: How that is done.
         features: The teacher's, (batch, latent frames, patches, channels), fp16; None where none are needed.
+        second_sigma: A second share of noise for some tokens (self-flow), (batch,), fp32; None where there is none.
+        second_timestep: What the transformer is told of it, (batch,).
+        second_tokens: Which tokens have it, (batch, frames, rows, columns), bool.
     """
 
     latents: Tensor
@@ -50,6 +54,9 @@ class MicroBatch:
     rollout: Rollout
     weights: Tensor | None
     features: Tensor | None = None
+    second_sigma: Tensor | None = None
+    second_timestep: Tensor | None = None
+    second_tokens: Tensor | None = None
 
     def to(self, device: torch.device) -> "MicroBatch":
         """Return the same on a device."""
@@ -121,6 +128,7 @@ class BatchMaker:
         self._masked_loss = ctx.settings.regularizers.masked_loss
         self._masks = mask_index(ctx)
         self._features = features
+        self._self_flow = SelfFlow(ctx)
         self._null_caption = self._text(ctx.facts["null_caption"], instructed=False)
 
     def make(self, step: int) -> StepBatch:
@@ -145,12 +153,12 @@ class BatchMaker:
         mine = samples // self._processes
         return range(self._rank * mine, (self._rank + 1) * mine, self._train.batch_size)
 
-    def _level(self, sample: Sample) -> NoiseLevel:
-        return self._schedule.draw(self._draws("noise-level", sample), exact=self._train.timesteps == "exact")
+    def _level(self, sample: Sample, purpose: str = "noise-level") -> NoiseLevel:
+        return self._schedule.draw(self._draws(purpose, sample), exact=self._train.timesteps == "exact")
 
     def _part(self, samples: Sequence[Sample], step: int) -> MicroBatch:
         latents = torch.stack([self._store.read("latents", self._latents[s.row.clip_id])["latents"] for s in samples])
-        exact = self._train.timesteps == "exact"
+        whole = torch.float32 if self._train.timesteps == "exact" else torch.int64
         levels = [self._level(sample) for sample in samples]
         noise = [self._noise(latents.shape[1:], sample) for sample in samples]
         perturbation = self._perturbation(step)
@@ -160,7 +168,7 @@ class BatchMaker:
             latents=latents.float(),
             noise=torch.stack(noise),
             sigma=torch.tensor([level.sigma for level in levels], dtype=torch.float32),
-            timestep=torch.tensor([level.timestep for level in levels], dtype=torch.float32 if exact else torch.int64),
+            timestep=torch.tensor([level.timestep for level in levels], dtype=whole),
             text=text,
             mask=mask,
             extra_noise=torch.stack(extra) if extra else None,
@@ -168,7 +176,21 @@ class BatchMaker:
             rollout=self._rollout,
             offsets=self._offsets(samples, [level.sigma for level in levels], step),
             features=None if self._features is None else self._features(step, samples),
+            **self._second(samples, latents.shape[2:], step),
         )
+
+    def _second(self, samples: Sequence[Sample], shape: torch.Size, step: int) -> dict[str, Tensor]:
+        """Return the second noise level of each sample and the tokens that have it; nothing in steps without self-flow."""
+        if not self._self_flow.reads(step):
+            return {}
+        whole = torch.float32 if self._train.timesteps == "exact" else torch.int64
+        levels = [self._level(sample, "self-flow-level") for sample in samples]
+        chosen = [self._self_flow.draw_tokens(shape, self._draws("self-flow-tokens", sample)) for sample in samples]
+        return {
+            "second_sigma": torch.tensor([level.sigma for level in levels], dtype=torch.float32),
+            "second_timestep": torch.tensor([level.timestep for level in levels], dtype=whole),
+            "second_tokens": torch.stack(chosen),
+        }
 
     def _weights(self, samples: Sequence[Sample], shape: torch.Size) -> Tensor | None:
         """Return how much each place counts; None if no sample uses a mask."""

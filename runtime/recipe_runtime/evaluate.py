@@ -14,12 +14,12 @@ from torch import Tensor
 
 from recipe_runtime.batches import MicroBatch, pad_texts
 from recipe_runtime.context import Context
+from recipe_runtime.inputs import predict
 from recipe_runtime.interlude import interlude
 from recipe_runtime.noise import SCHEDULES, NoiseLevel
 from recipe_runtime.objective import interpolate, mean_squared_errors, velocity
 from recipe_runtime.randomness import generator
 from recipe_runtime.state import TrainState
-from recipe_runtime.step import predict
 from recipe_schema.events import Evaluated
 from recipe_schema.ledger import ClipRow
 from recipe_schema.plan import Schedule
