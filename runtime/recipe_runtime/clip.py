@@ -42,9 +42,29 @@ def read_clip(path: Path, row: ClipRow) -> Tensor:
     """
     frames = torch.empty((row.bucket_frames, row.bucket_height, row.bucket_width, 3), dtype=torch.uint8)
     count = 0
+    for picture, samples in shown_frames(path, row):
+        frames[count : count + samples] = _fit(picture, row)
+        count += samples
+    return frames
+
+
+def shown_frames(path: Path, row: ClipRow) -> Iterator[tuple[NDArray[np.uint8], int]]:
+    """Yield the frames that a clip's training sample needs, in their own size, and for how many samples each stands.
+
+    Args:
+        path: The file.
+        row: What the plan says of it.
+
+    Yields:
+        A frame, upright, (height, width, 3), RGB, and a number of samples. The numbers add up to the sample's frames.
+
+    Raises:
+        MediaError: The file can't be decoded, or ends too early.
+    """
+    count = 0
     try:
         for frame, samples in _sampled(path, row):
-            frames[count : count + samples] = _fit(_upright(frame), row)
+            yield _upright(frame), samples
             count += samples
     except (av.error.FFmpegError, OSError, IndexError) as error:
         raise MediaError(
@@ -56,7 +76,21 @@ def read_clip(path: Path, row: ClipRow) -> Tensor:
             f"{path} ends after {count} of {row.bucket_frames} frames{rate}; repair or remove the "
             "file and plan anew with `recipe plan RECIPE`"
         )
-    return frames
+
+
+def shown_picture(path: Path) -> NDArray[np.uint8]:
+    """Decode a picture: upright, (height, width, 3), RGB.
+
+    Raises:
+        MediaError: The file can't be decoded.
+    """
+    try:
+        with av.open(f"file:{path}", options=PICTURE_OPTIONS) as container:
+            return _upright(next(container.decode(video=0)))
+    except (av.error.FFmpegError, OSError, StopIteration) as error:
+        raise MediaError(
+            f"{path} can't be decoded: {error}; repair or remove the file and plan anew with `recipe plan RECIPE`"
+        ) from error
 
 
 def read_picture(path: Path, row: ClipRow) -> Tensor:
@@ -72,13 +106,7 @@ def read_picture(path: Path, row: ClipRow) -> Tensor:
     Raises:
         MediaError: The file can't be decoded.
     """
-    try:
-        with av.open(f"file:{path}", options=PICTURE_OPTIONS) as container:
-            return _fit(_upright(next(container.decode(video=0))), row)[None]
-    except (av.error.FFmpegError, OSError, StopIteration) as error:
-        raise MediaError(
-            f"{path} can't be decoded: {error}; repair or remove the file and plan anew with `recipe plan RECIPE`"
-        ) from error
+    return _fit(shown_picture(path), row)[None]
 
 
 def to_pixels(frames: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import PurePosixPath
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,6 +10,7 @@ from torch import Tensor
 from recipe_runtime.clip import DECODE_VERSION, read_clip, read_picture
 from recipe_runtime.context import Context
 from recipe_runtime.errors import MediaError
+from recipe_runtime.labels import LABELS_VERSION, weigh_labels
 from recipe_runtime.stage import report_stage
 from recipe_runtime.stop import StopRequested
 from recipe_runtime.store import content_key
@@ -35,7 +37,21 @@ def mask_index(ctx: Context) -> Mapping[str, str]:
         return {}
     vae = ctx.facts["vae"]
     packing = {"temporal": vae["temporal"], "spatial": vae["spatial"], "decode_version": DECODE_VERSION}
-    return {row.clip_id: content_key({**packing, **_shapes_mask(row)}) for row in ctx.rows if row.mask_sha256}
+    labels = labels_of(ctx)
+    return {
+        row.clip_id: content_key({**packing, **_shapes_mask(row), **_shapes_labels(labels.get(row.mask_dataset))})
+        for row in ctx.rows
+        if row.mask_sha256
+    }
+
+
+def labels_of(ctx: Context) -> Mapping[str, Mapping[str, float]]:
+    """Return the weights of labels of each data set that holds labels, by its id."""
+    return {
+        dataset.id: dataset.label_weights
+        for dataset in ctx.settings.data.datasets
+        if dataset.conditioning_type == "segmentation"
+    }
 
 
 def encode_masks(ctx: Context, stop: StopRequested) -> None:
@@ -48,17 +64,24 @@ def encode_masks(ctx: Context, stop: StopRequested) -> None:
     index = mask_index(ctx)
     if not index:
         return
-    vae, store = ctx.facts["vae"], ctx.store
+    labels, store = labels_of(ctx), ctx.store
     missing = [row for row in ctx.rows if row.clip_id in index and not store.has("masks", index[row.clip_id])]
     reused = len(index) - len(missing)
     with report_stage(ctx.recorder, "encode-video", total=len(index), reused=reused, unit="masks", stop=stop) as report:
         for row in missing:
-            path = ctx.dataset_dir(row.mask_dataset) / row.mask_path
-            frames = read_picture(path, row) if is_picture(path) else read_clip(path, row)
-            mask = pool(frames, temporal=vae["temporal"], spatial=vae["spatial"])
+            mask = _encode(ctx, row, labels.get(row.mask_dataset))
             facts = {"clip": row.clip_id, **{name: str(value) for name, value in _shapes_mask(row).items()}}
             store.write("masks", index[row.clip_id], {"mask": mask}, facts)
             report.finish(1)
+
+
+def _encode(ctx: Context, row: ClipRow, labels: Mapping[str, float] | None) -> Tensor:
+    """Bring the mask of a clip, or its labels, to the size of latents."""
+    path, vae = ctx.dataset_dir(row.mask_dataset) / row.mask_path, ctx.facts["vae"]
+    packing = {"temporal": vae["temporal"], "spatial": vae["spatial"]}
+    if labels is not None:
+        return weigh_labels(path, row, labels, **packing)
+    return pool(read_picture(path, row) if is_picture(path) else read_clip(path, row), **packing)
 
 
 def check_masks(ctx: Context) -> None:
@@ -130,6 +153,11 @@ def sample_weights(mask: Tensor, settings: MaskedLoss) -> Tensor:
 
 def _counts(mask: Tensor, settings: MaskedLoss) -> Tensor:
     return 1 - mask if settings.invert else mask
+
+
+def _shapes_labels(labels: Mapping[str, float] | None) -> dict[str, Any]:
+    """Return what shapes the weights of labels besides the file."""
+    return {} if labels is None else {"labels": dict(labels), "labels_version": LABELS_VERSION}
 
 
 def _shapes_mask(row: ClipRow) -> dict[str, str | int | float]:

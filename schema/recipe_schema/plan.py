@@ -99,10 +99,17 @@ class Body:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """A validation prompt: its nickname (file name) and the text that is encoded after the instruction."""
+    """A validation prompt.
+
+    Attributes:
+        nickname: The name of its file.
+        text: What is encoded after the instruction, with the motion score.
+        caption: The prompt as it was written; empty where that is the text.
+    """
 
     nickname: str
     text: str
+    caption: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

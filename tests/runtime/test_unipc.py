@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -34,7 +36,7 @@ def test_it_gives_what_diffusers_scheduler_gives(order, levels):
     noisy = torch.randn(1, 4, 6, dtype=torch.float64, generator=generator(0, "unipc"))
     sampler, found = UniPc(order=order, steps=len(levels) - 1), noisy
 
-    for sigma, to in zip(levels[:-1], levels[1:], strict=True):
+    for sigma, to in itertools.pairwise(levels):
         found = sampler.step(found, curved(found, sigma), sigma, to)
 
     assert torch.allclose(found, by_diffusers(noisy, levels, order), rtol=0, atol=1e-13)
@@ -65,7 +67,7 @@ def test_a_higher_order_is_nearer_to_the_true_way():
     def end(steps, order):
         levels = np.linspace(0.8, 0.3, steps + 1).tolist()
         sampler, found = UniPc(order=order, steps=steps), noisy
-        for sigma, to in zip(levels[:-1], levels[1:], strict=True):
+        for sigma, to in itertools.pairwise(levels):
             found = sampler.step(found, curved(found, sigma), sigma, to)
         return found
 

@@ -35,7 +35,7 @@ def rollout_passes(values: Mapping[str, Any], max_steps: int) -> float:
     length = longest * _MEAN_LENGTH[values[f"{_ROLLOUT}.strategy"]]
     each = length * (2 if values[f"{_ROLLOUT}.sampler"] == "heun" else 1)
     compares = values[f"{_ROLLOUT}.reflexflow_alpha"] * values[f"{_ROLLOUT}.reflexflow_beta2"] > 0
-    return _share(values, max_steps) * (each + float(values[f"{_ROLLOUT}.reflexflow"] and compares))
+    return float(_share(values, max_steps) * (each + float(values[f"{_ROLLOUT}.reflexflow"] and compares)))
 
 
 def _share(values: Mapping[str, Any], max_steps: int) -> float:

@@ -143,6 +143,6 @@ def execution(settings: Resolved, root: str) -> Execution:
     return Execution(
         settings=by_impact(settings, ("runtime", "cosmetic")),
         root=root,
-        prompts=tuple(Prompt(nickname=name, text=text + suffix) for name, text in prompts.items()),
+        prompts=tuple(Prompt(nickname=name, text=text + suffix, caption=text) for name, text in prompts.items()),
         negative_prompt=settings["validation.negative_prompt"],
     )

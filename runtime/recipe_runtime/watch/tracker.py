@@ -1,12 +1,27 @@
 """What trackers have in common: when they begin, what they are told, and that none of them ends a run."""
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
 
-from recipe_schema.events import Aligned, ClipDrawn, Evaluated, Event, Failed, Interrupted, Resumed, StepDone
+from recipe_schema.events import (
+    Aligned,
+    ClipDrawn,
+    ClipScored,
+    Evaluated,
+    Event,
+    Failed,
+    Interrupted,
+    Resumed,
+    StepDone,
+)
 from recipe_schema.plan import Plan
+
+
+_PARTS = 4
+"""Into so many parts noise levels are cut, each with a curve of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +41,23 @@ class Journal:
     config: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """Values over something that is no step.
+
+    Attributes:
+        across: What the places are, in words.
+        along: What the values are.
+        places: In ascending order.
+        values: At the places.
+    """
+
+    across: str
+    along: str
+    places: Sequence[float]
+    values: Sequence[float]
+
+
 class Tracker(Protocol):
     """A program that draws curves. What its methods raise is caught by `TrackerListener`."""
 
@@ -34,6 +66,9 @@ class Tracker(Protocol):
 
     def curves(self, step: int, values: Mapping[str, float]) -> None:
         """Add a point to each curve."""
+
+    def chart(self, step: int, name: str, chart: Chart) -> None:
+        """Show a chart that belongs to a step."""
 
     def clip(self, step: int, name: str, path: Path) -> None:
         """Show a validation clip."""
@@ -68,8 +103,13 @@ class TrackerListener:
             case Aligned(step=step):
                 self._try(lambda: self._tracker.curves(step, curves(event, "crepa")))
             case Evaluated(step=step):
-                suffix = "-ema" if event.weights == "ema" else ""
-                self._try(lambda: self._tracker.curves(step, {f"evaluation/{event.dataset}{suffix}": event.loss}))
+                name = f"evaluation/{event.dataset}{'-ema' if event.weights == 'ema' else ''}"
+                chart = Chart(across="noise level", along="loss", places=event.sigmas, values=event.losses)
+                self._try(lambda: self._tracker.curves(step, {name: event.loss, **by_noise(name, event)}))
+                self._try(lambda: self._tracker.chart(step, f"{name}/by-noise", chart))
+            case ClipScored(step=step, score=score):
+                name = f"clip-score/{event.nickname}{'-ema' if event.weights == 'ema' else ''}"
+                self._try(lambda: self._tracker.curves(step, {name: score}))
             case ClipDrawn(step=step, path=path):
                 name = f"{event.nickname}-ema" if event.weights == "ema" else event.nickname
                 self._try(lambda: self._tracker.clip(step, f"validation/{name}", self._run_dir / path))
@@ -103,6 +143,22 @@ def curves(event: StepDone | Aligned, group: str) -> dict[str, float]:
     names = [field.name for field in fields(event) if field.name != "step"]
     values = {name: getattr(event, name) for name in names}
     return {f"{group}/{name}": float(value) for name, value in values.items() if isinstance(value, int | float)}
+
+
+def by_noise(name: str, event: Evaluated) -> dict[str, float]:
+    """Return the loss in each quarter of the noise levels, for those in which one was measured."""
+    found: dict[str, float] = {}
+    for quarter in range(_PARTS):
+        low, high = quarter / _PARTS, (quarter + 1) / _PARTS
+        last = quarter == _PARTS - 1
+        losses = [
+            loss
+            for sigma, loss in zip(event.sigmas, event.losses, strict=True)
+            if low <= sigma and (sigma < high or last)
+        ]
+        if losses:
+            found[f"{name}/noise-{low:.2f}-{high:.2f}"] = math.fsum(losses) / len(losses)
+    return found
 
 
 def config_of(plan: Plan) -> dict[str, Any]:

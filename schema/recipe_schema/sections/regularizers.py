@@ -179,7 +179,9 @@ class Rollout:
         aka="scheduled_sampling_sampler",
         refused={"dpm": "that solver remembers earlier steps, which a rollout does not have; take `heun`"},
     )
-    order: Annotated[int, Ge(1), Le(3)] = key(2, "The highest order of unipc.", reads=("train",), aka="scheduled_sampling_order")
+    order: Annotated[int, Ge(1), Le(3)] = key(
+        2, "The highest order of unipc.", reads=("train",), aka="scheduled_sampling_order"
+    )
     target: Literal["rederived", "kept"] = key(
         "rederived",
         "What is learnt from a rolled-out input: the velocity that leads from it to the clip, or that of the noise drawn "
@@ -199,10 +201,16 @@ class Rollout:
         aka="scheduled_sampling_reflexflow_alpha",
     )
     reflexflow_beta1: Annotated[float, Ge(0)] = key(
-        10.0, "Weight of the anti-drift term, the distance of the predicted direction from that to the clip.", reads=("train",), aka="scheduled_sampling_reflexflow_beta1"
+        10.0,
+        "Weight of the anti-drift term, the distance of the predicted direction from that to the clip.",
+        reads=("train",),
+        aka="scheduled_sampling_reflexflow_beta1",
     )
     reflexflow_beta2: Annotated[float, Ge(0)] = key(
-        1.0, "Weight of the frequency compensation: the error of a place counts 1 + alpha · beta2 · b times, b its exposure.", reads=("train",), aka="scheduled_sampling_reflexflow_beta2"
+        1.0,
+        "Weight of the frequency compensation: the error of a place counts 1 + alpha · beta2 · b times, b its exposure.",
+        reads=("train",),
+        aka="scheduled_sampling_reflexflow_beta2",
     )
 
 
