@@ -85,21 +85,35 @@ def _encode(ctx: Context, row: ClipRow, labels: Mapping[str, float] | None) -> T
 
 
 def check_masks(ctx: Context) -> None:
-    """Check that each clip has a place that counts. Only a background of weight 0 can leave none.
+    """Check that each clip has a place that counts.
+
+    Only a background of weight 0 can leave none. Labels are looked at in any case: colours that nobody named are easily
+    taken for those that were.
 
     Raises:
         MediaError: Weights are to be divided by their mean, and that is 0.
     """
-    settings = ctx.settings.regularizers.masked_loss
-    if settings.background_weight > 0 or settings.probability == 0:
+    settings, labels = ctx.settings.regularizers.masked_loss, labels_of(ctx)
+    if settings.probability == 0:
         return
-    names = {row.clip_id: f"{row.mask_dataset}/{row.mask_path}" for row in ctx.rows}
+    index, background = mask_index(ctx), settings.background_weight > 0
+    looked = [row for row in ctx.rows if row.clip_id in index and (not background or row.mask_dataset in labels)]
     empty = [
-        names[clip] for clip, key in mask_index(ctx).items() if not bool(_counts(read_mask(ctx, key), settings).any())
+        f"{row.mask_dataset}/{row.mask_path}"
+        for row in looked
+        if not bool(_counts(read_mask(ctx, index[row.clip_id]), settings).any())
     ]
     if not empty:
         return
     named = ", ".join(empty[:_NAMED]) + (f" and {len(empty) - _NAMED} more" if len(empty) > _NAMED else "")
+    if background:
+        ctx.recorder.emit(
+            Warned(
+                message=f"{len(empty)} clips have no label that counts where they are trained, so that all of them is "
+                f"background: {named}; compare the colours with `label_weights`"
+            )
+        )
+        return
     color = "white" if settings.invert else "black"
     if settings.normalize:
         raise MediaError(

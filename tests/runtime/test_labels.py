@@ -12,8 +12,9 @@ from fakes_training import StopAfter, encoded_project, same_bits, saved_parts
 from recipe_runtime import train
 from recipe_runtime.errors import MediaError, StoppedBySignal
 from recipe_runtime.labels import _shares, weigh_labels, weight_map
-from recipe_runtime.masks import mask_index, read_mask
+from recipe_runtime.masks import check_masks, mask_index, read_mask
 from recipe_runtime.stop import StopRequested
+from recipe_schema.events import Warned
 from recipe_schema.ledger import ClipRow
 
 
@@ -131,6 +132,23 @@ def test_what_a_run_trains_with_is_stored_by_file_and_weights(tmp_path):
     _, ctx, _ = encoded_project(tmp_path / "gray", masks=labelled(RED, GREEN), **gray)
 
     assert len({*keys, mask_index(ctx)[ctx.rows[0].clip_id]}) == 4
+
+
+@pytest.mark.parametrize(("background", "fails"), [(0.0, True), (0.5, False)])
+def test_colours_that_nobody_named_are_told_of(tmp_path, background, fails):
+    chosen = SEGMENTED | {"data.datasets.0.label_weights": {"#ff0001": 1.0}}
+    _, ctx, events = encoded_project(
+        tmp_path, masks=labelled(RED, GREEN), **chosen, **{"regularizers.masked_loss.background_weight": background}
+    )
+
+    if fails:
+        with pytest.raises(MediaError, match="nothing to divide by"):
+            check_masks(ctx)
+    else:
+        check_masks(ctx)
+    told = [event.message for event in events.of(Warned)]
+    assert len(told) == (0 if fails else 1)
+    assert all(message.startswith("4 clips have no label that counts") for message in told)
 
 
 def test_labels_that_all_count_change_no_bit(tmp_path):

@@ -48,8 +48,8 @@ class Chart:
     Attributes:
         across: What the places are, in words.
         along: What the values are.
-        places: In ascending order.
-        values: At the places.
+        places: Where there is a value, rising or falling.
+        values: Those at the places.
     """
 
     across: str
