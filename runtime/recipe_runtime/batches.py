@@ -19,6 +19,7 @@ from recipe_runtime.noise import SCHEDULES, NoiseLevel
 from recipe_runtime.order import Order, Sample
 from recipe_runtime.randomness import generator
 from recipe_runtime.rollout import draw_offset
+from recipe_runtime.self_flow import SelfFlow
 from recipe_schema.sections.regularizers import Rollout
 
 
@@ -39,6 +40,9 @@ class MicroBatch:
         rollout: How that is done.
         features: The teacher's, (batch, latent frames, patches, channels), fp16; None where none are needed.
         first: The first frames, where some of them are given; None where none is.
+        second_sigma: A second share of noise for some tokens (self-flow), (batch,), fp32; None where there is none.
+        second_timestep: What the transformer is told of it, (batch,).
+        second_tokens: Which tokens have it, (batch, frames, rows, columns), bool.
     """
 
     latents: Tensor
@@ -53,6 +57,9 @@ class MicroBatch:
     weights: Tensor | None
     features: Tensor | None = None
     first: FirstFrames | None = None
+    second_sigma: Tensor | None = None
+    second_timestep: Tensor | None = None
+    second_tokens: Tensor | None = None
 
     def to(self, device: torch.device) -> "MicroBatch":
         """Return the same on a device."""
@@ -127,6 +134,7 @@ class BatchMaker:
         self._masks = mask_index(ctx)
         self._features = features
         self._image_to_video = image_to_video(ctx.settings.data.datasets)
+        self._self_flow = SelfFlow(ctx)
         self._null_caption = self._text(ctx.facts["null_caption"], instructed=False)
 
     def make(self, step: int) -> StepBatch:
@@ -151,8 +159,8 @@ class BatchMaker:
         mine = samples // self._processes
         return range(self._rank * mine, (self._rank + 1) * mine, self._train.batch_size)
 
-    def _level(self, sample: Sample) -> NoiseLevel:
-        return self._schedule.draw(self._draws("noise-level", sample), exact=self._train.timesteps == "exact")
+    def _level(self, sample: Sample, purpose: str = "noise-level") -> NoiseLevel:
+        return self._schedule.draw(self._draws(purpose, sample), exact=self._train.timesteps == "exact")
 
     def _part(self, samples: Sequence[Sample], step: int) -> MicroBatch:
         latents = torch.stack([self._store.read("latents", self._latents[s.row.clip_id])["latents"] for s in samples])
@@ -176,7 +184,21 @@ class BatchMaker:
             offsets=self._offsets(samples, [level.sigma for level in levels], step),
             features=None if self._features is None else self._features(step, samples),
             first=first_frames(given, exact=exact),
+            **self._second(samples, latents.shape[2:], step),
         )
+
+    def _second(self, samples: Sequence[Sample], shape: torch.Size, step: int) -> dict[str, Tensor]:
+        """Return the second noise level of each sample and the tokens that have it; nothing in steps without self-flow."""
+        if not self._self_flow.reads(step):
+            return {}
+        whole = torch.float32 if self._train.timesteps == "exact" else torch.int64
+        levels = [self._level(sample, "self-flow-level") for sample in samples]
+        chosen = [self._self_flow.draw_tokens(shape, self._draws("self-flow-tokens", sample)) for sample in samples]
+        return {
+            "second_sigma": torch.tensor([level.sigma for level in levels], dtype=torch.float32),
+            "second_timestep": torch.tensor([level.timestep for level in levels], dtype=whole),
+            "second_tokens": torch.stack(chosen),
+        }
 
     def _given(self, sample: Sample) -> NoiseLevel | None:
         """Return the level of a sample's first frame; None if that is learnt as all others are."""

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
@@ -63,28 +64,58 @@ class ClipReader:
         Raises:
             MediaError: The file can't be decoded, or ends too early.
         """
-        passing = self._open if self._open is not None and self._open.can_reach(path, row) else None
+        passing = self._open if self._open is not None and self._open.can_reach(path, row) else _Pass(path)
         self._open = None
         frames = torch.empty((row.bucket_frames, row.bucket_height, row.bucket_width, 3), dtype=torch.uint8)
         count = 0
-        try:
-            passing = passing or _Pass(path)
-            for frame, samples in _sampled(passing, row):
-                frames[count : count + samples] = _fit(_upright(frame), row)
-                count += samples
-        except (av.error.FFmpegError, OSError, IndexError) as error:
-            raise MediaError(
-                f"{path} can't be decoded: {error}; repair or remove the file and plan anew with `recipe plan RECIPE`"
-            ) from error
-        if count < row.bucket_frames:
-            rate = f" at {row.framerate:g} fps" if row.framerate else ""
-            raise MediaError(
-                f"{path} ends after {count} of {row.bucket_frames} frames{rate}; repair or remove the "
-                "file and plan anew with `recipe plan RECIPE`"
-            )
+        for picture, samples in _shown_by(passing, path, row):
+            frames[count : count + samples] = _fit(picture, row)
+            count += samples
         if row.window:
             self._open = passing
         return frames
+
+
+def shown_frames(path: Path, row: ClipRow) -> Iterator[tuple[NDArray[np.uint8], int]]:
+    """Yield the frames that a clip's training sample needs, in their own size, and for how many samples each stands.
+
+    Args:
+        path: The file.
+        row: What the plan says of it.
+
+    Yields:
+        A frame, upright, (height, width, 3), RGB, and a number of samples. The numbers add up to the sample's frames.
+
+    Raises:
+        MediaError: The file can't be decoded, or ends too early.
+    """
+    yield from _shown_by(_Pass(path), path, row)
+
+
+def _shown_by(passing: "_Pass", path: Path, row: ClipRow) -> Iterator[tuple[NDArray[np.uint8], int]]:
+    """Yield what `shown_frames` does, from where a pass stands."""
+    count = 0
+    for frame, samples in _sampled(passing, row):
+        with _decoding(path):
+            picture = _upright(frame)
+        yield picture, samples
+        count += samples
+    if count < row.bucket_frames:
+        rate = f" at {row.framerate:g} fps" if row.framerate else ""
+        raise MediaError(
+            f"{path} ends after {count} of {row.bucket_frames} frames{rate}; repair or remove the "
+            "file and plan anew with `recipe plan RECIPE`"
+        )
+
+
+def shown_picture(path: Path) -> NDArray[np.uint8]:
+    """Decode a picture: upright, (height, width, 3), RGB.
+
+    Raises:
+        MediaError: The file can't be decoded.
+    """
+    with _decoding(path), av.open(f"file:{path}", options=PICTURE_OPTIONS) as container:
+        return _upright(next(container.decode(video=0)))
 
 
 def read_picture(path: Path, row: ClipRow) -> Tensor:
@@ -100,13 +131,7 @@ def read_picture(path: Path, row: ClipRow) -> Tensor:
     Raises:
         MediaError: The file can't be decoded.
     """
-    try:
-        with av.open(f"file:{path}", options=PICTURE_OPTIONS) as container:
-            return _fit(_upright(next(container.decode(video=0))), row)[None]
-    except (av.error.FFmpegError, OSError, StopIteration) as error:
-        raise MediaError(
-            f"{path} can't be decoded: {error}; repair or remove the file and plan anew with `recipe plan RECIPE`"
-        ) from error
+    return _fit(shown_picture(path), row)[None]
 
 
 def read_first_frame(path: Path, place: Place) -> Tensor:
@@ -132,6 +157,17 @@ def read_first_frame(path: Path, place: Place) -> Tensor:
 def to_pixels(frames: Tensor) -> Tensor:
     """Turn frames (frames, height, width, 3), uint8, into pixels (3, frames, height, width), fp32, -1 to 1."""
     return frames.permute(3, 0, 1, 2).float() / 127.5 - 1.0
+
+
+@contextmanager
+def _decoding(path: Path) -> Iterator[None]:
+    """Say in a sentence what the video library can't do with a file."""
+    try:
+        yield
+    except (av.error.FFmpegError, OSError, IndexError, StopIteration) as error:
+        raise MediaError(
+            f"{path} can't be decoded: {error}; repair or remove the file and plan anew with `recipe plan RECIPE`"
+        ) from error
 
 
 class _Pass:
@@ -192,7 +228,7 @@ def _sampled(passing: _Pass, row: ClipRow) -> Iterator[tuple[VideoFrame, int]]:
 
 def _shown(path: Path) -> Iterator[tuple[VideoFrame, float]]:
     """Yield every frame with the time until which it is on screen, in seconds after the first frame's beginning."""
-    with av.open(f"file:{path}", options=OPEN_OPTIONS) as container:
+    with _decoding(path), av.open(f"file:{path}", options=OPEN_OPTIONS) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         first = begin = 0.0

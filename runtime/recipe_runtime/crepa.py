@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from recipe_runtime.ema import WeightAverage
 from recipe_runtime.order import Sample
 from recipe_runtime.randomness import generator
 from recipe_runtime.store import Store
@@ -137,6 +138,7 @@ class Alignment:
         projector: Takes tokens to the teacher's channels. It is trained with the transformer.
         patch: Latent frames, rows and columns of a token.
         max_steps: Optimizer steps of the whole run.
+        average: The average of the weights, where that is the teacher.
     """
 
     def __init__(
@@ -147,13 +149,16 @@ class Alignment:
         projector: Projector,
         patch: Sequence[int],
         max_steps: int,
+        average: WeightAverage | None,
     ) -> None:
         blocks = model.get_submodule("transformer_blocks")
         assert isinstance(blocks, nn.ModuleList), "a transformer is a list of blocks"
         self._settings = settings
         self._patch = tuple(patch)
         self._max_steps = max_steps
-        self._inside = settings.feature_source == "backbone"
+        self._inside = settings.feature_source != "encoder"
+        self._average_teaches = settings.feature_source == "self_flow"
+        self._average_weights = average
         self._student = blocks[settings.block_index]
         deeper = settings.teacher_block_index if self._inside else None
         self._teacher = None if deeper is None else blocks[deeper]
@@ -191,8 +196,21 @@ class Alignment:
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Keep the outputs of the blocks in a forward pass. Recomputation in the backward pass is not listened to."""
-        watched = [block for block in (self._student, self._teacher) if block is not None] if self.active else []
-        hooks = [block.register_forward_hook(self._hear) for block in watched]
+        beside = None if self._average_teaches else self._teacher
+        with self._hearing([block for block in (self._student, beside) if block is not None] if self.active else []):
+            yield
+
+    @contextmanager
+    def teaching(self) -> Iterator[None]:
+        """Keep the teacher's output in a forward pass of the average of the weights, which gets no gradient."""
+        assert self._teacher is not None, "the teacher is a block"
+        assert self._average_weights is not None, "there is an average"
+        with torch.no_grad(), self._average_weights.swapped(), self._hearing([self._teacher]):
+            yield
+
+    @contextmanager
+    def _hearing(self, blocks: Sequence[nn.Module]) -> Iterator[None]:
+        hooks = [block.register_forward_hook(self._hear) for block in blocks]
         try:
             yield
         finally:

@@ -15,12 +15,12 @@ from torch import Tensor
 from recipe_runtime.batches import MicroBatch, pad_texts
 from recipe_runtime.context import Context
 from recipe_runtime.first_frame import CLEAN, first_frames, image_to_video
+from recipe_runtime.inputs import mixture, predict
 from recipe_runtime.interlude import interlude
 from recipe_runtime.noise import SCHEDULES, NoiseLevel
 from recipe_runtime.objective import mean_squared_errors, velocity
 from recipe_runtime.randomness import generator
 from recipe_runtime.state import TrainState
-from recipe_runtime.step import mixture, predict
 from recipe_schema.events import Evaluated
 from recipe_schema.ledger import ClipRow
 from recipe_schema.plan import Schedule
@@ -60,7 +60,10 @@ class Evaluator:
             self.measure(state)
 
     def measure(self, state: TrainState) -> None:
-        """Measure every data set with the last weights and, where there is one, their average, and tell of it."""
+        """Measure every data set with the last weights and, where there is one, their average, and tell of it.
+
+        The processes of a team share the clips. All of them have to come here at the same step.
+        """
         with interlude(self._ctx, state):
             for weights in ("model", "ema") if state.average is not None else ("model",):
                 average = state.average if weights == "ema" else None
@@ -69,9 +72,12 @@ class Evaluator:
                         self._ctx.recorder.emit(self._figure(state, weights, dataset, rows))
 
     def _figure(self, state: TrainState, weights: str, dataset: str, rows: Sequence[ClipRow]) -> Evaluated:
-        began = time.monotonic()
-        losses = [self._losses(state, row) for row in rows]
-        by_level = tuple(math.fsum(column) / len(rows) for column in zip(*losses, strict=True))
+        began, team = time.monotonic(), state.team
+        figures = torch.zeros(len(rows), len(self._levels), dtype=torch.float64)
+        for index in range(team.rank, len(rows), team.size):
+            figures[index] = torch.tensor(self._losses(state, rows[index]), dtype=torch.float64)
+        team.sum_figures(figures)  # all others have zeros there, so no bit changes
+        by_level = tuple(math.fsum(column) / len(rows) for column in figures.T.tolist())
         return Evaluated(
             step=state.step,
             dataset=dataset,

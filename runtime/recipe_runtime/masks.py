@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import PurePosixPath
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from recipe_runtime.clip import DECODE_VERSION, ClipReader, read_picture
 from recipe_runtime.context import Context
 from recipe_runtime.errors import MediaError
 from recipe_runtime.first_frame import image_to_video
+from recipe_runtime.labels import LABELS_VERSION, weigh_labels
 from recipe_runtime.stage import report_stage
 from recipe_runtime.stop import StopRequested
 from recipe_runtime.store import content_key
@@ -36,7 +38,21 @@ def mask_index(ctx: Context) -> Mapping[str, str]:
         return {}
     vae = ctx.facts["vae"]
     packing = {"temporal": vae["temporal"], "spatial": vae["spatial"], "decode_version": DECODE_VERSION}
-    return {row.clip_id: content_key({**packing, **_shapes_mask(row)}) for row in ctx.windows if row.mask_sha256}
+    labels = labels_of(ctx)
+    return {
+        row.clip_id: content_key({**packing, **_shapes_mask(row), **_shapes_labels(labels.get(row.mask_dataset))})
+        for row in ctx.windows
+        if row.mask_sha256
+    }
+
+
+def labels_of(ctx: Context) -> Mapping[str, Mapping[str, float]]:
+    """Return the weights of labels of each data set that holds labels, by its id."""
+    return {
+        dataset.id: dataset.label_weights
+        for dataset in ctx.settings.data.datasets
+        if dataset.conditioning_type == "segmentation"
+    }
 
 
 def encode_masks(ctx: Context, stop: StopRequested) -> None:
@@ -49,40 +65,58 @@ def encode_masks(ctx: Context, stop: StopRequested) -> None:
     index = mask_index(ctx)
     if not index:
         return
-    vae, store = ctx.facts["vae"], ctx.store
+    labels, store = labels_of(ctx), ctx.store
     missing = [row for row in ctx.windows if row.clip_id in index and not store.has("masks", index[row.clip_id])]
     reused = len(index) - len(missing)
     with report_stage(ctx.recorder, "encode-video", total=len(index), reused=reused, unit="masks", stop=stop) as report:
         reader = ClipReader()
         for row in missing:
             if not store.has("masks", index[row.clip_id]):  # a picture holds for all windows of its clip
-                path = ctx.dataset_dir(row.mask_dataset) / row.mask_path
-                frames = read_picture(path, row) if is_picture(path) else reader.read(path, row)
-                mask = pool(frames, temporal=vae["temporal"], spatial=vae["spatial"])
+                mask = _encode(ctx, row, labels.get(row.mask_dataset), reader)
                 facts = {"clip": row.clip_id, **{name: str(value) for name, value in _shapes_mask(row).items()}}
                 store.write("masks", index[row.clip_id], {"mask": mask}, facts)
             report.finish(1)
 
 
+def _encode(ctx: Context, row: ClipRow, labels: Mapping[str, float] | None, reader: ClipReader) -> Tensor:
+    """Bring the mask of a clip, or its labels, to the size of latents."""
+    path, vae = ctx.dataset_dir(row.mask_dataset) / row.mask_path, ctx.facts["vae"]
+    packing = {"temporal": vae["temporal"], "spatial": vae["spatial"]}
+    if labels is not None:
+        return weigh_labels(path, row, labels, **packing)
+    return pool(read_picture(path, row) if is_picture(path) else reader.read(path, row), **packing)
+
+
 def check_masks(ctx: Context) -> None:
-    """Check that each clip has a place that counts. Only a background of weight 0 can leave none.
+    """Check that each clip has a place that counts.
+
+    Only a background of weight 0 can leave none. Labels are looked at in any case: colours that nobody named are easily
+    taken for those that were.
 
     Raises:
         MediaError: Weights are to be divided by their mean, and that is 0.
     """
-    settings = ctx.settings.regularizers.masked_loss
-    if settings.background_weight > 0 or settings.probability == 0:
+    settings, labels = ctx.settings.regularizers.masked_loss, labels_of(ctx)
+    if settings.probability == 0:
         return
-    names = {row.clip_id: _name(row) for row in ctx.windows}
-    given = _given_first(ctx)
+    index, background, given = mask_index(ctx), settings.background_weight > 0, _given_first(ctx)
+    looked = [row for row in ctx.windows if row.clip_id in index and (not background or row.mask_dataset in labels)]
     empty = [
-        names[clip]
-        for clip, key in mask_index(ctx).items()
-        if not bool(_counts(_learnt(read_mask(ctx, key), first_is_given=clip in given), settings).any())
+        _name(row)
+        for row in looked
+        if not bool(_counts(_learnt(read_mask(ctx, index[row.clip_id]), row.clip_id in given), settings).any())
     ]
     if not empty:
         return
     named = ", ".join(empty[:_NAMED]) + (f" and {len(empty) - _NAMED} more" if len(empty) > _NAMED else "")
+    if background:
+        ctx.recorder.emit(
+            Warned(
+                message=f"{len(empty)} clips have no label that counts where they are trained, so that all of them is "
+                f"background: {named}; compare the colours with `label_weights`"
+            )
+        )
+        return
     color = "white" if settings.invert else "black"
     if settings.normalize:
         raise MediaError(
@@ -105,7 +139,7 @@ def _given_first(ctx: Context) -> frozenset[str]:
     return frozenset(row.clip_id for row in ctx.windows if row.dataset in asked)
 
 
-def _learnt(mask: Tensor, *, first_is_given: bool) -> Tensor:
+def _learnt(mask: Tensor, first_is_given: bool) -> Tensor:  # noqa: FBT001
     """Return what of a mask counts in the loss."""
     return without_first(mask) if first_is_given else mask
 
@@ -158,6 +192,11 @@ def sample_weights(mask: Tensor, settings: MaskedLoss) -> Tensor:
 
 def _counts(mask: Tensor, settings: MaskedLoss) -> Tensor:
     return 1 - mask if settings.invert else mask
+
+
+def _shapes_labels(labels: Mapping[str, float] | None) -> dict[str, Any]:
+    """Return what shapes the weights of labels besides the file."""
+    return {} if labels is None else {"labels": dict(labels), "labels_version": LABELS_VERSION}
 
 
 def _shapes_mask(row: ClipRow) -> dict[str, str | int | float]:

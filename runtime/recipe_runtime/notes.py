@@ -6,6 +6,7 @@ from recipe_schema.events import (
     Aligned,
     CheckpointSaved,
     ClipDrawn,
+    ClipScored,
     Evaluated,
     Event,
     Exported,
@@ -81,8 +82,8 @@ def note(event: Event) -> str | None:
         case Evaluated(step=step, dataset=dataset, weights=weights, loss=loss, clips=clips):
             what = f"{clips} clip{'s' * (clips != 1)}" + ("" if dataset == "all" else f" of {dataset}")
             line = f"evaluate: loss {loss:.4f} of the {'average' if weights == 'ema' else 'weights'} of step {step} on {what}"
-        case ClipDrawn(path=path, seconds=seconds):
-            line = f"validate: drew {path} in {format_duration(seconds)}"
+        case ClipDrawn() | ClipScored():
+            line = _clip(event)
         case Exported(path=path, weights=weights, step=step, what=what):
             whose = "the adapter: " if what == "adapter" else ""
             line = (
@@ -97,3 +98,9 @@ def note(event: Event) -> str | None:
         case _:
             pass
     return line
+
+
+def _clip(event: ClipDrawn | ClipScored) -> str:
+    if isinstance(event, ClipScored):
+        return f"validate: CLIP score {event.score:.2f} of {event.path}"
+    return f"validate: drew {event.path} in {format_duration(event.seconds)}"

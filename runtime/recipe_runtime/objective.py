@@ -16,9 +16,9 @@ def interpolate(data: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
     Args:
         data: Normalized latents, (batch, channels, frames, height, width).
         noise: Standard normal, of the same shape.
-        sigma: From 0 (data) to 1 (noise): (batch,), or (batch, frames) where frames differ.
+        sigma: From 0 (data) to 1 (noise): (batch,), (batch, frames), or of a shape that goes with the latents.
     """
-    level = sigma.view(-1, *[1] * (data.ndim - 1)) if sigma.ndim == 1 else sigma[:, None, :, None, None]
+    level = _of_places(sigma, data)
     return (1 - level) * data + level * noise
 
 
@@ -35,14 +35,17 @@ def sample_losses(
     Args:
         prediction: The model's velocity, (batch, channels, frames, height, width).
         target: The true one, of the same shape.
-        sigma: (batch,), from 0 (data) to 1 (noise).
+        sigma: From 0 (data) to 1 (noise), (batch,), or (batch, 1, frames, height, width) where it is not the same everywhere.
         settings: ``loss_type`` and what goes with it, and ``snr_gamma``.
         weights: How much each place counts, (batch, 1, frames, height, width); None if all count alike.
     """
     difference = prediction.float() - target.float()
     each = difference.square() if settings.loss_type == "l2" else _robust(difference, sigma, settings)
-    losses = _means(each if weights is None else each * weights)
-    return losses if settings.snr_gamma is None else losses * min_snr_weight(sigma, settings.snr_gamma)
+    each = each if weights is None else each * weights
+    if settings.snr_gamma is None:
+        return _means(each)
+    weight = min_snr_weight(sigma, settings.snr_gamma)
+    return _means(each) * weight if weight.ndim == 1 else _means(each * weight)
 
 
 def mean_squared_errors(prediction: Tensor, target: Tensor) -> Tensor:
@@ -52,6 +55,13 @@ def mean_squared_errors(prediction: Tensor, target: Tensor) -> Tensor:
 
 def _means(each: Tensor) -> Tensor:
     return each.flatten(1).mean(dim=1, dtype=torch.float32)
+
+
+def _of_places(sigma: Tensor, like: Tensor) -> Tensor:
+    """Give noise levels of samples, (batch,), or of their frames, (batch, frames), the axes of a batch."""
+    if sigma.ndim == 1:
+        return sigma.view(-1, *[1] * (like.ndim - 1))
+    return sigma[:, None, :, None, None] if sigma.ndim == 2 else sigma
 
 
 def huber_c(sigma: Tensor, c: float, schedule: str) -> Tensor:
@@ -95,6 +105,6 @@ def _robust(difference: Tensor, sigma: Tensor, settings: Train) -> Tensor:
 
     ``huber`` is 2c (√(d² + c²) - c), about d² near 0; ``smooth_l1`` is that without the factor c, about 2 |d| far from 0.
     """
-    c = huber_c(sigma, settings.huber_c, settings.huber_schedule).view(-1, *[1] * (difference.ndim - 1))
+    c = _of_places(huber_c(sigma, settings.huber_c, settings.huber_schedule), difference)
     loss = 2 * ((difference.square() + c.square()).sqrt() - c)
     return c * loss if settings.loss_type == "huber" else loss

@@ -19,7 +19,10 @@ import torch
 from recipe_runtime import checkpoint, train
 from recipe_runtime.batches import StepBatch, prefetch
 from recipe_runtime.context import Context, build_context
+from recipe_runtime.encode_text import text_index
+from recipe_runtime.encode_video import latent_index
 from recipe_runtime.errors import CheckpointError, RunError
+from recipe_runtime.evaluate import Evaluator
 from recipe_runtime.launch import choose_device, quiet_libraries
 from recipe_runtime.models.trained import trained_parameters
 from recipe_runtime.peers import READY
@@ -27,7 +30,7 @@ from recipe_runtime.record import Silence
 from recipe_runtime.schedule import learning_rate
 from recipe_runtime.state import TrainState
 from recipe_runtime.step import train_step
-from recipe_runtime.team import Team, joined
+from recipe_runtime.team import joined
 from recipe_schema.exits import Exit
 from recipe_schema.planfile import read_plan
 
@@ -69,24 +72,30 @@ def _run(options: argparse.Namespace) -> None:
         state = train.build_state(ctx)
         _load(state, options.checkpoint)
         batches = train.batch_maker(ctx)
+        evaluator = Evaluator(ctx, latents=latent_index(ctx), texts=text_index(ctx))
         sys.stdout.write(f"{READY}\n")
         sys.stdout.flush()
         size = ctx.settings.launch.processes
         with joined(options.meeting, rank=options.rank, size=size, device=device) as team:
+            state.team = team
             team.share_weights([p.detach() for p in trained_parameters(state.model).values()])
             with closing(prefetch(batches.make, range(state.step, plan.body.schedule.max_steps))) as made:
                 for batch in made:
-                    if team.agree_to_stop(wish=False) or not _step(ctx, state, team, batch.to(device)):
+                    evaluator.measure_if_due(state)
+                    if team.agree_to_stop(wish=False) or not _step(ctx, state, batch.to(device)):
                         return
+            evaluator.measure_if_due(state)
             team.agree_to_stop(wish=False)
 
 
-def _step(ctx: Context, state: TrainState, team: Team, batch: StepBatch) -> bool:
+def _step(ctx: Context, state: TrainState, batch: StepBatch) -> bool:
     """Take a step, and return whether it was taken: its loss and gradients are numbers."""
     peak, last = ctx.settings.optimizer.learning_rate, ctx.plan.body.schedule.max_steps
     rate = learning_rate(state.step, ctx.settings.lr_schedule, peak=peak, max_steps=last)
-    result = train_step(state.model, state.optimizer, batch, rate=rate, settings=ctx.settings.train, team=team)
+    result = train_step(state.model, state.optimizer, batch, rate=rate, settings=ctx.settings.train, team=state.team)
     state.step += 1
+    if state.average is not None:
+        state.average.update(state.step)  # it is measured here too
     return result.finite
 
 

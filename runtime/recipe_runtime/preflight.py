@@ -14,6 +14,7 @@ from recipe_runtime.context import Context
 from recipe_runtime.encode_features import has_teacher
 from recipe_runtime.errors import ModelError, PlanRefused, RunError
 from recipe_runtime.models.adapter import adapter_file
+from recipe_runtime.models.clip_model import clip_dir
 from recipe_runtime.models.frozen import COMPILED
 from recipe_runtime.models.sampler import load_scheduler
 from recipe_runtime.models.source import check_index, component_dir, pipeline_dir, read_config, transformer_dir, vae_dir
@@ -51,6 +52,8 @@ def check(ctx: Context) -> None:
         check_writable(folder)
     if has_teacher(ctx):
         teacher_width(ctx)
+    if ctx.settings.evaluation.type == "clip" and ctx.plan.execution.prompts:
+        clip_dir(ctx)
     if ctx.facts["random_weights"] is None:
         check_model(ctx)
     else:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from recipe_runtime.unipc import UniPc
 from recipe_schema.sections.regularizers import Rollout
 
 
@@ -27,6 +28,9 @@ _WHOLE_WITHIN = 1e-3
 
 Predict = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Gives the velocity of some samples of a batch: their latents, noise levels (chosen,) and indices (chosen,)."""
+
+Step = Callable[[Predict, Tensor, Tensor, Tensor], Tensor]
+"""Takes some samples one timestep on: the model, their latents, noise levels (chosen,) and indices (chosen,)."""
 
 
 def probability(settings: Rollout, step: int) -> float:
@@ -77,7 +81,7 @@ def timesteps(sigma: Tensor, *, exact: bool) -> Tensor:
 
 @torch.no_grad()
 def roll_out(
-    predict: Predict, start: Callable[[Tensor], Tensor], sigma: Tensor, offsets: Tensor, *, sampler: str
+    predict: Predict, start: Callable[[Tensor], Tensor], sigma: Tensor, offsets: Tensor, *, sampler: str, order: int
 ) -> Tensor:
     """Sample a batch from more noise down to its levels.
 
@@ -89,10 +93,11 @@ def roll_out(
         start: Gives the batch at noise levels (batch,).
         sigma: The levels to arrive at, (batch,).
         offsets: Timesteps to go, (batch,), whole numbers.
-        sampler: ``euler`` or ``heun``.
+        sampler: ``euler``, ``heun`` or ``unipc``.
+        order: Of ``unipc``.
     """
     moving = start(sigma + offsets / TIMESTEPS)
-    step = _STEPS[sampler]
+    step = _STEPS[sampler](offsets, order)
     for left in range(int(offsets.max()), 0, -1):
         chosen = (offsets >= left).nonzero(as_tuple=True)[0]
         here = sigma[chosen] + left / TIMESTEPS
@@ -111,7 +116,23 @@ def _heun(predict: Predict, noisy: Tensor, sigma: Tensor, chosen: Tensor) -> Ten
     return noisy - (first + second) / (2 * TIMESTEPS)
 
 
-_STEPS: Mapping[str, Callable[[Predict, Tensor, Tensor, Tensor], Tensor]] = {"euler": _euler, "heun": _heun}
+def _unipc(offsets: Tensor, order: int) -> Step:
+    """Return a step of UniPC, which remembers what came before for each sample by itself."""
+    samplers = [UniPc(order=order, steps=count) for count in offsets.tolist()]
+
+    def step(predict: Predict, noisy: Tensor, sigma: Tensor, chosen: Tensor) -> Tensor:
+        velocity = predict(noisy, sigma, chosen)
+        each = zip(chosen.tolist(), noisy, velocity, sigma.tolist(), strict=True)
+        return torch.stack([samplers[i].step(x, v, level, level - 1 / TIMESTEPS) for i, x, v, level in each])
+
+    return step
+
+
+_STEPS: Mapping[str, Callable[[Tensor, int], Step]] = {
+    "euler": lambda _offsets, _order: _euler,
+    "heun": lambda _offsets, _order: _heun,
+    "unipc": _unipc,
+}
 
 
 def rolled_target(noisy: Tensor, data: Tensor, noise: Tensor, sigma: Tensor, offsets: Tensor, *, target: str) -> Tensor:

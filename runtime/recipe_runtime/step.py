@@ -1,8 +1,8 @@
 """One optimizer step: losses and gradients over all micro-batches, clipping, and the update."""
 
 import math
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,10 +11,11 @@ from torch.nn.utils import clip_grad_value_, clip_grads_with_norm_, get_total_no
 
 from recipe_runtime.batches import MicroBatch, StepBatch
 from recipe_runtime.crepa import Alignment
-from recipe_runtime.objective import interpolate, sample_losses, velocity
+from recipe_runtime.inputs import Inputs, make_cleaner, make_inputs, make_two_levels, not_training, predict
+from recipe_runtime.objective import sample_losses
 from recipe_runtime.optim import set_rate
+from recipe_runtime.reflexflow import drift, emphasis
 from recipe_runtime.release import GradientRelease
-from recipe_runtime.rollout import roll_out, rolled_target, timesteps
 from recipe_runtime.team import ALONE, Team
 from recipe_schema.sections.train import Train
 
@@ -89,72 +90,46 @@ def gradients(parameters: Iterable[nn.Parameter]) -> list[Tensor]:
     return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
 
-def predict(model: nn.Module, noisy: Tensor, part: MicroBatch, *, mixed_precision: str) -> Tensor:
-    """Return the transformer's velocity for noisy latents, (batch, channels, frames, height, width)."""
-    told = part.timestep if part.first is None else part.first.timesteps(part.timestep, noisy.shape[2])
-    with torch.autocast(noisy.device.type, dtype=torch.bfloat16, enabled=mixed_precision == "bf16"):
-        prediction: Tensor = model(
-            hidden_states=noisy,
-            encoder_hidden_states=part.text,
-            timestep=told,
-            encoder_attention_mask=part.mask,
-            return_dict=False,
-        )[0]
-    return prediction
-
-
-def mixture(part: MicroBatch) -> Tensor:
-    """Return clips and noise mixed by their levels, (batch, channels, frames, height, width)."""
-    each = part.sigma if part.first is None else part.first.sigmas(part.sigma, part.latents.shape[2])
-    return interpolate(part.latents, part.noise, each)
-
-
 def _backward(model: nn.Module, part: MicroBatch, samples: int, settings: Train, alignment: Alignment | None) -> Tensor:
     """Add a micro-batch's share to the gradients and return its losses, (batch,), without what alignment adds.
 
     Each sample weighs 1 / samples, so that the split into micro-batches changes nothing.
     """
-    noisy, target = _inputs(model, part, settings)
+    if alignment is not None and alignment.active and part.second_sigma is not None:
+        _teach(model, part, settings, alignment)
+        inputs = make_two_levels(part)
+    else:
+        inputs = make_inputs(model, part, settings)
+    told = replace(part, timestep=inputs.timestep)
     with nullcontext() if alignment is None else alignment.listening():
-        prediction = predict(model, noisy, part, mixed_precision=settings.mixed_precision)
-    losses = sample_losses(prediction, target, part.sigma, settings, part.weights)
+        prediction = predict(model, inputs.noisy, told, mixed_precision=settings.mixed_precision)
+    losses = _losses(prediction, inputs, part, settings)
     added = None if alignment is None else alignment.losses(part.latents, part.features)
     ((losses if added is None else losses + added).sum() / samples).backward()
     return losses.detach()
 
 
-def _inputs(model: nn.Module, part: MicroBatch, settings: Train) -> tuple[Tensor, Tensor]:
-    """Return what the transformer sees of a micro-batch, and the velocity that it should predict."""
-    shown = part.noise if part.extra_noise is None else part.noise + part.extra_noise
-
-    def mixed(sigma: Tensor) -> Tensor:
-        return mixture(replace(part, noise=shown, sigma=sigma))
-
-    offsets = part.offsets
-    if offsets is None:
-        return mixed(part.sigma), velocity(part.latents, part.noise)
-    exact = settings.timesteps == "exact"
-
-    def ask(noisy: Tensor, sigma: Tensor, chosen: Tensor) -> Tensor:
-        told = timesteps(sigma, exact=exact)
-        first = None if part.first is None else part.first.of(chosen)
-        some = replace(part, text=part.text[chosen], mask=part.mask[chosen], timestep=told, first=first)
-        found = predict(model, noisy, some, mixed_precision=settings.mixed_precision).float()
-        return found if first is None else first.held(found)
-
-    with _not_training(model):
-        noisy = roll_out(ask, mixed, part.sigma, offsets, sampler=part.rollout.sampler)
-    return noisy, rolled_target(noisy, part.latents, part.noise, part.sigma, offsets, target=part.rollout.target)
+def _losses(prediction: Tensor, inputs: Inputs, part: MicroBatch, settings: Train) -> Tensor:
+    """Return the losses, (batch,), with ReflexFlow's terms for samples that were rolled out."""
+    rollout, weights = part.rollout, part.weights
+    if part.offsets is None or not rollout.reflexflow:
+        return sample_losses(prediction, inputs.target, inputs.sigma, settings, weights)
+    rolled = part.offsets > 0
+    if inputs.unrolled is not None:
+        strength = rollout.reflexflow_alpha * rollout.reflexflow_beta2
+        more = emphasis(prediction, inputs.unrolled, rolled, strength=strength)
+        weights = more if weights is None else weights * more
+    losses = sample_losses(prediction, inputs.target, inputs.sigma, settings, weights)
+    if rollout.reflexflow_beta1 == 0:
+        return losses
+    return losses + rollout.reflexflow_beta1 * drift(prediction, inputs.noisy, part.latents, rolled, part.weights)
 
 
-@contextmanager
-def _not_training(model: nn.Module) -> Iterator[None]:
-    """Let a model work as it does after training, without dropout."""
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train()
+def _teach(model: nn.Module, part: MicroBatch, settings: Train, alignment: Alignment) -> None:
+    """Let the average of the weights show its features of the samples with less noise."""
+    noisy, told = make_cleaner(part)
+    with not_training(model), alignment.teaching():
+        predict(model, noisy, replace(part, timestep=told), mixed_precision=settings.mixed_precision)
 
 
 def _clip(parameters: list[nn.Parameter], norm: Tensor, settings: Train) -> None:

@@ -35,6 +35,9 @@ class Team:
         """Return the losses of all samples of a step, in their order, from those of this process."""
         return losses
 
+    def sum_figures(self, figures: Tensor) -> None:
+        """Add up figures that lie on the processor over all processes, in place."""
+
     def agree_to_stop(self, *, wish: bool) -> bool:
         """Return whether the first process wishes to stop. All ask this before each step."""
         return wish
@@ -69,6 +72,10 @@ class JoinedTeam(Team):
         found = [torch.empty_like(mine) for _ in range(self.size)]
         dist.all_gather(found, mine)
         return torch.cat(found).to(losses.device)
+
+    def sum_figures(self, figures: Tensor) -> None:
+        """Add up figures that lie on the processor over all processes, in place."""
+        dist.all_reduce(figures)
 
     def agree_to_stop(self, *, wish: bool) -> bool:
         """Return whether the first process wishes to stop. All ask this before each step."""

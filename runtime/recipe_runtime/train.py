@@ -77,10 +77,10 @@ def build_state(ctx: Context) -> TrainState:
         )
     model = build_model(ctx)
     store_weights(model, settings)
-    alignment = _alignment(ctx, model) if settings.regularizers.crepa.enabled else None
+    average = WeightAverage(model, settings.ema) if settings.ema.enabled else None
+    alignment = _alignment(ctx, model, average) if settings.regularizers.crepa.enabled else None
     trained = [*trained_parameters(model).values(), *(() if alignment is None else alignment.parameters().values())]
     optimizer = build_optimizer(trained, settings.optimizer, seed=settings.train.seed)
-    average = WeightAverage(model, settings.ema) if settings.ema.enabled else None
     state = TrainState(
         model=model,
         optimizer=optimizer,
@@ -96,8 +96,8 @@ def build_state(ctx: Context) -> TrainState:
     return state
 
 
-def _alignment(ctx: Context, model: SanaVideoTransformer3DModel) -> Alignment:
-    """Make what aligns features with the teacher's, or with those of a deeper block."""
+def _alignment(ctx: Context, model: SanaVideoTransformer3DModel, average: WeightAverage | None) -> Alignment:
+    """Make what aligns features with the teacher's, or with those of a deeper block, perhaps of the average."""
     width: int = model.config["num_attention_heads"] * model.config["attention_head_dim"]
     projector = Projector(width, teacher_width(ctx) if has_teacher(ctx) else width, seed=ctx.settings.train.seed)
     return Alignment(
@@ -106,6 +106,7 @@ def _alignment(ctx: Context, model: SanaVideoTransformer3DModel) -> Alignment:
         projector=projector.to(ctx.device),
         patch=ctx.facts["patch_size"],
         max_steps=ctx.plan.body.schedule.max_steps,
+        average=average,
     )
 
 

@@ -16,6 +16,7 @@ from recipe_runtime.batches import pad_texts
 from recipe_runtime.build import build_vae
 from recipe_runtime.checkpoint import step_name
 from recipe_runtime.clip import read_first_frame, to_pixels
+from recipe_runtime.clip_score import Judge
 from recipe_runtime.context import Context
 from recipe_runtime.errors import ModelError, RunError
 from recipe_runtime.interlude import interlude
@@ -54,7 +55,8 @@ class PlannedClip:
     Attributes:
         nickname: Name of its prompt.
         weights: Whose it is: the last weights' or the average's.
-        text: The prompt.
+        text: The prompt, with the motion score.
+        caption: The prompt as it was written.
         path: Its file.
         note: Digest of all that shapes it, kept in the file, so that a clip of other settings is drawn anew.
         seed: Seed of its starting noise.
@@ -64,6 +66,7 @@ class PlannedClip:
     nickname: str
     weights: Literal["model", "ema"]
     text: str
+    caption: str
     path: Path
     note: str
     seed: int
@@ -92,6 +95,7 @@ def planned_clips(ctx: Context, step: int) -> tuple[PlannedClip, ...]:
             nickname=prompt.nickname,
             weights=weights,
             text=prompt.text,
+            caption=prompt.caption or prompt.text,
             path=folder / f"{prompt.nickname}{f'-{number + 1}' if number else ''}{_SUFFIXES[weights]}.mp4",
             note=digest(
                 {
@@ -179,6 +183,7 @@ class _Artist:
         scheduler = load_scheduler(component_dir(pipeline_dir(ctx), "scheduler"))
         self._sampler = build_sampler(state.model, self._vae, scheduler)
         self._image_sampler = build_image_sampler(state.model, self._vae, scheduler)
+        self._judge = Judge(ctx) if ctx.settings.evaluation.type == "clip" else None
 
     def draw(self, clip: PlannedClip) -> None:
         """Draw a clip and write its file."""
@@ -205,6 +210,19 @@ class _Artist:
                 seconds=time.monotonic() - began,
             )
         )
+        self._score(clip, frames)
+
+    def _score(self, clip: PlannedClip, frames: NDArray[np.uint8]) -> None:
+        """Compare a clip with its prompt, if that is asked for. The clip is there whatever comes of it."""
+        if self._judge is None:
+            return
+        path = clip.path.relative_to(self._ctx.run_dir).as_posix()
+        try:
+            self._judge.score(
+                frames, clip.caption, step=self._state.step, nickname=clip.nickname, weights=clip.weights, path=path
+            )
+        except _FAILURES as error:
+            self._ctx.recorder.emit(Warned(message=f"{path} could not be scored by CLIP: {error}"))
 
     @contextmanager
     def _only_the_vae(self) -> Iterator[None]:

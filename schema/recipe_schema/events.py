@@ -181,6 +181,33 @@ class ClipDrawn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClipScored:
+    """A validation clip was compared with its prompt by CLIP, frame by frame.
+
+    Attributes:
+        step: Optimizer steps done.
+        nickname: Name of its prompt.
+        weights: ``model`` or ``ema``.
+        path: The clip, below the run directory.
+        score: Mean over the frames of 100 times the cosine of frame and prompt; no less than 0 for a frame.
+        least: The lowest score of a frame.
+        frames: Frames that were compared.
+        seconds: Wall time.
+    """
+
+    kind: ClassVar[str] = "clip-score"
+    level: ClassVar[Level] = "info"
+    step: int
+    nickname: str
+    weights: str
+    path: str
+    score: float
+    least: float
+    frames: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
     """What was trained was written: ``what`` is a whole ``model`` or an ``adapter``, ``weights`` is ``model`` or ``ema``."""
 
@@ -263,6 +290,7 @@ Event = (
     | CheckpointSaved
     | Evaluated
     | ClipDrawn
+    | ClipScored
     | Exported
     | Pushed
     | Warned

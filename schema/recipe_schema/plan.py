@@ -129,13 +129,15 @@ class Prompt:
     """A validation prompt.
 
     Attributes:
-        nickname: Its file name.
-        text: What is encoded after the instruction.
+        nickname: The name of its file.
+        text: What is encoded after the instruction, with the motion score.
+        caption: The prompt as it was written; empty where that is the text.
         image: What its clips start from; None draws them from the text alone.
     """
 
     nickname: str
     text: str
+    caption: str = ""
     image: FirstImage | None = None
 
 

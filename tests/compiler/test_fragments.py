@@ -14,7 +14,15 @@ WITH_DATA = {"masked_loss": "vars: {masked: disney-black-and-white}\n"}
 
 
 def test_these_parts_are_shipped():
-    assert PARTS == ["crepa", "evaluation", "image_to_video", "masked_loss", "rollout"]
+    assert PARTS == [
+        "clip_score",
+        "crepa",
+        "evaluation",
+        "image_to_video",
+        "masked_loss",
+        "rollout",
+        "self_flow",
+    ]
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -29,9 +37,9 @@ def test_a_shipped_part_is_clean_on_the_shipped_recipes(tmp_path, name, part):
     assert result.found == ()
 
 
-def test_all_of_them_together_are_clean(tmp_path):
+def test_all_of_them_together_are_clean_but_for_one_that_takes_the_place_of_two(tmp_path):
     recipe = tmp_path / "all.yaml"
-    extends = ", ".join(f"builtin:fragments/{part}" for part in PARTS)
+    extends = ", ".join(f"builtin:fragments/{part}" for part in PARTS if part != "self_flow")
     text = f"recipe: 1\nextends: [builtin:sana_480p, {extends}]\nvars: {{masked: disney-black-and-white}}\n"
     recipe.write_text(text, encoding="utf-8")
 

@@ -56,7 +56,6 @@ def test_each_clip_gets_the_mask_of_its_name(project):
         (f"{CLIPS}, {MASKS}", ["regularizers.masked_loss.enabled=false"]),
         (f"{CLIPS}, {MASKS[:-1]}, disabled: true}}", []),
         (f"{CLIPS[:-1]}, disabled: true}}, {MASKS}", []),
-        (f"{CLIPS}, {MASKS.replace('conditioning_type: mask', 'conditioning_type: segmentation')}", []),
         (f"{CLIPS.replace('conditioning_data: masks, ', '')}, {MASKS}", []),
         (f"{CLIPS}, {MASKS.replace('instance_data_dir: masks, ', '')}", []),
         (f"{CLIPS}, {MASKS}", ["regularizers.masked_loss.enabled=7"]),
@@ -262,3 +261,31 @@ def test_the_shipped_fragment_adds_masks_to_a_recipe(project):
 
     assert result.found == ()
     assert of(result) == {f"c{i}.mp4": f"c{i}.png" for i in range(4)}
+
+
+LABELS = MASKS.replace("conditioning_type: mask", "conditioning_type: segmentation, label_weights: {255: 1}")
+
+
+def test_labels_find_their_clips_as_masks_do_and_enter_the_plan(project):
+    result = compiled(project, sets=f"{CLIPS}, {LABELS}")
+    other = compiled(project, sets=f"{CLIPS}, {LABELS.replace('255: 1', '255: 1, 7: 0.5')}")
+
+    assert result.found == ()
+    assert of(result) == {f"c{i}.mp4": f"c{i}.png" for i in range(4)}
+    ids = [make_plan(one).plan_id for one in (result, other, compiled(project))]
+    assert len(set(ids)) == 3
+
+
+@pytest.mark.parametrize("kind", ["segmentation", "mask"])
+def test_labels_that_were_compressed_with_loss_are_refused(kind, project):
+    (project / "masks" / "c1.png").unlink()
+    make_clip(project / "masks" / "c1.mkv")
+
+    result = compiled(project, sets=f"{CLIPS}, {MASKS.replace('type: mask', f'type: {kind}')}")
+
+    if kind == "mask":
+        assert result.found == ()
+        return
+    (finding,) = result.found
+    assert (finding.code, finding.severity) == ("R361", "error")
+    assert "c1.mkv: it is compressed with h264, which changes colours" in finding.help

@@ -293,11 +293,90 @@ def rollout(keys: str, steps: int = 100) -> str:
         (rollout("max_step_offset: 5, probability: 0.2, order: 3, sampler: unipc"), []),
         (rollout("max_step_offset: 5, probability: 0.2, reflexflow_beta1: 5"), ["R420 w reflexflow_beta1"]),
         (rollout("max_step_offset: 5, probability: 0.2, reflexflow: true, reflexflow_beta1: 5"), []),
+        (rollout("max_step_offset: 4, probability: 0.2, order: 3, sampler: unipc"), ["R431 w order"]),
+        (rollout("max_step_offset: 3, probability: 0.2, order: 2, sampler: unipc"), []),
+        (rollout("max_step_offset: 2, probability: 0.2, order: 2, sampler: unipc"), ["R431 w order"]),
+        (rollout("max_step_offset: 2, probability: 0.2, sampler: unipc"), []),
+        (rollout("max_step_offset: 1, probability: 0.2, order: 1, sampler: unipc"), []),
+        (rollout("max_step_offset: 0, order: 3, sampler: unipc"), []),
+        (rollout("max_step_offset: 5, probability: 0.2, reflexflow: true, reflexflow_beta1: 0"), []),
+        (rollout("max_step_offset: 5, probability: 0.2, reflexflow: true, reflexflow_beta2: 0"), []),
+        (
+            rollout("max_step_offset: 5, probability: 0.2, reflexflow: true, reflexflow_beta1: 0, reflexflow_beta2: 0"),
+            ["R428 w reflexflow"],
+        ),
+        (
+            rollout("max_step_offset: 5, probability: 0.2, reflexflow: true, reflexflow_beta1: 0, reflexflow_alpha: 0"),
+            ["R428 w reflexflow"],
+        ),
         ("train: {num_epochs: 1}\nregularizers: {rollout: {max_step_offset: 5, ramp_steps: 900}}", []),
     ],
 )
 def test_rollouts_have_to_happen_and_their_settings_to_matter(text, expected, look):
     assert brief(look(text)) == expected
+
+
+def test_an_order_that_is_never_reached_is_told_with_the_one_that_is(look):
+    (finding,) = look(rollout("max_step_offset: 3, probability: 0.2, order: 3, sampler: unipc"))
+
+    assert (
+        "order 3 takes rollouts of 5 timesteps, and the longest has 3: the highest that is reached is 2"
+        in finding.message
+    )
+    assert finding.fix == "2"
+
+
+def test_two_noise_levels_and_a_rollout_exclude_each_other(look):
+    both = (
+        f"{AVERAGE}\ntrain: {{max_steps: 100}}\nregularizers:\n  rollout: {{max_step_offset: %d, probability: 0.2}}\n"
+    )
+    crepa_of = "  crepa: {enabled: true, block_index: 1, feature_source: %s, teacher_block_index: 2}\n"
+    (finding,) = look(both % 5 + crepa_of % "self_flow")
+
+    assert (finding.code, finding.severity, finding.pointer) == (
+        "R429",
+        "error",
+        "regularizers.crepa.feature_source",
+    )
+    assert "R429" not in [d.code for d in look(both % 5 + crepa_of % "backbone")]
+    assert "R429" not in [d.code for d in look(both % 0 + crepa_of % "self_flow")]
+
+
+def test_both_terms_without_weight_are_named_where_they_are(look):
+    (finding,) = look(
+        rollout("max_step_offset: 5, probability: 0.2, reflexflow: true, reflexflow_beta1: 0, reflexflow_alpha: 0")
+    )
+
+    assert finding.message == "`reflexflow` adds nothing: both of its terms have the weight 0"
+    assert [note.text for note in finding.notes] == ["the anti-drift term", "the frequency compensation"]
+
+
+LABELS = "id: m, dataset_type: conditioning, conditioning_type: segmentation, source_dataset_id: a"
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        (LABELS, []),
+        (f"{LABELS}, label_weights: {{255: 1, '#ff0000': 0.5, 0: 0}}", []),
+        (f"{LABELS}, label_weights: {{255: 0, '#ff0000': 0}}", ["R430 e label_weights"]),
+        (f"{LABELS}, label_weights: {{255: 1, '#FFFFFF': 0.5}}", ["R430 e #FFFFFF"]),
+        (f"{LABELS}, label_weights: {{255: 1, '#ffffff': 1}}", []),
+        (f"{LABELS}, label_weights: {{'#aabbcc': 1, '#AABBCC': 0.5}}", ["R430 e #AABBCC"]),
+        (f"{LABELS.replace('segmentation', 'mask')}, label_weights: {{255: 1}}", ["R430 w label_weights"]),
+        (f"{LABELS}, disabled: true, label_weights: {{255: 0}}", ["R415 e enabled"]),
+    ],
+)
+def test_weights_of_labels_are_checked(keys, expected, look):
+    assert brief(look(sets("id: a", keys, rest=MASKED))) == expected
+
+
+@pytest.mark.parametrize("label", ["256", "'#12345'", "red", "'007'", "-1"])
+def test_a_label_has_a_form(label, look):
+    found = look(sets("id: a", f"{LABELS}, label_weights: {{{label}: 1}}", rest=MASKED))
+
+    assert len(found) == 1
+    assert found[0].severity == "error"
 
 
 def sets(*tables: str, rest: str = "", length: str = "max_steps: 100") -> str:

@@ -57,8 +57,31 @@ def test_where_the_number_of_sampling_steps_is_odd_previews_are_not_spoken_of(tm
 def test_a_score_of_single_images_is_no_score_of_clips(tmp_path):
     (finding,) = found(tmp_path, "evaluation: {type: clip}", "R608")
 
-    assert (finding.fix, "nothing of motion" in finding.message) == ("none", True)
+    assert "nothing of motion, and nothing else is measured" in finding.message
+    for more in ("step_interval: 9", "epoch_interval: 1"):
+        assert found(tmp_path, f"evaluation: {{type: clip, {more}}}", "R608") == []
     assert found(tmp_path, "evaluation: {type: none}", "R608") == []
+
+
+def test_a_score_needs_a_model_and_a_clip(tmp_path):
+    model = "evaluation: {type: clip, pretrained_model_name_or_path: openai/clip}\n"
+    (nameless,) = found(tmp_path, "evaluation: {type: clip}", "R618")
+
+    assert (nameless.severity, "none is named" in nameless.message) == ("error", True)
+    assert found(tmp_path, model, "R618") == found(tmp_path, "evaluation: {num_clips: 3}", "R618") == []
+    (nothing,) = found(tmp_path, model, "R619")
+    assert (nothing.severity, "none is drawn" in nothing.message) == ("warning", True)
+    assert found(tmp_path, model + DRAWN, "R619") == []
+    assert found(tmp_path, model + "validation: {prompt_library: {a: a fox}}\n", "R619") == []
+    assert found(tmp_path, "evaluation: {type: none}\n", "R619") == []
+
+
+@pytest.mark.parametrize("key", ["pretrained_model_name_or_path: openai/clip", "num_frames: 4"])
+def test_settings_of_a_score_wait_for_it(key, tmp_path):
+    (finding,) = found(tmp_path, f"evaluation: {{{key}}}\n", "R208")
+
+    assert finding.help == "set `type: clip`, or leave it out"
+    assert found(tmp_path, f"evaluation: {{type: clip, {key}}}\n", "R208") == []
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,12 @@ from recipe_schema.events import Aligned, StageStarted, StepDone
 
 CREPA = "regularizers.crepa"
 BACKBONE = {f"{CREPA}.feature_source": "backbone", f"{CREPA}.teacher_block_index": 1}
+SELF_FLOW = {
+    f"{CREPA}.feature_source": "self_flow",
+    f"{CREPA}.teacher_block_index": 1,
+    f"{CREPA}.self_flow_mask_ratio": 0.25,
+    "ema.enabled": True,
+}
 LORA = {"model.type": "lora", "model.lora.rank": 2, "model.lora.alpha": 2.0}
 
 
@@ -313,7 +319,7 @@ def test_only_the_projector_and_what_leads_to_the_block_learn_from_it(tmp_path, 
 
 
 @pytest.mark.parametrize("precision", ["no", "bf16"])
-@pytest.mark.parametrize("source", [{}, BACKBONE, {f"{CREPA}.spatial_align": False}, LORA])
+@pytest.mark.parametrize("source", [{}, BACKBONE, SELF_FLOW, {f"{CREPA}.spatial_align": False}, LORA, LORA | SELF_FLOW])
 def test_checkpointing_changes_no_bit(tmp_path, aligned, precision, source):
     chosen = {**aligned, **source, "train.mixed_precision": precision}
     plain, expected, told, _ = first_step(tmp_path / "plain", **chosen)
@@ -390,7 +396,7 @@ THRESHOLD = {f"{CREPA}.similarity_threshold": 0.02, f"{CREPA}.similarity_ema_dec
 
 
 @pytest.mark.parametrize("cut", [1, 3])
-@pytest.mark.parametrize("extra", [{}, BACKBONE, LORA, THRESHOLD, {"optimizer.name": "schedule-free"}])
+@pytest.mark.parametrize("extra", [{}, BACKBONE, SELF_FLOW, LORA, THRESHOLD, {"optimizer.name": "schedule-free"}])
 def test_stopping_and_going_on_equals_going_straight_on_bit_for_bit(tmp_path, aligned, cut, extra):
     chosen = {**aligned, **FULL, **extra}
     _, straight, all_events = encoded_project(tmp_path / "straight", **chosen)

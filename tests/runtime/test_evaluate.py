@@ -13,6 +13,7 @@ from recipe_runtime.evaluate import Evaluator, clip_noise, spaced_levels
 from recipe_runtime.noise import SCHEDULES, NoiseLevel
 from recipe_runtime.notes import note
 from recipe_runtime.stop import StopRequested
+from recipe_runtime.team import Team
 from recipe_schema.events import Evaluated
 from recipe_schema.family import load_family
 
@@ -146,3 +147,40 @@ def test_a_figure_is_told_in_a_line(tmp_path):
     assert line == "evaluate: loss 1.2500 of the weights of step 0 on 2 clips of discs"
     one = dataclasses.replace(figure, loss=1.25, clips=1, dataset="all", weights="ema")
     assert note(one) == "evaluate: loss 1.2500 of the average of step 0 on 1 clip"
+
+
+def test_a_data_set_of_fewer_clips_than_a_batch_is_measured(tmp_path):
+    (one,) = figures(tmp_path / "a", clips=CLIPS + SET_APART[:1], **{"train.batch_size": 4})
+    (levels,) = figures(
+        tmp_path / "b", clips=CLIPS + SET_APART[:1], **{"train.batch_size": 4, "evaluation.timesteps": 1}
+    )
+
+    assert (one.clips, len(one.losses)) == (1, 5)
+    assert levels.losses[0] == pytest.approx(one.losses[2], rel=1e-5)
+
+
+class Half(Team):
+    """One of two processes, which notes its part and gets the other's."""
+
+    def __init__(self, rank, other=None):
+        self.rank, self.size, self.other = rank, 2, other
+
+    def sum_figures(self, own):
+        self.own = own.clone()
+        if self.other is not None:
+            own += self.other
+
+
+def test_the_processes_of_a_team_share_the_clips_and_no_bit_changes(tmp_path):
+    (alone,) = figures(tmp_path / "alone", **{"train.batch_size": 2})
+    _, ctx, events = project(tmp_path, **{"train.batch_size": 2})
+    state, asked = train.build_state(ctx), []
+    state.model.register_forward_pre_hook(lambda *_: asked.append(1))
+    state.team = Half(1)
+    evaluator(ctx).measure(state)
+    state.team = Half(0, other=state.team.own)
+
+    evaluator(ctx).measure(state)
+
+    assert untimed(events.of(Evaluated)[-1]) == untimed(alone)
+    assert len(asked) == 2 * 3  # each measures one clip of two, five levels in batches of two

@@ -18,12 +18,13 @@ from recipe_runtime.encode_video import latent_index
 from recipe_runtime.errors import MediaError, PlanRefused, StoppedBySignal
 from recipe_runtime.evaluate import Evaluator, clip_noise
 from recipe_runtime.first_frame import first_frames, learnt_weights
+from recipe_runtime.inputs import make_inputs
 from recipe_runtime.masks import check_masks
 from recipe_runtime.models.sampler import shift_of
 from recipe_runtime.models.vae import encode, load_vae
 from recipe_runtime.noise import SCHEDULES, NoiseLevel
 from recipe_runtime.randomness import generator
-from recipe_runtime.step import _inputs, train_step
+from recipe_runtime.step import train_step
 from recipe_runtime.stop import StopRequested
 from recipe_schema.events import Evaluated
 from recipe_schema.family import load_family
@@ -152,7 +153,7 @@ def test_noise_on_the_first_frame_is_seen_and_told(tmp_path):
     _, ctx, _ = encoded_project(tmp_path, **GIVEN | {f"{VIDEO}.i2v_noise": 0.5})
     state, part = train.build_state(ctx), batch_maker(ctx).make(1).parts[0]
 
-    noisy, _ = _inputs(state.model, part, ctx.settings.train)
+    noisy = make_inputs(state.model, part, ctx.settings.train).noisy
 
     sigma = part.first.sigma[:, None, None, None]
     assert 0 < sigma.min() < sigma.max() < 0.76
@@ -191,7 +192,8 @@ def test_a_rollout_leaves_the_given_frame_where_it_is(tmp_path):
     state, maker = train.build_state(ctx), batch_maker(ctx)
     part = next(p for step in range(9) for p in maker.make(step).parts if p.offsets is not None and p.offsets[0] > 1)
 
-    noisy, target = _inputs(state.model, part, ctx.settings.train)
+    inputs = make_inputs(state.model, part, ctx.settings.train)
+    noisy, target = inputs.noisy, inputs.target
 
     assert torch.equal(noisy[:, :, 0], part.latents[:, :, 0])
     count, sigma = int(part.offsets[0]), part.sigma[:1]

@@ -18,10 +18,10 @@ from recipe_compiler.passes.layers import adaptable_layers, adapter_parameters
 from recipe_runtime import export, preflight, train
 from recipe_runtime.build import adapter_parameters as count_adapter
 from recipe_runtime.errors import ModelError, StoppedBySignal
+from recipe_runtime.inputs import predict
 from recipe_runtime.models.adapter import add_adapter, target_layers
 from recipe_runtime.models.trained import trained_parameters
 from recipe_runtime.space import estimate_needs
-from recipe_runtime.step import predict
 from recipe_runtime.stop import StopRequested
 from recipe_schema.events import ClipDrawn, Exported, StepDone
 from recipe_schema.family import load_family

@@ -14,9 +14,9 @@ from recipe_runtime.build import build_text_encoder, build_vae
 from recipe_runtime.encode_text import text_index
 from recipe_runtime.encode_video import latent_index
 from recipe_runtime.errors import ModelError
+from recipe_runtime.inputs import predict
 from recipe_runtime.models import checkpointing
 from recipe_runtime.models.trained import trained_parameters
-from recipe_runtime.step import predict
 from recipe_runtime.stop import StopRequested
 from recipe_schema.events import ClipDrawn
 

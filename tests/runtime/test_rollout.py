@@ -7,10 +7,11 @@ from fakes_runtime import make_context
 from fakes_training import StopAfter, batch_maker, encoded_project, same_bits, saved_parts
 from recipe_runtime import train
 from recipe_runtime.errors import StoppedBySignal
+from recipe_runtime.inputs import make_inputs
 from recipe_runtime.objective import interpolate
 from recipe_runtime.randomness import generator
 from recipe_runtime.rollout import LEAST_SIGMA, draw_offset, probability, roll_out, rolled_target
-from recipe_runtime.step import _inputs, train_step
+from recipe_runtime.step import train_step
 from recipe_runtime.stop import StopRequested
 from recipe_schema.section import keys_of
 from recipe_schema.sections.regularizers import Rollout
@@ -87,7 +88,7 @@ def test_a_batch_is_sampled_as_each_of_its_samples_by_itself(sampler):
     def start(level):
         return (1 - level.view(-1, 1)) * data + level.view(-1, 1) * noise
 
-    result = roll_out(curved, start, sigma, counts, sampler=sampler)
+    result = roll_out(curved, start, sigma, counts, sampler=sampler, order=2)
 
     begin = start(sigma + counts / 1000)
     for index in range(3):
@@ -103,7 +104,9 @@ def test_the_model_sees_only_samples_that_are_under_way():
         seen.append(chosen.tolist())
         return torch.zeros_like(noisy)
 
-    roll_out(predict, lambda _: torch.zeros(3, 2), torch.full((3,), 0.5), torch.tensor([2, 0, 3]), sampler="euler")
+    roll_out(
+        predict, lambda _: torch.zeros(3, 2), torch.full((3,), 0.5), torch.tensor([2, 0, 3]), sampler="euler", order=2
+    )
 
     assert seen == [[2], [0, 2], [0, 2]]
 
@@ -113,7 +116,12 @@ def test_without_offsets_the_model_is_not_asked():
         raise AssertionError
 
     roll_out(
-        never, lambda _: torch.zeros(2, 2), torch.full((2,), 0.5), torch.zeros(2, dtype=torch.int64), sampler="heun"
+        never,
+        lambda _: torch.zeros(2, 2),
+        torch.full((2,), 0.5),
+        torch.zeros(2, dtype=torch.int64),
+        sampler="heun",
+        order=2,
     )
 
 
@@ -171,7 +179,8 @@ def test_the_input_is_what_sampling_by_hand_gives_and_the_model_is_in_training_a
     state, maker = train.build_state(ctx), batch_maker(ctx)
     part = next(p for step in range(9) for p in maker.make(step).parts if p.offsets is not None and p.offsets[0] > 1)
 
-    noisy, target = _inputs(state.model, part, ctx.settings.train)
+    inputs = make_inputs(state.model, part, ctx.settings.train)
+    noisy, target = inputs.noisy, inputs.target
 
     count, sigma = int(part.offsets[0]), part.sigma[:1]
     x = interpolate(part.latents[:1], part.noise[:1], sigma + count / 1000)

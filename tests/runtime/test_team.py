@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from fakes_runtime import make_context
+from fakes_runtime import CLIPS, Clip, make_context
 from fakes_training import encoded_project, same_bits, saved_parts
 from recipe_runtime import train
 from recipe_runtime.errors import PeerFailed, PlanRefused, RunError
 from recipe_runtime.preflight import check_devices
 from recipe_runtime.stop import StopRequested
-from recipe_schema.events import StepDone
+from recipe_schema.events import Evaluated, StepDone
 
 
 pytestmark = [
@@ -67,6 +67,24 @@ def test_two_processes_train_what_one_does_with_as_many_samples_a_step(tmp_path,
     ]
     assert [e.loss for e in mine] == pytest.approx([e.loss for e in theirs], rel=1e-5)
     assert [e.grad_norm for e in mine] == pytest.approx([e.grad_norm for e in theirs], rel=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_processes_measure_together_and_train_the_same(tmp_path, kind):
+    apart = tuple(Clip(name=f"e{n}.mp4", caption=f"disc {n}", fate="evaluated") for n in range(3))
+    measured = {"clips": CLIPS + apart, "evaluation.step_interval": 2, "evaluation.timesteps": 3}
+    without, _ = run(tmp_path / "without", kind, **TWO, clips=CLIPS + apart)
+
+    project, heard = run(tmp_path / "with", kind, **TWO, **measured)
+
+    assert same_bits(saved_parts(project.run_dir, 4), saved_parts(without.run_dir, 4))
+    figures = heard.of(Evaluated)
+    kinds = ("model", "ema") if kind == "full" else ("model",)
+    assert [(f.step, f.weights, f.clips) for f in figures] == [(n, w, 3) for n in (0, 2, 4) for w in kinds]
+    alone = encoded_project(tmp_path / "alone", **settings_of(kind, **measured))
+    train.run(alone[1], StopRequested())
+    assert figures[0].losses == alone[2].of(Evaluated)[0].losses
 
 
 @pytest.mark.slow

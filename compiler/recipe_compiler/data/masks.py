@@ -17,6 +17,11 @@ ENABLED = "regularizers.masked_loss.enabled"
 
 _DATA_SETS = "data.datasets"
 
+_EXACT = frozenset(
+    {"png", "apng", "webp", "gif", "ffv1", "ffvhuff", "huffyuv", "utvideo", "qtrle", "rawvideo", "magicyuv", "r210"}
+)
+"""Codecs that can keep a colour as it is, as FFmpeg names them."""
+
 _SAME_SHAPE = 0.03
 """Share by which the shapes of a clip and its mask may differ: sizes are whole and often even numbers."""
 
@@ -31,6 +36,7 @@ class MaskFolder:
         clips: The id of the data set of clips.
         folder: Its folder.
         files: The masks, in order of path.
+        labels: Whether they show labels, whose colours have to be exact.
     """
 
     table: str
@@ -38,6 +44,7 @@ class MaskFolder:
     clips: str
     folder: Path
     files: tuple[Path, ...]
+    labels: bool
 
     def stem(self, file: Path) -> str:
         """Return the path of a mask below the folder without its ending."""
@@ -62,7 +69,7 @@ def _holds(settings: Resolved, table: str) -> bool:
         settings.in_use(table)
         and settings[f"{table}.type"] == "local"
         and settings[f"{table}.dataset_type"] == "conditioning"
-        and settings[f"{table}.conditioning_type"] == "mask"
+        and settings[f"{table}.conditioning_type"] is not None
     )
 
 
@@ -155,6 +162,9 @@ def _problems(
         yield folder, UnfitMask(path=path, reason=f"`{second}` is for the same clip, `{row.clip_id}`", refused=True)
     elif facts.problem:
         yield folder, UnfitMask(path=path, reason=facts.problem, refused=True)
+    elif folder.labels and facts.codec not in _EXACT:
+        reason = f"it is compressed with {facts.codec}, which changes colours, so that labels can't be told; take png, or ffv1"
+        yield folder, UnfitMask(path=path, reason=reason, refused=True)
     elif not is_picture(file) and (missing := _too_short(row, facts)):
         yield folder, UnfitMask(path=path, reason=missing, refused=True)
     elif abs(facts.width * row.height / (facts.height * row.width) - 1) > _SAME_SHAPE:

@@ -115,6 +115,7 @@ def _masks(settings: Resolved, root: Path, found: Sequence[_Found], missing: dic
                     clips=settings[f"{dataset.table}.id"],
                     folder=folder,
                     files=tuple(file for file in mask_files(folder) if file not in beside),
+                    labels=settings[f"{table}.conditioning_type"] == "segmentation",
                 )
             else:
                 missing[table] = folder

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from recipe_compiler.passes.alignment_cost import alignment_memory, feature_bytes, projector_parameters, teacher_flop
+from recipe_compiler.passes.extra_passes import extra_passes, two_levels
 from recipe_compiler.passes.first_frame_cost import first_frame_memory
 from recipe_compiler.passes.layers import adaptable_layers, adapted, adapter_parameters
 from recipe_schema.family import FamilyFacts
@@ -81,10 +82,11 @@ def estimate(
     forward = {b.name: forward_flop(config, family.tokens(b.width, b.height, b.frames)) for b in buckets}
     adapter = adapter_of(values, config)
     passes = (3 if adapter is None else 2) + recomputed_blocks(values, config) / config["num_layers"]
+    passes += extra_passes(values, schedule.max_steps)
     samples = sum(b.samples for b in buckets)
     mean_forward = sum(forward[b.name] * b.samples for b in buckets) / samples
     tokens = family.tokens(largest.width, largest.height, largest.frames)
-    parts = memory_parts(values, config, tokens)
+    parts = memory_parts(values, config, tokens, each_timestep=two_levels(values))
     latent_frames = family.latent_shape(largest.width, largest.height, largest.frames)[1]
     if aligned := alignment_memory(values, _width(config), tokens, latent_frames):
         parts["alignment"] = aligned / 1e9
@@ -271,13 +273,16 @@ def checkpoint_bytes(values: Mapping[str, Any], config: Mapping[str, Any]) -> fl
     return parameters * (STORAGE[name].weight + FP32 * averages) + optimizer_bytes(name, config, adapter) + projector
 
 
-def memory_parts(values: Mapping[str, Any], config: Mapping[str, Any], tokens: int) -> dict[str, float]:
+def memory_parts(
+    values: Mapping[str, Any], config: Mapping[str, Any], tokens: int, *, each_timestep: bool = False
+) -> dict[str, float]:
     """Return the parts of the peak memory of a step, in GB.
 
     Unit of activations: U = batch × tokens × D × 2 bytes. A block saves (45.5 + 8r) U under bf16 autocast and
     (50.1 + 16r) U in fp32, r the ratio of the feed-forward; with checkpointing only its input (2 U) is kept, and one
     block is live at a time. With an adapter the inputs of frozen layers are not kept: (29.7 + 8r) U and (30.6 + 16r) U,
-    and 0.7 U for each adapted input of width D, 2.2 U with dropout or DoRA.
+    and 0.7 U for each adapted input of width D, 2.2 U with dropout or DoRA. Where each token is told its own timestep
+    (``each_timestep``), a block saves 16 U more, and what is before and after all blocks 7 U, or 12 U in fp32.
     """
     adapter = adapter_of(values, config)
     parameters = transformer_parameters(config) if adapter is None else adapter.parameters
@@ -292,6 +297,8 @@ def memory_parts(values: Mapping[str, Any], config: Mapping[str, Any], tokens: i
             2.2 if adapter.copies else 0.7
         ) * adapter.inputs
         ends = (2.0 if autocast else 7.5) + 2.7 * adapter.widest
+    if each_timestep:
+        block, ends = block + 16.0, ends + (7.0 if autocast else 12.0)
     stored = STORAGE[values["optimizer.name"]].weight
     gradients = parameters * stored
     if values["optimizer.release_gradients"]:  # of the largest weight alone

@@ -146,7 +146,10 @@ def execution(settings: Resolved, root: str, survey: Survey) -> Execution:
         root=root,
         prompts=tuple(
             Prompt(
-                nickname=name, text=text + suffix, image=survey.images[name].image if name in survey.images else None
+                nickname=name,
+                text=text + suffix,
+                caption=text,
+                image=survey.images[name].image if name in survey.images else None,
             )
             for name, text in prompts.items()
         ),

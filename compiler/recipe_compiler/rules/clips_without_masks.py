@@ -1,8 +1,8 @@
 """Clips and masks that have no counterpart.
 
-What it does: with `regularizers.masked_loss.enabled`, pairs the files of data sets of `conditioning_type: mask` with
-clips: `masks/a/b.png` is for `clips/a/b.mp4`. Clips without a mask and masks without a clip are warnings. That no mask at
-all finds its clip, and masks that would be trained as clips, are errors.
+What it does: with `regularizers.masked_loss.enabled`, pairs the files of data sets of `conditioning_type: mask` or
+`segmentation` with clips: `masks/a/b.png` is for `clips/a/b.mp4`. Clips without a mask and masks without a clip are
+warnings. That no mask at all finds its clip, and masks that would be trained as clips, are errors.
 
 Why it hurts: a clip without a mask counts everywhere, with the background that the others leave out. Names that
 differ by a letter look like a mask that is missing.

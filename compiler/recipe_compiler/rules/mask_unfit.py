@@ -1,7 +1,8 @@
 """A mask can't be used, or does not have the shape of its clip.
 
 What it does: looks at the mask of each trained clip. One that can't be read, a video of masks that ends before the sample
-of its clip does, and two masks for one clip are errors. A mask of another shape than its clip is a warning.
+of its clip does, two masks for one clip, and labels in a codec that changes colours are errors. A mask of another shape
+than its clip is a warning.
 
 Why it hurts: a wrong mask trains something else than it shows, and nobody sees it in the loss. A mask of another
 shape is stretched to the clip's, which is right only if that was done to the clip when it was drawn.

@@ -54,6 +54,8 @@ SWITCHES = (
     Switch(
         "train.input_perturbation_steps", ("train.input_perturbation",), "set `input_perturbation` above 0", off=(0,)
     ),
+    Switch("evaluation.pretrained_model_name_or_path", ("evaluation.type",), "set `type: clip`", off=("none",)),
+    Switch("evaluation.num_frames", ("evaluation.type",), "set `type: clip`", off=("none",)),
     Switch("lr_schedule.num_cycles", (CURVE,), "write `name: cosine_with_restarts`", on=("cosine_with_restarts",)),
     Switch("lr_schedule.power", (CURVE,), "write `name: polynomial`", on=("polynomial",)),
     Switch("lr_schedule.period_steps", (CURVE,), "write `name: simpletuner-cosine`", on=PERIODIC),

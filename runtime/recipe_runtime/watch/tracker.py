@@ -1,12 +1,27 @@
 """What trackers have in common: when they begin, what they are told, and that none of them ends a run."""
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
 
-from recipe_schema.events import Aligned, ClipDrawn, Evaluated, Event, Failed, Interrupted, Resumed, StepDone
+from recipe_schema.events import (
+    Aligned,
+    ClipDrawn,
+    ClipScored,
+    Evaluated,
+    Event,
+    Failed,
+    Interrupted,
+    Resumed,
+    StepDone,
+)
 from recipe_schema.plan import Plan
+
+
+_PARTS = 4
+"""Into so many parts noise levels are cut, each with a curve of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +41,23 @@ class Journal:
     config: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """Values over something that is no step.
+
+    Attributes:
+        across: What the places are, in words.
+        along: What the values are.
+        places: Where there is a value, rising or falling.
+        values: Those at the places.
+    """
+
+    across: str
+    along: str
+    places: Sequence[float]
+    values: Sequence[float]
+
+
 class Tracker(Protocol):
     """A program that draws curves. What its methods raise is caught by `TrackerListener`."""
 
@@ -34,6 +66,9 @@ class Tracker(Protocol):
 
     def curves(self, step: int, values: Mapping[str, float]) -> None:
         """Add a point to each curve."""
+
+    def chart(self, step: int, name: str, chart: Chart) -> None:
+        """Show a chart that belongs to a step."""
 
     def clip(self, step: int, name: str, path: Path) -> None:
         """Show a validation clip."""
@@ -64,12 +99,23 @@ class TrackerListener:
         """Hear of an event."""
         match event:
             case StepDone(step=step):
-                self._try(lambda: self._tracker.curves(step, {**curves(event, "train"), **losses_by_sigma(event)}))
+                self._try(
+                    lambda: self._tracker.curves(
+                        step, {**curves(event, "train"), **by_noise("train-loss", event.sigmas, event.losses)}
+                    )
+                )
             case Aligned(step=step):
                 self._try(lambda: self._tracker.curves(step, curves(event, "crepa")))
             case Evaluated(step=step):
-                suffix = "-ema" if event.weights == "ema" else ""
-                self._try(lambda: self._tracker.curves(step, {f"evaluation/{event.dataset}{suffix}": event.loss}))
+                name = f"evaluation/{event.dataset}{'-ema' if event.weights == 'ema' else ''}"
+                chart = Chart(across="noise level", along="loss", places=event.sigmas, values=event.losses)
+                self._try(
+                    lambda: self._tracker.curves(step, {name: event.loss, **by_noise(name, event.sigmas, event.losses)})
+                )
+                self._try(lambda: self._tracker.chart(step, f"{name}/by-noise", chart))
+            case ClipScored(step=step, score=score):
+                name = f"clip-score/{event.nickname}{'-ema' if event.weights == 'ema' else ''}"
+                self._try(lambda: self._tracker.curves(step, {name: score}))
             case ClipDrawn(step=step, path=path):
                 name = f"{event.nickname}-ema" if event.weights == "ema" else event.nickname
                 self._try(lambda: self._tracker.clip(step, f"validation/{name}", self._run_dir / path))
@@ -105,18 +151,18 @@ def curves(event: StepDone | Aligned, group: str) -> dict[str, float]:
     return {f"{group}/{name}": float(value) for name, value in values.items() if isinstance(value, int | float)}
 
 
-def losses_by_sigma(event: StepDone) -> dict[str, float]:
-    """Return the mean loss of a step's samples in each tenth of the noise levels that some of them fall into.
+def by_noise(name: str, sigmas: Sequence[float], losses: Sequence[float]) -> dict[str, float]:
+    """Return the mean loss in each quarter of the noise levels, for those in which one was measured.
 
     The loss depends on the noise level far more than on how well a model is trained, so one curve of all levels hides
     what each of them does.
     """
-    tenths: dict[int, list[float]] = {}
-    for sigma, loss in zip(event.sigmas, event.losses, strict=True):
-        tenths.setdefault(min(int(sigma * 10), 9), []).append(loss)
+    found: dict[int, list[float]] = {}
+    for sigma, loss in zip(sigmas, losses, strict=True):
+        found.setdefault(min(int(sigma * _PARTS), _PARTS - 1), []).append(loss)
     return {
-        f"train-loss-by-sigma/{tenth / 10:.1f}-{(tenth + 1) / 10:.1f}": sum(losses) / len(losses)
-        for tenth, losses in sorted(tenths.items())
+        f"{name}/noise-{part / _PARTS:.2f}-{(part + 1) / _PARTS:.2f}": math.fsum(inside) / len(inside)
+        for part, inside in sorted(found.items())
     }
 
 

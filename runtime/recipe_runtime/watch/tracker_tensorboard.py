@@ -12,7 +12,8 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard.summary import scalar, text
 from torch.utils.tensorboard.writer import FileWriter
 
-from recipe_runtime.watch.tracker import Journal
+from recipe_runtime.watch.chart import drawn_chart
+from recipe_runtime.watch.tracker import Chart, Journal
 
 
 FOLDER = "tensorboard"
@@ -49,19 +50,25 @@ class TensorboardTracker:
         for name, value in values.items():
             self._open().add_summary(scalar(name, value), step)
 
+    def chart(self, step: int, name: str, chart: Chart) -> None:
+        """Draw a chart: TensorBoard itself draws values over steps alone."""
+        self._show(step, name, *drawn_chart(chart))
+
     def clip(self, step: int, name: str, path: Path) -> None:
         """Show a clip, scaled down."""
-        size, gif = moving_image(path)
-        image = Summary.Image(width=size[0], height=size[1], colorspace=3, encoded_image_string=gif)
-        writer = self._open()
-        writer.add_summary(Summary(value=[Summary.Value(tag=name, image=image)]), step)
-        writer.flush()
+        self._show(step, name, *moving_image(path))
 
     def finish(self, *, well: bool) -> None:
         """Close the file."""
         del well
         if self._writer is not None:
             self._writer.close()
+
+    def _show(self, step: int, name: str, size: tuple[int, int], picture: bytes) -> None:
+        image = Summary.Image(width=size[0], height=size[1], colorspace=3, encoded_image_string=picture)
+        writer = self._open()
+        writer.add_summary(Summary(value=[Summary.Value(tag=name, image=image)]), step)
+        writer.flush()
 
     def _open(self) -> FileWriter:
         """Open the file when there is something to write: only then it is known from where training goes on."""

@@ -8,7 +8,7 @@ from typing import Literal
 import wandb
 
 from recipe_runtime.errors import RunError
-from recipe_runtime.watch.tracker import Journal
+from recipe_runtime.watch.tracker import Chart, Journal
 from recipe_schema.files import write_atomically
 
 
@@ -60,6 +60,14 @@ class WandbTracker:
     def curves(self, step: int, values: Mapping[str, float]) -> None:
         """Add a point to each curve."""
         self._run.log({"step": step, **values})
+
+    def chart(self, step: int, name: str, chart: Chart) -> None:
+        """Upload a chart, drawn there from a table."""
+        rows = [list(pair) for pair in zip(chart.places, chart.values, strict=True)]
+        table = wandb.Table(data=rows, columns=[chart.across, chart.along])
+        self._run.log(
+            {"step": step, name: wandb.plot.line(table, chart.across, chart.along, title=f"{name}, step {step}")}
+        )
 
     def clip(self, step: int, name: str, path: Path) -> None:
         """Upload a clip."""

@@ -1,5 +1,6 @@
 """The clips: where they are, which are used, how they are cut, sized and captioned."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from recipe_schema.marks import ANY_OTHER, ONE_OR_MANY, REQUIRED, Derived, Family, Ge, Gt, Le, Pattern, key
@@ -9,6 +10,7 @@ from recipe_schema.sections.forms import (
     MOST_FRAMES,
     Column,
     Count,
+    Label,
     Name,
     PathText,
     Seed,
@@ -377,10 +379,15 @@ class Dataset:
     )
     conditioning_type: Literal["mask", "segmentation"] | None = key(
         None,
-        "What a data set of dataset_type conditioning holds: pictures or videos that are white where the loss counts, "
-        "each named as its clip but for the ending.",
+        "What a data set of dataset_type conditioning holds, each file named as its clip but for the ending: pictures or "
+        "videos that are white where the loss counts (`mask`), or that show a label in each place (`segmentation`).",
         reads=("survey",),
-        pending=("segmentation",),
+    )
+    label_weights: Mapping[Label, Share] = key(
+        {},
+        "With conditioning_type segmentation: how much each label counts. A label is a colour such as '#ff8000', or a gray "
+        "value; those that are not named count 0. With none named, each but black counts 1.",
+        reads=("survey", "encode-video"),
     )
     source_dataset_id: Name | None = key(None, "The data set that a conditioning one belongs to.", reads=("survey",))
     cache_dir_vae: PathText | None = key(None, "Accepted and never applied.", ignored=_BY_CONTENT)

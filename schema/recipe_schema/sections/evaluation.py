@@ -60,11 +60,24 @@ class Evaluation:
     )
     type: Literal["none", "clip"] = key(
         "none",
-        "`clip` would score frames by CLIP, which sees single images.",
+        "`clip` scores each validation clip by CLIP, which sees single frames and no motion.",
         impact="runtime",
         reads=("validate",),
         aka="evaluation_type",
-        pending=("clip",),
+    )
+    pretrained_model_name_or_path: Text | None = key(
+        None,
+        "Hugging Face id or folder of the CLIP model in transformers format, for type clip.",
+        impact="runtime",
+        reads=("validate",),
+        aka="pretrained_evaluation_model_name_or_path",
+    )
+    num_frames: Count = key(
+        8,
+        "Frames of each clip that CLIP sees, evenly spaced from the first to the last.",
+        unit="frames",
+        impact="runtime",
+        reads=("validate",),
     )
 
 

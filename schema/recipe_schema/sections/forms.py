@@ -43,6 +43,15 @@ Name = Annotated[
 ]
 """A name that is safe as a file name."""
 
+Label = Annotated[
+    str,
+    Pattern(
+        r"^(#[0-9a-fA-F]{6}|25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])$",
+        "a colour such as '#ff8000', or a gray value, 0 to 255",
+    ),
+]
+"""What a picture of labels shows where a label is."""
+
 Variable = Annotated[
     str, Pattern(r"^[A-Za-z_][A-Za-z0-9_]*$", "the name of a variable of the environment, never the secret itself")
 ]

@@ -61,7 +61,6 @@ class Crepa:
         "The teacher: DINOv2, a deeper block of the model itself, or the model's average on cleaner tokens.",
         reads=("encode-video", "train"),
         aka="crepa_feature_source",
-        pending=("self_flow",),
     )
     teacher_block_index: Annotated[int, Ge(0), Le(1000)] | None = key(
         None,
@@ -178,10 +177,11 @@ class Rollout:
         "How the model samples.",
         reads=("train",),
         aka="scheduled_sampling_sampler",
-        pending=("unipc",),
         refused={"dpm": "that solver remembers earlier steps, which a rollout does not have; take `heun`"},
     )
-    order: Annotated[int, Ge(1), Le(3)] = key(2, "Order of unipc.", reads=("train",), aka="scheduled_sampling_order")
+    order: Annotated[int, Ge(1), Le(3)] = key(
+        2, "The highest order of unipc.", reads=("train",), aka="scheduled_sampling_order"
+    )
     target: Literal["rederived", "kept"] = key(
         "rederived",
         "What is learnt from a rolled-out input: the velocity that leads from it to the clip, or that of the noise drawn "
@@ -192,20 +192,25 @@ class Rollout:
         False,
         "Add ReflexFlow's two terms to the loss (arXiv:2512.04904).",
         reads=("train",),
-        pending=(True,),
         aka="scheduled_sampling_reflexflow",
     )
     reflexflow_alpha: Annotated[float, Ge(0)] = key(
         1.0,
-        "How much more samples count whose exposure is large.",
+        "How much more places count at which a rollout has changed the prediction; see reflexflow_beta2.",
         reads=("train",),
         aka="scheduled_sampling_reflexflow_alpha",
     )
     reflexflow_beta1: Annotated[float, Ge(0)] = key(
-        10.0, "Weight of the anti-drift term.", reads=("train",), aka="scheduled_sampling_reflexflow_beta1"
+        10.0,
+        "Weight of the anti-drift term, the distance of the predicted direction from that to the clip.",
+        reads=("train",),
+        aka="scheduled_sampling_reflexflow_beta1",
     )
     reflexflow_beta2: Annotated[float, Ge(0)] = key(
-        1.0, "Weight of the frequency compensation.", reads=("train",), aka="scheduled_sampling_reflexflow_beta2"
+        1.0,
+        "Weight of the frequency compensation: the error of a place counts 1 + alpha · beta2 · b times, b its exposure.",
+        reads=("train",),
+        aka="scheduled_sampling_reflexflow_beta2",
     )
 
 

@@ -1,17 +1,40 @@
+import dataclasses
 import io
 import json
 import re
 
+import numpy as np
 import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fakes_runtime import draw_disc, make_project, write_video
-from recipe_runtime.watch.tracker import Journal, TrackerListener, config_of
+from recipe_runtime.watch.chart import drawn_chart
+from recipe_runtime.watch.tracker import Chart, Journal, TrackerListener, by_noise, config_of
 from recipe_runtime.watch.tracker_tensorboard import TensorboardTracker, moving_image
-from recipe_schema.events import Aligned, ClipDrawn, Failed, Interrupted, Resumed, RunFinished, StepDone
+from recipe_schema.events import (
+    Aligned,
+    ClipDrawn,
+    ClipScored,
+    Evaluated,
+    Failed,
+    Interrupted,
+    Resumed,
+    RunFinished,
+    StepDone,
+)
 
 
+EVALUATED = Evaluated(
+    step=2,
+    dataset="discs",
+    weights="ema",
+    clips=3,
+    loss=2.5,
+    sigmas=(0.1, 0.2, 0.5, 0.9),
+    losses=(1.0, 2.0, 3.0, 4.0),
+    seconds=1.0,
+)
 ALIGNED = Aligned(step=2, loss=-0.1, similarity=0.2, average_similarity=0.25, weight=0.5)
 
 
@@ -43,6 +66,9 @@ class Listening:
 
     def curves(self, step, values):
         self._keep("curves", step, values)
+
+    def chart(self, step, name, chart):
+        self._keep("chart", step, name, chart)
 
     def clip(self, step, name, path):
         self._keep("clip", step, name, path)
@@ -92,6 +118,56 @@ def test_a_tracker_hears_of_steps_clips_resumes_and_the_end(tmp_path):
     assert tracker.told[4] == ("finish", True)
 
 
+def test_a_tracker_hears_of_the_loss_on_other_clips_whole_by_parts_and_as_a_chart(tmp_path):
+    tracker = Listening()
+
+    listen(tracker, tmp_path, [EVALUATED])
+
+    assert tracker.told[0] == (
+        "curves",
+        2,
+        {
+            "evaluation/discs-ema": 2.5,
+            "evaluation/discs-ema/noise-0.00-0.25": 1.5,
+            "evaluation/discs-ema/noise-0.50-0.75": 3.0,
+            "evaluation/discs-ema/noise-0.75-1.00": 4.0,
+        },
+    )
+    kind, step, name, chart = tracker.told[1]
+    assert (kind, step, name) == ("chart", 2, "evaluation/discs-ema/by-noise")
+    assert (chart.places, chart.values) == (EVALUATED.sigmas, EVALUATED.losses)
+
+
+def test_full_noise_belongs_to_the_last_part():
+    event = dataclasses.replace(EVALUATED, sigmas=(1.0,), losses=(7.0,))
+
+    assert by_noise("x", event.sigmas, event.losses) == {"x/noise-0.75-1.00": 7.0}
+
+
+def test_a_tracker_hears_of_scores(tmp_path):
+    tracker = Listening()
+    common = {"step": 3, "nickname": "cat", "path": "x", "least": 20.0, "frames": 8, "seconds": 1.0}
+
+    listen(tracker, tmp_path, [ClipScored(weights=kind, score=25.0, **common) for kind in ("model", "ema")])
+
+    assert tracker.told[:2] == [("curves", 3, {f"clip-score/{name}": 25.0}) for name in ("cat", "cat-ema")]
+
+
+def test_a_chart_is_a_line_through_its_values():
+    chart = Chart(across="noise level", along="loss", places=(0.0, 0.5, 1.0), values=(1.0, 2.0, 0.5))
+
+    (width, height), png = drawn_chart(chart)
+
+    image = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+    assert image.shape == (height, width, 3)
+    blue = (image[..., 2] - image[..., 0] > 100).nonzero()
+    rows = {column: blue[0][blue[1] == column].mean() for column in (56, 228, 398)}
+    assert rows[228] < rows[56] < rows[398]
+    assert (blue[1].min(), blue[1].max()) == (54, 402)
+    one = Chart(across="noise level", along="loss", places=(0.5,), values=(0.0,))
+    assert drawn_chart(one)[0] == (width, height)
+
+
 @pytest.mark.parametrize("end", [Failed(message="x", exit_code=4), Interrupted(signal="SIGTERM", step=1)])
 def test_a_tracker_learns_that_the_run_did_not_end_well(tmp_path, end):
     tracker = Listening()
@@ -134,22 +210,23 @@ def board(run_dir):
     return TensorboardTracker(Journal(project="p", name="n", run_dir=run_dir, config={"optimizer.learning_rate": 1e-3}))
 
 
-def test_losses_are_drawn_by_tenths_of_the_noise_level(tmp_path):
+def test_losses_are_drawn_by_quarters_of_the_noise_level(tmp_path):
     tracker = Listening()
     sigmas, losses = (0.05, 0.31, 0.39, 1.0), (4.0, 1.0, 2.0, 8.0)
 
     listen(tracker, tmp_path, [step(1, sigmas=sigmas, losses=losses)])
 
     _, _, values = tracker.told[0]
-    assert {name: value for name, value in values.items() if "by-sigma" in name} == {
-        "train-loss-by-sigma/0.0-0.1": 4.0,
-        "train-loss-by-sigma/0.3-0.4": 1.5,
-        "train-loss-by-sigma/0.9-1.0": 8.0,
+    assert {name: value for name, value in values.items() if "noise-" in name} == {
+        "train-loss/noise-0.00-0.25": 4.0,
+        "train-loss/noise-0.25-0.50": 1.5,
+        "train-loss/noise-0.75-1.00": 8.0,
     }
 
 
 def test_tensorboard_shows_curves_settings_and_clips(tmp_path):
-    warnings = listen(board(tmp_path), tmp_path, [step(1, 2.0), step(2, 1.0), draw(tmp_path, frames=16)])
+    told = [step(1, 2.0), step(2, 1.0), draw(tmp_path, frames=16), EVALUATED]
+    warnings = listen(board(tmp_path), tmp_path, told)
 
     found = read(tmp_path)
     assert warnings == []
@@ -159,6 +236,10 @@ def test_tensorboard_shows_curves_settings_and_clips(tmp_path):
     assert (image.step, image.width, image.height) == (2, 96, 64)
     gif = Image.open(io.BytesIO(image.encoded_image_string))
     assert (gif.format, gif.n_frames, gif.info["duration"]) == ("GIF", 8, 120)
+    (point,) = found.Scalars("evaluation/discs-ema")
+    assert (point.step, point.value) == (2, 2.5)
+    (chart,) = found.Images("evaluation/discs-ema/by-noise")
+    assert Image.open(io.BytesIO(chart.encoded_image_string)).size == (chart.width, chart.height)
     (text,) = found.Tensors("settings/text_summary")
     assert b"optimizer.learning_rate" in text.tensor_proto.string_val[0]
 
@@ -201,7 +282,7 @@ def test_wandb_offline_writes_a_run_that_keeps_its_id(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     journal = Journal(project="p", name="n", run_dir=tmp_path, config={"optimizer.learning_rate": 1e-3})
 
-    first = listen(WandbTracker(journal, "offline"), tmp_path, [step(1), draw(tmp_path)])
+    first = listen(WandbTracker(journal, "offline"), tmp_path, [step(1), draw(tmp_path), EVALUATED])
     second = listen(WandbTracker(journal, "offline"), tmp_path, [Resumed(step=1, path="x"), step(2)])
 
     assert first == second == []
@@ -209,6 +290,8 @@ def test_wandb_offline_writes_a_run_that_keeps_its_id(tmp_path, monkeypatch):
     assert {path.name.rpartition("-")[2] for path in folders} == {run_id(tmp_path)}
     assert len(list((tmp_path / "wandb").glob("offline-run-*/files/media/videos/validation/main_*.mp4"))) == 1
     assert b"train/loss" in next(folders[0].glob("run-*.wandb")).read_bytes()
+    (table,) = (tmp_path / "wandb").glob("offline-run-*/files/media/table/**/*by-noise*.json")
+    assert json.loads(table.read_text())["data"] == [[0.1, 1.0], [0.2, 2.0], [0.5, 3.0], [0.9, 4.0]]
 
 
 def test_wandb_online_without_a_login_is_refused_before_training(tmp_path, monkeypatch):
