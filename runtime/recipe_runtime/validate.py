@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from recipe_runtime.batches import pad_texts
@@ -21,9 +19,10 @@ from recipe_runtime.interlude import interlude
 from recipe_runtime.models.sampler import build_sampler, load_scheduler
 from recipe_runtime.models.source import component_dir, pipeline_dir
 from recipe_runtime.models.vae import decode
+from recipe_runtime.preview import Previews
 from recipe_runtime.state import TrainState
 from recipe_runtime.stop import StopRequested
-from recipe_runtime.video_file import read_note, write_mp4
+from recipe_runtime.video_file import read_note, to_frames, write_mp4
 from recipe_schema.canonical import digest
 from recipe_schema.events import ClipDrawn, StageFinished, StageProgress, StageStarted, Warned
 
@@ -157,12 +156,15 @@ class _Artist:
         self._vae = build_vae(ctx, rests_on=self._rest)
         scheduler = load_scheduler(component_dir(pipeline_dir(ctx), "scheduler"))
         self._sampler = build_sampler(state.model, self._vae, scheduler)
+        self._previews = Previews(ctx, state.step, scheduler)
 
     def draw(self, clip: PlannedClip) -> None:
         """Draw a clip and write its file."""
         began = time.monotonic()
         average = self._state.average
-        with average.swapped() if clip.weights == "ema" and average is not None else self._state.result():
+        swapped = average.swapped() if clip.weights == "ema" and average is not None else self._state.result()
+        previews = self._previews.of(clip.path, nickname=clip.nickname, weights=clip.weights)
+        with swapped, previews:
             latents = self._sample(clip.text, clip.seed)
         with self._only_the_vae():
             pixels = decode(self._vae, latents)[0]
@@ -226,10 +228,3 @@ class _Artist:
 
     def _read(self, text: str, *, instructed: bool) -> Tensor:
         return self._ctx.store.read("text", self._texts[text, instructed])["embeds"]
-
-
-def to_frames(pixels: Tensor) -> NDArray[np.uint8]:
-    """Turn pixels (3, frames, height, width), values -1 to 1, into RGB frames (frames, height, width, 3)."""
-    scaled = ((pixels.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    frames: NDArray[np.uint8] = scaled.permute(1, 2, 3, 0).cpu().numpy()
-    return frames

@@ -110,8 +110,19 @@ def build_repository(hub: Hub, environment: Mapping[str, str]) -> Repository | N
     Raises:
         RunError: It has no name.
     """
-    if not (hub.push or hub.push_checkpoints):
-        return None
+    return repository_of(hub, environment) if hub.push or hub.push_checkpoints else None
+
+
+def repository_of(hub: Hub, environment: Mapping[str, str]) -> Repository:
+    """Return the repository that a recipe names.
+
+    Args:
+        hub: The settings.
+        environment: Variables of the environment.
+
+    Raises:
+        RunError: It has no name.
+    """
     if hub.model_id is None:
         raise RunError("an upload to the hub needs the name of a repository; give `hub.model_id`, as in OWNER/NAME")
     token = environment.get(hub.token_env, "").strip() or None
