@@ -443,7 +443,6 @@ async function readPlans() {
   if (!runs.length) runs = facts.map((one, number) => new Run(number, one));
   runs.forEach((run, number) => {
     run.plan = facts[number].plan;
-    run.planWanted = false;
   });
   drawData();
   drawSettings();
@@ -464,7 +463,10 @@ function follow() {
   source.addEventListener("more", (message) => {
     const { run, events } = JSON.parse(message.data);
     for (const event of events) runs[run].take(event);
-    if (runs.some((one) => one.planWanted)) readPlans().then(refresh);
+    if (runs.some((one) => one.planWanted)) {
+      for (const one of runs) one.planWanted = false;
+      readPlans().then(refresh);
+    }
     refresh();
   });
 }

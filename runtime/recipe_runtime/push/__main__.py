@@ -5,7 +5,6 @@ import json
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 from recipe_runtime.console import Console
@@ -13,7 +12,7 @@ from recipe_runtime.errors import PlanRefused, RunError
 from recipe_runtime.exported import EXPORT_FOLDER, MARKER
 from recipe_runtime.process import environment, run_lock
 from recipe_runtime.push import push
-from recipe_runtime.push.repository import repository_of
+from recipe_runtime.push.repository import named_repository
 from recipe_runtime.record import Recorder
 from recipe_schema.decode import DecodeError, decode_settings
 from recipe_schema.exits import Exit
@@ -29,8 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         plan = read_plan(run_dir / "plan")
         _check_finished(plan, run_dir)
         hub = decode_settings(plan.settings).hub
-        hub = replace(hub, model_id=options.to or hub.model_id, private=hub.private and not options.public)
-        repository = repository_of(hub, environment())
+        private = hub.private and not options.public
+        repository = named_repository(options.to or hub.model_id, hub.token_env, environment(), private=private)
         with ExitStack() as stack:
             stack.enter_context(run_lock(run_dir))
             listeners = [] if options.quiet else [stack.enter_context(Console())]

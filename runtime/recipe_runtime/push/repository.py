@@ -110,23 +110,28 @@ def build_repository(hub: Hub, environment: Mapping[str, str]) -> Repository | N
     Raises:
         RunError: It has no name.
     """
-    return repository_of(hub, environment) if hub.push or hub.push_checkpoints else None
+    if not (hub.push or hub.push_checkpoints):
+        return None
+    return named_repository(hub.model_id, hub.token_env, environment, private=hub.private)
 
 
-def repository_of(hub: Hub, environment: Mapping[str, str]) -> Repository:
-    """Return the repository that a recipe names.
+def named_repository(
+    model_id: str | None, token_env: str, environment: Mapping[str, str], *, private: bool
+) -> Repository:
+    """Return a repository.
 
     Args:
-        hub: The settings.
+        model_id: Its name.
+        token_env: The variable that holds the token.
         environment: Variables of the environment.
+        private: Whether it has to be a private one.
 
     Raises:
         RunError: It has no name.
     """
-    if hub.model_id is None:
+    if model_id is None:
         raise RunError("an upload to the hub needs the name of a repository; give `hub.model_id`, as in OWNER/NAME")
-    token = environment.get(hub.token_env, "").strip() or None
-    return Repository(hub.model_id, private=hub.private, token=token)
+    return Repository(model_id, private=private, token=environment.get(token_env, "").strip() or None)
 
 
 def _is_final(error: Exception) -> bool:
