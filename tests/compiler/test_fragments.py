@@ -14,7 +14,7 @@ WITH_DATA = {"masked_loss": "vars: {masked: disney-black-and-white}\n"}
 
 
 def test_these_parts_are_shipped():
-    assert PARTS == ["crepa", "evaluation", "masked_loss", "rollout"]
+    assert PARTS == ["crepa", "evaluation", "masked_loss", "previews", "rollout"]
 
 
 @pytest.mark.parametrize("part", PARTS)

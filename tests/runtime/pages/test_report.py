@@ -85,7 +85,8 @@ def test_of_many_steps_some_are_embedded_and_a_clip_that_is_gone_is_named(tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("count", "expected"), [(0, []), (1, [9]), (2, [0, 9]), (3, [0, 4, 9]), (10, list(range(10))), (99, list(range(10)))]
+    ("count", "expected"),
+    [(0, []), (1, [9]), (2, [0, 9]), (3, [0, 4, 9]), (10, list(range(10))), (99, list(range(10)))],
 )
 def test_steps_are_taken_evenly_with_the_first_and_the_last(count, expected):
     assert evenly(range(10), count) == expected

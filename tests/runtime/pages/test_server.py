@@ -98,7 +98,9 @@ def test_this_machines_own_names_are_answered_whatever_port_is_forwarded(run, ho
         assert ask(server, "/runs.json", Host=host)[0].status == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:8642", "localhost.evil.example", "127.0.0.1.nip.io", ""])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8642", "localhost.evil.example", "127.0.0.1.nip.io", ""]
+)
 def test_another_name_is_refused_whatever_is_asked_for(run, host):
     with serving(run) as server:
         for path in ("/", "/runs.json", "/events", "/clips/0/validation/step-00000000/main.mp4"):
@@ -234,7 +236,10 @@ def test_watching_writes_nothing(run):
 
 
 def test_it_listens_to_this_machine_alone_on_the_first_free_port(tmp_path):
-    with contextlib.closing(build_server([tmp_path], None)) as first, contextlib.closing(build_server([tmp_path], None)) as second:
+    with (
+        contextlib.closing(build_server([tmp_path], None)) as first,
+        contextlib.closing(build_server([tmp_path], None)) as second,
+    ):
         ports = [server.server_address[1] for server in (first, second)]
         assert first.server_address[0] == "127.0.0.1"
         assert FIRST_PORT <= ports[0] < ports[1]
@@ -265,7 +270,9 @@ def test_a_folder_of_runs_means_all_of_them(run, tmp_path, monkeypatch, capsys):
     assert opened == [out.split()[0]]
 
 
-@pytest.mark.parametrize(("name", "message"), [("gone", "is no folder"), ("empty", "is no run directory, and holds none")])
+@pytest.mark.parametrize(
+    ("name", "message"), [("gone", "is no folder"), ("empty", "is no run directory, and holds none")]
+)
 def test_what_is_no_run_is_told(tmp_path, capsys, name, message):
     (tmp_path / "empty").mkdir()
 

@@ -182,10 +182,16 @@ def test_curves_are_zoomed_smoothed_and_drawn_logarithmically(page, tmp_path):
         line = page.locator('[data-chart="Loss"] .line').last
         before = line.get_attribute("d")
         page.locator("#smooth").fill("0.5")
-        until(page, f"document.querySelector('#smooth-value').textContent === '0.50' && [...document.querySelectorAll('[data-chart=\"Loss\"] .line')].pop().getAttribute('d') !== {before!r}")
+        until(
+            page,
+            f"document.querySelector('#smooth-value').textContent === '0.50' && [...document.querySelectorAll('[data-chart=\"Loss\"] .line')].pop().getAttribute('d') !== {before!r}",
+        )
         smooth = line.get_attribute("d")
         page.locator("#log").check()
-        until(page, f"[...document.querySelectorAll('[data-chart=\"Loss\"] .line')].pop().getAttribute('d') !== {smooth!r}")
+        until(
+            page,
+            f"[...document.querySelectorAll('[data-chart=\"Loss\"] .line')].pop().getAttribute('d') !== {smooth!r}",
+        )
         box = page.locator('[data-chart="Loss"] .chart').bounding_box()
         y = box["y"] + box["height"] / 2
         page.mouse.move(box["x"] + box["width"] * 0.4, y)
