@@ -6,6 +6,7 @@ Why it hurts: previews show clips while these are drawn. Without a prompt there 
 
 Example:
     validation:
+      prompt: null
       preview:
         enabled: true
 

@@ -162,7 +162,7 @@ def test_nothing_can_be_sent(run, method):
         assert ask(server, "/", method=method)[0].status == 501
 
 
-def test_a_stream_tells_what_happened_and_what_happens(run, tmp_path):
+def test_a_stream_tells_what_happened_and_what_happens(run):
     with serving(run) as server:
         stream = Stream(server)
         kind, data, place = stream.next()
@@ -247,7 +247,7 @@ def test_it_listens_to_this_machine_alone_on_the_first_free_port(tmp_path):
             build_server([tmp_path], ports[0])
 
 
-def test_a_folder_of_runs_means_all_of_them(run, tmp_path, monkeypatch, capsys):
+def test_a_folder_of_runs_means_all_of_them(run, monkeypatch, capsys):
     other = run.parent / "another"
     other.mkdir()
     tell(other, started(), draw(other, 1))

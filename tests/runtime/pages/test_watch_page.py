@@ -57,7 +57,7 @@ def watching(page, *folders):
     try:
         page.goto(server.address)
         yield server
-        assert all(address.startswith(server.address) or address.startswith("data:") for address in page.asked)
+        assert all(address.startswith((server.address, "data:")) for address in page.asked)
     finally:
         page.goto("about:blank")
         server.shutdown()

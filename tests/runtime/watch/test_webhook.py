@@ -188,7 +188,9 @@ def test_discord_gets_the_clip_as_a_file_and_mentions_nobody(tmp_path):
     with serving() as server:
         tell(server, story(), tmp_path, type="discord", prefix="@everyone ")
 
-    (upload,) = [heard for heard in server.heard if heard.headers["content-type"].startswith("multipart/form-data")]
+    upload, _preview = [
+        heard for heard in server.heard if heard.headers["content-type"].startswith("multipart/form-data")
+    ]
     parts = message_from_bytes(
         b"Content-Type: " + upload.headers["content-type"].encode() + b"\r\n\r\n" + upload.body
     ).get_payload()
