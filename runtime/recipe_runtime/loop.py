@@ -64,6 +64,7 @@ def train(
             if state.step >= last:
                 return tuple(failures)
 
+            peak.begin()
             began = time.monotonic()
             batch = next(batches).to(ctx.device)
             data_seconds = time.monotonic() - began

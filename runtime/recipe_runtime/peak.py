@@ -23,6 +23,11 @@ class PeakMemory:
         self._device = device
         self._told = 0.0
 
+    def begin(self) -> None:
+        """Take note that a step begins: what encoding and drawing had on the device does not count."""
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self._device)
+
     def grown(self, step: int) -> MemoryMeasured | None:
         """Return the peak after a step, if it is worth telling."""
         on_device = self._device.type == "cuda"

@@ -203,11 +203,11 @@ class ClipPreviewed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryMeasured:
-    """The most memory that the process had so far in training.
+    """The most memory that a training step had so far.
 
     Attributes:
         step: Optimizer steps done.
-        gb: Gigabytes (10⁹ bytes): what torch allocated on the device; without one, what the process occupied.
+        gb: Gigabytes (10⁹ bytes): what torch allocated on the device in steps; without one, what the process occupied at all.
         where: ``cuda`` or ``process``.
     """
 

@@ -151,7 +151,7 @@ def load_tiny_decoder(path: Path, device: torch.device) -> TinyDecoder:
         model.load_state_dict({name: value for name, value in weights.items() if name.startswith("decoder.")})
     except (OSError, SafetensorError, RuntimeError, ValueError, AttributeError, EOFError, UnpicklingError) as error:
         raise ModelError(
-            f"{path} is no tiny decoder for Wan 2.1 ({str(error).strip().splitlines()[0]}); take TAEHV's taew2_1, or set "
+            f"{path} is no tiny decoder for Wan 2.1 ({(str(error).strip() or type(error).__name__).splitlines()[0]}); take TAEHV's taew2_1, or set "
             f"`{_KEY}: linear`"
         ) from error
     return model.float().eval().requires_grad_(False).to(device)

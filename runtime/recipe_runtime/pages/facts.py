@@ -21,6 +21,15 @@ def plan_of(run_dir: Path) -> Plan | None:
         return None
 
 
+def facts_of_run(run_dir: Path) -> dict[str, Any] | None:
+    """Return what pages tell of a run's plan; None where there is none that this version reads."""
+    plan = plan_of(run_dir)
+    try:
+        return None if plan is None else facts_of(plan)
+    except KeyError:  # it was made by a version that said other things of it
+        return None
+
+
 def facts_of(plan: Plan) -> dict[str, Any]:
     """Return what pages tell of a plan, as JSON. Addresses of webhooks are left out: they may be secret."""
     shown = config_of(plan)

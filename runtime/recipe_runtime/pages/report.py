@@ -13,7 +13,7 @@ from recipe_runtime.errors import RunError
 from recipe_runtime.exported import EXPORT_FOLDER, MARKER
 from recipe_runtime.ledgerfile import read_ledger
 from recipe_runtime.pages.curve import Line, Points, chart, smoothed
-from recipe_runtime.pages.facts import PLAN_FOLDER, facts_of, plan_of
+from recipe_runtime.pages.facts import PLAN_FOLDER, facts_of_run, plan_of
 from recipe_runtime.pages.files import clip_file
 from recipe_runtime.pages.story import Story, story_of
 from recipe_runtime.pages.tail import read_all
@@ -52,15 +52,15 @@ def write_report(run_dir: Path, target: Path, *, steps: int) -> None:
 
 def render(run_dir: Path, events: Iterable[Mapping[str, Any]], *, steps: int) -> str:
     """Return the page. See `write_report`."""
-    story, plan = story_of(events), plan_of(run_dir)
+    story, plan, facts = story_of(events), plan_of(run_dir), facts_of_run(run_dir)
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     return environment.from_string((_HERE / "report.html").read_text(encoding="utf-8")).render(
         css=(_HERE / "page.css").read_text(encoding="utf-8"),
         story=story,
-        plan=None if plan is None else facts_of(plan),
-        cards=_cards(story, plan),
+        plan=facts,
+        cards=_cards(story, facts),
         charts=_charts(story),
         stages=[(stage, format_duration(seconds)) for stage, seconds in story.stages.items()],
         clips=_clips(run_dir, story, steps),
@@ -69,7 +69,7 @@ def render(run_dir: Path, events: Iterable[Mapping[str, Any]], *, steps: int) ->
     )
 
 
-def _cards(story: Story, plan: Plan | None) -> list[tuple[str, str, str]]:
+def _cards(story: Story, facts: Mapping[str, Any] | None) -> list[tuple[str, str, str]]:
     """Return what stands in large letters: a title, a figure, and what it means."""
     last = max(story.steps, default=0)
     cards = [("steps", f"{last:,}", f"of {story.max_steps:,}")]
@@ -86,7 +86,7 @@ def _cards(story: Story, plan: Plan | None) -> list[tuple[str, str, str]]:
         )
     if story.memory is not None:
         what = "on the device" if story.memory["where"] == "cuda" else "of the whole process, libraries included"
-        expected = "" if plan is None else f"; {gigabytes(plan.meta['estimate']['memory_gb'])} predicted for the device"
+        expected = "" if facts is None else f"; {gigabytes(facts['estimate']['memory_gb'])} predicted for the device"
         cards.append(("memory at most", gigabytes(story.memory["gb"]), what + expected))
     cards.append(("time", format_duration(_seconds(story)), "of the stages that were finished"))
     return cards

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from recipe_runtime.errors import RunError
-from recipe_runtime.pages.facts import facts_of, plan_of
+from recipe_runtime.pages.facts import facts_of_run
 from recipe_runtime.pages.files import clip_file
 from recipe_runtime.pages.tail import Shrunk, Tail
 
@@ -229,8 +229,7 @@ def _messages(tails: Sequence[Tail]) -> Iterator[bytes]:
 
 
 def _facts(run: Run) -> dict[str, Any]:
-    plan = plan_of(run.folder)
-    return {"folder": str(run.folder), "plan": None if plan is None else facts_of(plan)}
+    return {"folder": str(run.folder), "plan": facts_of_run(run.folder)}
 
 
 def _is_local(host: str) -> bool:

@@ -1,15 +1,17 @@
 """Events files and what is made of them."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from fakes_runs import draw, evaluated, make_run, started, step, tell, whole_story
-from recipe_runtime.pages.facts import facts_of, plan_of
+from recipe_runtime.pages.facts import facts_of, facts_of_run, plan_of
 from recipe_runtime.pages.files import clip_file
 from recipe_runtime.pages.story import story_of
 from recipe_runtime.pages.tail import Shrunk, Tail, read_all
 from recipe_schema.events import EVENTS_FILE, Failed, Interrupted, Resumed, StageFinished, Warned
+from recipe_schema.planfile import write_plan
 
 
 def test_events_come_once_and_as_soon_as_their_line_is_whole(tmp_path):
@@ -94,6 +96,16 @@ def test_a_page_does_not_tell_addresses_of_webhooks(tmp_path):
     run = make_run(tmp_path, webhooks=({"type": "raw", "url": "https://example.org/secret"},))
 
     assert "secret" not in json.dumps(facts_of(plan_of(run)))
+
+
+def test_a_plan_that_says_other_things_of_itself_is_passed_over(tmp_path):
+    run = make_run(tmp_path)
+    assert facts_of_run(run)["name"] == "test"
+    plan = plan_of(run)
+    write_plan(replace(plan, meta={}), run / "plan")
+
+    assert facts_of_run(run) is None
+    assert facts_of_run(tmp_path / "gone") is None
 
 
 def test_a_run_without_a_readable_plan_has_none(tmp_path):
