@@ -14,6 +14,7 @@ examples:
   recipe explain recipes/quickstart.yaml    every setting, and where it comes from
   recipe plan recipes/quickstart.yaml       freeze everything, and say what it costs
   recipe run recipes/quickstart.yaml        train; the same command again resumes
+  recipe watch runs/quickstart              follow it in the browser; `recipe report` keeps it as one file
 
 exit codes:
   0 clean   1 findings   2 wrong usage or unreadable file   3 plan refused   4 the run failed   5 our own fault

@@ -5,6 +5,7 @@ const COLORS = ["var(--p1)", "var(--p5)", "var(--p3)", "var(--p4)", "var(--p2)"]
 const LATEST = 50; // steps that figures are averaged over
 const BINS = 10; // parts of the noise levels from 0 to 1
 const SILENT_SECONDS = 300;
+const SIDE_BY_SIDE = 8; // clips of a prompt at most, where steps stand side by side
 const CLOSED = { "run-finished": "finished", failed: "failed", interrupted: "stopped" };
 
 const $ = (id) => document.getElementById(id);
@@ -322,6 +323,7 @@ function drawGallery() {
     prompt: promptOf(name),
     clips: runs.flatMap((run) => {
       const own = [...run.clips.values()].filter((clip) => stem(clip.path) === name).sort((a, b) => a.step - b.step);
+      if ($("all").checked) return evenly(own, SIDE_BY_SIDE).map((clip) => [run.number, `all ${clip.step}`, clip]);
       const until = own.filter((clip) => clip.step <= step);
       const now = [run.number, "now", until[until.length - 1] || null];
       return $("beside").checked && own.length ? [[run.number, "first", own[0]], now] : [now];
@@ -331,6 +333,12 @@ function drawGallery() {
     h("p", { class: "prompt" }, h("b", {}, name), " ", h("span", { class: "soft" }, prompt)),
     h("div", { class: "gallery" }, ...clips.map((clip) => clipFigure(name, ...clip))),
   ]);
+}
+
+// The first, the last, and what lies evenly between.
+function evenly(values, count) {
+  if (values.length <= count) return values;
+  return Array.from({ length: count }, (_, n) => values[Math.round((n * (values.length - 1)) / (count - 1))]);
 }
 
 function clipFigure(name, number, slot, clip) {
@@ -499,6 +507,7 @@ async function start() {
   });
   $("follow").addEventListener("change", refresh);
   $("beside").addEventListener("change", refresh);
+  $("all").addEventListener("change", refresh);
   $("together").addEventListener("click", () => {
     for (const element of document.querySelectorAll("#gallery video")) {
       element.currentTime = 0;

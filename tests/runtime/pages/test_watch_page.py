@@ -136,6 +136,16 @@ def test_the_slider_goes_through_the_steps_of_a_prompt(page, tmp_path):
         until(page, "[...document.querySelectorAll('#gallery figcaption')].pop().innerText === 'step 5'")
 
 
+def test_steps_stand_side_by_side_the_first_and_the_last_among_them(page, tmp_path):
+    run = make_run(tmp_path)
+    tell(run, started(), *(draw(run, number) for number in range(10)))
+    with watching(page, run):
+        page.locator("#all").check(timeout=WAIT)
+        until(page, "document.querySelectorAll('#gallery video').length === 8")
+        captions = page.locator("#gallery figcaption").all_inner_texts()
+        assert (captions[0], captions[1], captions[-1]) == ("before training", "step 1", "step 9")
+
+
 def test_a_clip_goes_on_playing_when_something_else_happens(page, tmp_path):
     run = make_run(tmp_path)
     tell(run, *whole_story(run))
