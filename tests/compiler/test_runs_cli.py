@@ -35,8 +35,8 @@ def run(tmp_path):
     [
         (["watch", "RUN"], ["recipe_runtime.pages", "watch", "--", "RUN"]),
         (
-            ["watch", "RUN", "other", "--port", "0", "--open"],
-            ["recipe_runtime.pages", "watch", "--port", "0", "--open", "--", "RUN", "other"],
+            ["watch", "RUN", "RUN", "--port", "0", "--open"],
+            ["recipe_runtime.pages", "watch", "--port", "0", "--open", "--", "RUN", "RUN"],
         ),
         (["report", "RUN"], ["recipe_runtime.pages", "report", "--steps", "6", "--", "RUN"]),
         (
@@ -61,6 +61,7 @@ def test_the_runtime_is_handed_what_was_asked_for(given, handed, run, became):
     ("given", "message"),
     [
         (["report", "gone"], "`gone` does not exist; name a run directory"),
+        (["watch", "RUN", "gone"], "`gone` does not exist; name a run directory"),
         (["push", "file"], "`file` is a file; name a run directory"),
         (["report", "empty"], "`empty` is no run directory: there is no events.jsonl in it"),
         (["report", "RUN", "--steps", "-1"], "--steps -1 is no number of steps"),

@@ -10,8 +10,8 @@ from recipe_compiler.cli.errors import UsageError
 from recipe_schema.events import EVENTS_FILE
 
 
-def check_run(folder: str) -> None:
-    """Check that a folder is a run directory.
+def check_folder(folder: str) -> Path:
+    """Return the path of a folder.
 
     Raises:
         UsageError: It is none.
@@ -20,6 +20,16 @@ def check_run(folder: str) -> None:
     if not path.is_dir():
         what = "is a file" if path.exists() else "does not exist"
         raise UsageError(f"`{folder}` {what}; name a run directory: what a recipe calls `output_dir`")
+    return path
+
+
+def check_run(folder: str) -> None:
+    """Check that a folder is a run directory.
+
+    Raises:
+        UsageError: It is none.
+    """
+    path = check_folder(folder)
     if not (path / EVENTS_FILE).is_file():
         raise UsageError(f"`{folder}` is no run directory: there is no {EVENTS_FILE} in it")
 

@@ -50,11 +50,9 @@ def _runs(folder: Path) -> list[Path]:
     Raises:
         RunError: There is none.
     """
-    if not folder.is_dir():
-        raise RunError(f"{folder} is no folder; name a run directory: what a recipe calls `output_dir`")
     if _is_run(folder):
         return [folder]
-    inside = sorted(path for path in folder.iterdir() if path.is_dir() and _is_run(path))
+    inside = sorted(path for path in folder.glob("*") if path.is_dir() and _is_run(path))
     if not inside:
         raise RunError(f"{folder} is no run directory, and holds none: there is no {EVENTS_FILE} and no plan in it")
     return inside

@@ -29,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _check_finished(plan, run_dir)
         hub = decode_settings(plan.settings).hub
         private = hub.private and not options.public
-        repository = named_repository(options.to or hub.model_id, hub.token_env, environment(), private=private)
+        name = _name(options.to or hub.model_id, run_dir)
+        repository = named_repository(name, hub.token_env, environment(), private=private)
         with ExitStack() as stack:
             stack.enter_context(run_lock(run_dir))
             listeners = [] if options.quiet else [stack.enter_context(Console())]
@@ -41,6 +42,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The run itself stays finished: that an upload failed is no event of it.
         return _fail(str(error), error.exit_code)
     return Exit.OK
+
+
+def _name(given: str | None, run_dir: Path) -> str:
+    """Return the repository's name.
+
+    Raises:
+        RunError: There is none.
+    """
+    if given is None:
+        raise RunError(f"the recipe of {run_dir} names no repository; give one with `--to OWNER/NAME`")
+    return given
 
 
 def _check_finished(plan: Plan, run_dir: Path) -> None:

@@ -112,12 +112,12 @@ def build_repository(hub: Hub, environment: Mapping[str, str]) -> Repository | N
     """
     if not (hub.push or hub.push_checkpoints):
         return None
+    if hub.model_id is None:
+        raise RunError("an upload to the hub needs the name of a repository; give `hub.model_id`, as in OWNER/NAME")
     return named_repository(hub.model_id, hub.token_env, environment, private=hub.private)
 
 
-def named_repository(
-    model_id: str | None, token_env: str, environment: Mapping[str, str], *, private: bool
-) -> Repository:
+def named_repository(model_id: str, token_env: str, environment: Mapping[str, str], *, private: bool) -> Repository:
     """Return a repository.
 
     Args:
@@ -125,12 +125,7 @@ def named_repository(
         token_env: The variable that holds the token.
         environment: Variables of the environment.
         private: Whether it has to be a private one.
-
-    Raises:
-        RunError: It has no name.
     """
-    if model_id is None:
-        raise RunError("an upload to the hub needs the name of a repository; give `hub.model_id`, as in OWNER/NAME")
     return Repository(model_id, private=private, token=environment.get(token_env, "").strip() or None)
 
 

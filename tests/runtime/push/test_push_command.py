@@ -52,7 +52,7 @@ def test_another_repository_may_be_named_and_made_public(hub, tmp_path, capsys):
     run = finished_run(tmp_path)
 
     assert main([str(run)]) == 4
-    assert "give `hub.model_id`" in capsys.readouterr().err
+    assert "give one with `--to OWNER/NAME`" in capsys.readouterr().err
     assert main([str(run), "--to", "me/other", "--public", "--quiet"]) == 0
 
     assert hub.repositories == {"me/other": False}
