@@ -22,12 +22,11 @@ from recipe_runtime.execute import encode, execute, failures_told
 from recipe_runtime.launch import (
     choose_device,
     describe_device,
-    environment,
     quiet_libraries,
-    run_lock,
     signals_request_stop,
 )
 from recipe_runtime.plancopy import discard_plan, keep_plan
+from recipe_runtime.process import environment, run_lock
 from recipe_runtime.push.repository import build_repository
 from recipe_runtime.record import Recorder
 from recipe_runtime.watch.watchers import Watchers

@@ -66,7 +66,7 @@ def execute(ctx: Context, stop: StopRequested, device: str, repository: Reposito
                 _runner(stage.id)(ctx, stop)
                 _release_memory(ctx.device)
     if repository is not None and ctx.settings.hub.push:
-        push.run(ctx, repository)
+        push.run(ctx.plan, ctx.run_dir, ctx.recorder, repository)
     ctx.recorder.emit(RunFinished(step=steps, seconds=time.monotonic() - began))
 
 

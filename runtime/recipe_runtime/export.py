@@ -16,8 +16,9 @@ from recipe_runtime import checkpoint
 from recipe_runtime.context import Context
 from recipe_runtime.errors import CheckpointError, RunError
 from recipe_runtime.export_page import adapter_page
+from recipe_runtime.exported import EXPORT_FOLDER, INDEX, MARKER
 from recipe_runtime.models.adapter import adapted_layers, save_adapter
-from recipe_runtime.models.source import INDEX, check_index, component_dir, pipeline_dir, transformer_dir, vae_dir
+from recipe_runtime.models.source import check_index, component_dir, pipeline_dir, transformer_dir, vae_dir
 from recipe_runtime.models.transformer import build_transformer
 from recipe_runtime.stage import report_stage
 from recipe_runtime.stop import StopRequested
@@ -28,13 +29,9 @@ from recipe_schema.files import sync_folder, write_atomically
 EXPORT_VERSION = 1
 """Version of the marker's format."""
 
-MARKER = "recipe.json"
-"""Says what the exported weights are. It is written last."""
-
 PROJECTOR = "crepa_projector.safetensors"
 """Beside the export: what took features to the teacher's, where they were aligned. The model works without it."""
 
-_FOLDER = "export"
 _PAGE = "README.md"
 _TEMPORARY = ".tmp-export"
 _COPIED = ("scheduler", "tokenizer", "text_encoder")
@@ -50,7 +47,7 @@ def run(ctx: Context) -> None:
     last = ctx.plan.body.schedule.max_steps
     weights = "ema" if ctx.settings.ema.enabled else "model"
     what = "adapter" if ctx.settings.model.type == "lora" else "model"
-    target = ctx.run_dir / _FOLDER
+    target = ctx.run_dir / EXPORT_FOLDER
     marker = {"version": EXPORT_VERSION, "plan_id": ctx.plan.plan_id, "step": last, "weights": weights}
     ready = _is_marked(target, marker)
     # The export takes one go: who asks the run to stop meanwhile gets a finished run.
@@ -68,7 +65,7 @@ def run(ctx: Context) -> None:
                 raise RunError(
                     f"{target} can't be written: {error}; make room and run the same command again"
                 ) from error
-            ctx.recorder.emit(Exported(path=_FOLDER, weights=weights, step=last, what=what))
+            ctx.recorder.emit(Exported(path=EXPORT_FOLDER, weights=weights, step=last, what=what))
             report.finish(1)
 
 

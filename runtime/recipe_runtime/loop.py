@@ -10,6 +10,7 @@ from recipe_runtime.batches import StepBatch, prefetch
 from recipe_runtime.context import Context
 from recipe_runtime.errors import StoppedBySignal
 from recipe_runtime.failure import report_nonfinite
+from recipe_runtime.peak import PeakMemory
 from recipe_runtime.schedule import learning_rate
 from recipe_runtime.state import TrainState
 from recipe_runtime.step import StepResult, train_step
@@ -43,6 +44,7 @@ def train(
         StoppedBySignal: Someone asked the run to stop; the state is saved.
         NonFiniteLoss: The loss or a gradient is not a number; the last checkpoint stays the newest.
     """
+    peak = PeakMemory(ctx.device)
     last, saved = ctx.plan.body.schedule.max_steps, state.step
     failures: list[str] = []
     with closing(prefetch(make_batch, range(state.step, last))) as batches:
@@ -62,12 +64,16 @@ def train(
             if state.step >= last:
                 return tuple(failures)
 
+            peak.begin()
             began = time.monotonic()
             batch = next(batches).to(ctx.device)
             data_seconds = time.monotonic() - began
             result = _step(ctx, state, batch)
             seconds = time.monotonic() - began
             ctx.recorder.emit(_report(ctx, state.step, batch, result, times=(seconds, data_seconds)))
+            grown = peak.grown(state.step)
+            if grown is not None:
+                ctx.recorder.emit(grown)
 
 
 def _step(ctx: Context, state: TrainState, batch: StepBatch) -> StepResult:

@@ -6,12 +6,14 @@ from recipe_schema.events import (
     Aligned,
     CheckpointSaved,
     ClipDrawn,
+    ClipPreviewed,
     ClipScored,
     Evaluated,
     Event,
     Exported,
     Failed,
     Interrupted,
+    MemoryMeasured,
     Pushed,
     Resumed,
     RunFinished,
@@ -59,6 +61,10 @@ def sentence(event: Event, meter: TrainMeter) -> str:
             line = training(event, meter)
         case Aligned(step=step, similarity=similarity, weight=weight):
             line = f"train: step {step}, similarity {similarity:.3f} at weight {weight:.3g}"
+        case MemoryMeasured(step=step, gb=gb):
+            line = f"train: step {step}, {gb:.2f} GB at most so far"
+        case ClipPreviewed(path=path, sampling_step=done, sampling_steps=total):
+            line = f"validate: {path} after {done} of {total} sampling steps"
         case Interrupted(signal=signal, step=step):
             line = f"stopped by {signal} after step {step}; the same command goes on"
         case Failed(message=message):

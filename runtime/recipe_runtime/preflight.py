@@ -19,9 +19,11 @@ from recipe_runtime.models.frozen import COMPILED
 from recipe_runtime.models.sampler import load_scheduler
 from recipe_runtime.models.source import check_index, component_dir, pipeline_dir, read_config, transformer_dir, vae_dir
 from recipe_runtime.models.teacher import teacher_width
+from recipe_runtime.models.tiny_decoder import find_tiny_decoder, load_tiny_decoder
 from recipe_runtime.models.transformer import weight_files
 from recipe_runtime.space import Need, estimate_encoding, estimate_needs, missing_space
 from recipe_schema.ledger import ClipRow, ledger_digest
+from recipe_schema.sections.evaluation import LINEAR
 
 
 _NAMED = 3
@@ -58,6 +60,7 @@ def check(ctx: Context) -> None:
         check_model(ctx)
     else:
         check_given(ctx)
+    check_preview(ctx)
     check_space(estimate_needs(ctx))
 
 
@@ -156,6 +159,17 @@ def check_model(ctx: Context) -> None:
     check_channels(ctx)
     if ctx.settings.model.type == "lora":
         adapter_parameters(ctx)
+
+
+def check_preview(ctx: Context) -> None:
+    """Check that the decoder of previews is there, downloading it where it is not.
+
+    Raises:
+        ModelError: It is not there and can't be had, or is another model.
+    """
+    preview = ctx.settings.validation.preview
+    if preview.enabled and preview.decoder != LINEAR and ctx.plan.execution.prompts:
+        load_tiny_decoder(find_tiny_decoder(preview.decoder, ctx.root), torch.device("cpu"))
 
 
 def check_quantization(ctx: Context) -> None:

@@ -1,4 +1,4 @@
-"""The content-addressed store of latents, text embeddings and a teacher's features: one safetensors file for each value.
+"""The content-addressed store of latents, text embeddings and the like: one safetensors file for each value.
 
 A value's key is the digest of everything that shapes it, so that a value never changes under its key, runs may
 share a store, and a second run finds what the first one made. Nothing is ever removed here.
@@ -25,7 +25,7 @@ from recipe_schema.canonical import digest
 from recipe_schema.files import write_atomically
 
 
-Kind = Literal["latents", "masks", "features", "text"]
+Kind = Literal["latents", "masks", "features", "text", "colors"]
 """What a value is: the store has a folder for each."""
 
 _CHECKSUM = "sha256"

@@ -23,9 +23,10 @@ from recipe_runtime.interlude import interlude
 from recipe_runtime.models.sampler import build_image_sampler, build_sampler, load_scheduler, told_by_frame
 from recipe_runtime.models.source import component_dir, pipeline_dir
 from recipe_runtime.models.vae import decode, encode
+from recipe_runtime.preview import Previews
 from recipe_runtime.state import TrainState
 from recipe_runtime.stop import StopRequested
-from recipe_runtime.video_file import read_note, write_mp4
+from recipe_runtime.video_file import read_note, to_frames, write_mp4
 from recipe_schema.canonical import digest
 from recipe_schema.events import ClipDrawn, StageFinished, StageProgress, StageStarted, Warned
 from recipe_schema.plan import FirstImage
@@ -184,13 +185,18 @@ class _Artist:
         self._sampler = build_sampler(state.model, self._vae, scheduler)
         self._image_sampler = build_image_sampler(state.model, self._vae, scheduler)
         self._judge = Judge(ctx) if ctx.settings.evaluation.type == "clip" else None
+        self._previews = Previews(ctx, state.step)
 
     def draw(self, clip: PlannedClip) -> None:
         """Draw a clip and write its file."""
         began = time.monotonic()
         average = self._state.average
         start = None if clip.image is None else self._start(clip.image, clip.seed)
-        with average.swapped() if clip.weights == "ema" and average is not None else self._state.result():
+        swapped = average.swapped() if clip.weights == "ema" and average is not None else self._state.result()
+        sampler = self._sampler if start is None else self._image_sampler
+        given = None if start is None else start["latents"][:, :, :1]
+        previews = self._previews.of(sampler.scheduler, clip.path, clip.nickname, clip.weights, given=given)
+        with swapped, previews:
             latents = self._sample(clip.text, clip.seed, start)
         with self._only_the_vae():
             pixels = decode(self._vae, latents)[0]
@@ -287,10 +293,3 @@ class _Artist:
 
     def _read(self, text: str, *, instructed: bool) -> Tensor:
         return self._ctx.store.read("text", self._texts[text, instructed])["embeds"]
-
-
-def to_frames(pixels: Tensor) -> NDArray[np.uint8]:
-    """Turn pixels (3, frames, height, width), values -1 to 1, into RGB frames (frames, height, width, 3)."""
-    scaled = ((pixels.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    frames: NDArray[np.uint8] = scaled.permute(1, 2, 3, 0).cpu().numpy()
-    return frames

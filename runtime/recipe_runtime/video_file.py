@@ -6,7 +6,9 @@ from pathlib import Path
 
 import av
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from recipe_runtime.errors import MediaError
 
@@ -37,6 +39,13 @@ def write_mp4(path: Path, frames: NDArray[np.uint8], *, fps: float, note: str) -
     except (av.FFmpegError, OSError, ValueError) as error:
         temporary.unlink(missing_ok=True)
         raise MediaError(f"{path} can't be written: {error}; check the disk and run the same command again") from error
+
+
+def to_frames(pixels: Tensor) -> NDArray[np.uint8]:
+    """Turn pixels (3, frames, height, width), values -1 to 1, into RGB frames (frames, height, width, 3)."""
+    scaled = ((pixels.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    frames: NDArray[np.uint8] = scaled.permute(1, 2, 3, 0).cpu().numpy()
+    return frames
 
 
 def read_note(path: Path) -> str | None:

@@ -208,6 +208,48 @@ class ClipScored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClipPreviewed:
+    """A clip while it is drawn: what the model has in mind after a sampling step.
+
+    Attributes:
+        step: Optimizer steps done.
+        nickname: Name of its prompt.
+        weights: ``model`` or ``ema``.
+        path: The preview, an MP4 below the run directory.
+        clip: Where the clip itself will be.
+        sampling_step: Sampling steps done.
+        sampling_steps: Sampling steps of a clip.
+    """
+
+    kind: ClassVar[str] = "validation-preview"
+    level: ClassVar[Level] = "info"
+    step: int
+    nickname: str
+    weights: str
+    path: str
+    clip: str
+    sampling_step: int
+    sampling_steps: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryMeasured:
+    """The most memory that a training step had so far.
+
+    Attributes:
+        step: Optimizer steps done.
+        gb: Gigabytes (10⁹ bytes): what torch allocated on the device in steps; without one, what the process occupied at all.
+        where: ``cuda`` or ``process``.
+    """
+
+    kind: ClassVar[str] = "memory"
+    level: ClassVar[Level] = "debug"
+    step: int
+    gb: float
+    where: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
     """What was trained was written: ``what`` is a whole ``model`` or an ``adapter``, ``weights`` is ``model`` or ``ema``."""
 
@@ -291,6 +333,8 @@ Event = (
     | Evaluated
     | ClipDrawn
     | ClipScored
+    | ClipPreviewed
+    | MemoryMeasured
     | Exported
     | Pushed
     | Warned

@@ -17,7 +17,7 @@ _TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", NoneT
 
 
 class Clip(TypedDict):
-    """A validation clip: its file, and what is in it where that is not too large."""
+    """A validation clip or a preview of one: its file, and what is in it where that is not too large."""
 
     path: str
     mp4_base64: str | None
@@ -81,7 +81,7 @@ def webhook_schema() -> dict[str, Any]:
                     "oneOf": [{"$ref": f"#/$defs/{event.kind}"} for event in get_args(Event)],
                 },
                 "clip": {
-                    "description": "The file of a validation clip; null for every other event.",
+                    "description": "The file of a validation clip or preview; null for every other event.",
                     "oneOf": [{"type": "null"}, {"$ref": "#/$defs/clip"}],
                 },
             }

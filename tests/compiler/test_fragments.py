@@ -20,6 +20,7 @@ def test_these_parts_are_shipped():
         "evaluation",
         "image_to_video",
         "masked_loss",
+        "previews",
         "rollout",
         "self_flow",
     ]

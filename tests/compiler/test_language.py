@@ -19,7 +19,6 @@ ROOT = Path(__file__).parents[2]
 DATA = {"datasets": [{"id": "a", "instance_data_dir": "clips"}]}
 GUARDS = {
     "model.lora.lokr_factor": "model.lora.type",
-    "validation.preview.": "validation.preview.enabled",
 }
 """Keys that no stage reads yet, by the beginning of their paths, and the key whose value nothing carries out. Once
 something does, the line has to go."""

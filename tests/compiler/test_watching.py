@@ -18,9 +18,8 @@ def found(folder, text, code):
     return [d for d in compiled.found if d.code == code]
 
 
-def test_previews_need_something_to_draw_and_somebody_who_sees_it(tmp_path):
+def test_previews_need_something_to_draw(tmp_path):
     preview = "validation:\n  preview: {enabled: true}\n"
-    hook = "tracking: {webhooks: [{url: 'http://127.0.0.1/'}]}\n"
 
     (nothing,) = found(tmp_path, preview, "R606")
     assert (nothing.severity, "nothing is drawn" in nothing.message) == ("error", True)
@@ -28,13 +27,10 @@ def test_previews_need_something_to_draw_and_somebody_who_sees_it(tmp_path):
     assert [
         d.severity for d in found(tmp_path, "validation:\n  prompt: ' '\n  preview: {enabled: true}\n", "R606")
     ] == ["error"]
-    (nobody,) = found(tmp_path, DRAWN + "  preview: {enabled: true}\n", "R606")
-    assert (nobody.severity, "no webhook gets them" in nobody.message) == ("warning", True)
-    assert found(tmp_path, DRAWN + "  preview: {enabled: true}\n" + hook, "R606") == []
-    assert found(tmp_path, DRAWN + "  preview: {enabled: true}\ntracking: {webhooks: 5}\n", "R606") == []
+    assert found(tmp_path, DRAWN + "  preview: {enabled: true}\n", "R606") == []
     assert found(tmp_path, DRAWN + "  preview: {enabled: false, steps: 3}\n", "R606") == []
     library = "validation:\n  prompt_library: {a: a fox}\n  preview: {enabled: true}\n"
-    assert found(tmp_path, library + hook, "R606") == []
+    assert found(tmp_path, library, "R606") == []
 
 
 @pytest.mark.parametrize(("steps", "fires"), [(20, False), (21, True)])
@@ -52,6 +48,31 @@ def test_where_the_number_of_sampling_steps_is_odd_previews_are_not_spoken_of(tm
 
     assert found(tmp_path, text, "R607") == []
     assert len(found(tmp_path, text, "R410")) == 1
+
+
+@pytest.mark.parametrize(
+    ("decoder", "message", "severity"),
+    [
+        ("linear", None, None),
+        ("me/taew2_1", None, None),
+        ("there", None, None),
+        ("there/taew2_1.pth", None, None),
+        ("liner", "there is no decoder `{}/liner`", "error"),
+        ("gone/taew2_1.pth/x", "there is no decoder `{}/gone/taew2_1.pth/x`", "warning"),
+        ("empty", "the folder `{}/empty` holds no `taew2_1.safetensors` or `taew2_1.pth`", "warning"),
+    ],
+)
+def test_the_decoder_of_previews_has_to_be_there(decoder, message, severity, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there/taew2_1.pth").touch()
+    text = f"{DRAWN}  preview: {{enabled: true, decoder: {decoder}}}\n"
+
+    findings = found(tmp_path, text, "R613")
+
+    assert [(d.message, d.severity) for d in findings] == ([(message.format(tmp_path), severity)] if message else [])
+    assert [d.fix for d in findings if d.fix] == ["linear"] * (decoder == "liner")
+    assert found(tmp_path, text.replace("true", "false"), "R613") == []
 
 
 def test_a_score_of_single_images_is_no_score_of_clips(tmp_path):

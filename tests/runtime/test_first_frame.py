@@ -23,6 +23,7 @@ from recipe_runtime.masks import check_masks
 from recipe_runtime.models.sampler import shift_of
 from recipe_runtime.models.vae import encode, load_vae
 from recipe_runtime.noise import SCHEDULES, NoiseLevel
+from recipe_runtime.preview import Previews
 from recipe_runtime.randomness import generator
 from recipe_runtime.step import train_step
 from recipe_runtime.stop import StopRequested
@@ -417,6 +418,22 @@ def test_drawing_in_turns_on_the_device_gives_the_same_clip(tmp_path):
     turns, _ = drawing(tmp_path / "b", **{"memory.model_cpu_offload": True})
 
     assert all(map(torch.equal, drawn_latents(plain), drawn_latents(turns)))
+
+
+def test_previews_begin_with_the_picture_too(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(Previews, "_write", lambda _self, path, latents: shown.append((path.name, latents)))
+    steps = {"validation.preview.enabled": True, "validation.preview.steps": 2, "validation.num_inference_steps": 4}
+    ctx, _ = drawing(tmp_path, **steps)
+
+    with_picture, plain = drawn_latents(ctx)
+
+    assert [name for name, _ in shown] == ["main-002.mp4", "main-004.mp4", "plain-002.mp4", "plain-004.mp4"]
+    assert {latents.shape for _, latents in shown} == {with_picture.shape[1:]}
+    for _, latents in shown[:2]:
+        assert torch.equal(latents[:, 0], with_picture[0, :, 0])
+    for (_, latents), clip in zip(shown[1::2], (with_picture, plain), strict=True):
+        assert torch.allclose(latents, clip[0].float(), atol=1e-4)  # after the last step nothing is left to do
 
 
 def test_another_picture_is_another_clip_and_one_that_changed_is_refused(tmp_path):

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from recipe_runtime.errors import RunError, StoppedBySignal
-from recipe_runtime.launch import LOCK_FILE, choose_device, describe_device, run_lock, signals_request_stop
+from recipe_runtime.launch import choose_device, describe_device, signals_request_stop
+from recipe_runtime.process import LOCK_FILE, run_lock
 
 
 def test_the_processor_is_taken_when_asked_for():

@@ -11,6 +11,7 @@ from recipe_runtime.encode_text import text_index
 from recipe_runtime.errors import RunError
 from recipe_runtime.stop import StopRequested
 from recipe_runtime.train import build_state
+from recipe_runtime.video_file import to_frames
 from recipe_schema.events import ClipDrawn, StageFinished, Warned
 from recipe_schema.plan import Prompt
 
@@ -184,7 +185,7 @@ def test_two_prompts_for_one_file_are_refused_before_training(tmp_path):
 def test_pixels_become_rgb_frames():
     pixels = torch.tensor([-1.0, 0.0, 1.0, 1.5]).view(1, 4, 1, 1).expand(3, 4, 2, 2)
 
-    frames = validate.to_frames(pixels)
+    frames = to_frames(pixels)
 
     assert frames.shape == (4, 2, 2, 3)
     assert frames[:, 0, 0, 0].tolist() == [0, 128, 255, 255]

@@ -14,6 +14,7 @@ examples:
   recipe explain recipes/quickstart.yaml    every setting, and where it comes from
   recipe plan recipes/quickstart.yaml       freeze everything, and say what it costs
   recipe run recipes/quickstart.yaml        train; the same command again resumes
+  recipe watch runs/quickstart              follow it in the browser; `recipe report` keeps it as one file
 
 exit codes:
   0 clean   1 findings   2 wrong usage or unreadable file   3 plan refused   4 the run failed   5 our own fault
@@ -77,6 +78,32 @@ examples:
   recipe run mine.yaml --set train.max_steps=20 --set output_dir=runs/short
 
 Ctrl-C, SIGTERM and SIGUSR1 save a checkpoint before the run stops.
+"""
+
+_WATCH = """\
+examples:
+  recipe watch runs/mine                        a page with curves, clips and warnings; open the address it prints
+  recipe watch runs/mine runs/other             two runs side by side
+  recipe watch runs --open                      all runs in a folder, in the browser at once
+  ssh -L 8642:localhost:8642 HOST               then http://localhost:8642 shows what `recipe watch` serves on HOST
+
+The page is served to this machine alone, and only reads: a run that is over, dead, or on a mounted disk will do.
+"""
+
+_REPORT = """\
+examples:
+  recipe report runs/mine                       writes runs/mine/report.html: one file, works without a network
+  recipe report runs/mine -o mine.html --steps 12
+"""
+
+_PUSH = """\
+examples:
+  recipe push runs/mine                         to `hub.model_id` of its recipe
+  recipe push runs/mine --to me/otters          to another repository, a private one
+  recipe push runs/mine --to me/otters --public
+
+exit codes:
+  0 uploaded   2 wrong usage   3 the run is not finished, or its plan can't be used   4 the hub did not take it
 """
 
 _ENCODE = """\
@@ -214,6 +241,31 @@ def _encode(encode: argparse.ArgumentParser) -> None:
     _composition(encode)
 
 
+def _watch(watch: argparse.ArgumentParser) -> None:
+    watch.add_argument("runs", nargs="+", metavar="RUN", help="a run directory, or a folder of such")
+    watch.add_argument("--port", type=int, metavar="N", help="where to listen (default: the first free one from 8642)")
+    watch.add_argument("--open", action="store_true", help="open the page in the browser")
+
+
+def _report(report: argparse.ArgumentParser) -> None:
+    report.add_argument("run", metavar="RUN", help="a run directory")
+    report.add_argument("-o", "--output", metavar="FILE", help="where to write it (default: RUN/report.html)")
+    report.add_argument(
+        "--steps",
+        type=int,
+        default=6,
+        metavar="N",
+        help="of how many steps clips are embedded (default: 6; 0: of none)",
+    )
+
+
+def _push(push: argparse.ArgumentParser) -> None:
+    push.add_argument("run", metavar="RUN", help="the directory of a finished run")
+    push.add_argument("--to", metavar="OWNER/NAME", help="the repository (default: hub.model_id of its recipe)")
+    push.add_argument("--public", action="store_true", help="make a public repository, or take one")
+    push.add_argument("-q", "--quiet", action="store_true", help="no progress, only warnings and errors")
+
+
 def _store(store: argparse.ArgumentParser) -> None:
     store.add_argument("action", choices=("ls", "verify", "gc"), help="list, check, or remove what is not needed")
     store.add_argument("subject", metavar="DIR|FILE", help="a store, or a recipe or plan whose store is meant")
@@ -255,6 +307,9 @@ COMMANDS: Mapping[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]
     "diff": ("compare two recipes or plans, in settings, data and cost", _DIFF, _diff),
     "plan": ("freeze a recipe into a plan, and say what it costs", _PLAN, _plan),
     "run": ("execute a recipe or a plan; the same command again resumes", _RUN, _run),
+    "watch": ("show runs in a browser while they go on, or when they are over", _WATCH, _watch),
+    "report": ("write a run as one HTML file", _REPORT, _report),
+    "push": ("upload a finished run to the Hugging Face hub", _PUSH, _push),
     "encode": ("fill the store with latents and text embeddings; several processes may share it", _ENCODE, _encode),
     "store": ("list, check and clean a store of latents and text embeddings", _STORE, _store),
     "fetch": ("get the data folders that a recipe names", _FETCH, _fetch),

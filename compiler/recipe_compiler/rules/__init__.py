@@ -192,6 +192,7 @@ ON_SETTINGS: tuple[Listed, ...] = (
     Listed("R610", "secret_in_recipe", ("tracking.webhooks", "hub.token_env")),
     Listed("R611", "webhook_type_differs", ("tracking.webhooks",)),
     Listed("R612", "push_without_repository", ("hub",)),
+    Listed("R613", "preview_decoder_missing", ("validation.preview.decoder",)),
     Listed("R614", "validation_other_speed", ("validation.framerate",)),
     Listed("R617", "first_frame_without_use", ("validation.images",)),
     Listed("R618", "clip_score_without_model", ("evaluation.type",)),

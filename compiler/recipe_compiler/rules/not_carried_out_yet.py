@@ -6,14 +6,12 @@ What it does: names every setting whose value the language has and the trainer o
 Why it hurts: a trainer that passes over an option trains something else than was asked for, and nobody learns of it.
 
 Example:
-    validation:
-      prompt: a red ball
-      preview:
-        enabled: true
+    evaluation:
+      type: clip
 
 Use instead:
-    validation:
-      prompt: a red ball
+    evaluation:
+      type: none
 """
 
 from collections.abc import Iterator

@@ -14,6 +14,7 @@ from recipe_runtime.encode_text import text_items
 from recipe_runtime.encode_video import latent_index
 from recipe_runtime.errors import StoreError
 from recipe_runtime.keeping.listing import StoredFile, in_bytes, stored_files
+from recipe_runtime.latent_colors import colors_key
 from recipe_runtime.masks import mask_index
 from recipe_runtime.preflight import check_ledger
 from recipe_runtime.record import Recorder
@@ -26,6 +27,7 @@ NEEDED: Mapping[Kind, Callable[[Context], Iterable[str]]] = {
     "latents": lambda ctx: latent_index(ctx).values(),
     "text": lambda ctx: (item.key for item in text_items(ctx)),
     "masks": lambda ctx: mask_index(ctx).values(),
+    "colors": lambda ctx: (colors_key(ctx),) if ctx.settings.validation.preview.enabled else (),
     "features": lambda ctx: feature_index(ctx).values() if has_teacher(ctx) else (),
 }
 """The keys of each kind that a plan needs. Values of other kinds stay."""

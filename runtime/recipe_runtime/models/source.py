@@ -12,13 +12,11 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 
 from recipe_runtime.context import Context
 from recipe_runtime.errors import ModelError
+from recipe_runtime.exported import INDEX
 from recipe_schema.canonical import canonical_json
 
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
-INDEX = "model_index.json"
-"""In the top folder of a model in diffusers format: names the classes of its components."""
-
 _WEIGHTS = (".safetensors", ".bin", ".model", ".json", ".txt", ".jinja")
 
 

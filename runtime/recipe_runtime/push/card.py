@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from recipe_runtime.context import Context
-from recipe_runtime.models.source import INDEX
+from recipe_runtime.exported import INDEX, MARKER
 from recipe_schema.definition import leaves
+from recipe_schema.plan import Plan
 from recipe_schema.sections.forms import A_PATH
 
 
@@ -17,23 +17,25 @@ _ANSWERED = frozenset({"recipe", "fragment", "override", "template"})
 """Origins of settings that somebody chose."""
 
 
-def model_card(ctx: Context, export: Path, repository: str) -> str:
+def model_card(plan: Plan, export: Path, repository: str) -> str:
     """Write the card of an exported model.
 
     It holds no folders of this machine, and no text of a caption: what of the data may be told is for its owner to say.
 
     Args:
-        ctx: The run.
+        plan: The plan of its run.
         export: The exported model.
         repository: Where it goes.
     """
-    marker = json.loads((export / "recipe.json").read_text(encoding="utf-8"))
-    return "\n".join([*_head(ctx), *_story(ctx, marker), *_loading(ctx, export, repository), *_settings(ctx)]) + "\n"
+    marker = json.loads((export / MARKER).read_text(encoding="utf-8"))
+    return (
+        "\n".join([*_head(plan), *_story(plan, marker), *_loading(plan, export, repository), *_settings(plan)]) + "\n"
+    )
 
 
-def _head(ctx: Context) -> Iterator[str]:
+def _head(plan: Plan) -> Iterator[str]:
     """Yield what the hub reads. The licence is left out on purpose: only the owner can state it."""
-    base = _base(ctx)
+    base = _base(plan)
     yield "---"
     if base is not None:
         yield f"base_model: {base}"
@@ -41,13 +43,13 @@ def _head(ctx: Context) -> Iterator[str]:
     yield from ("---", "")
 
 
-def _story(ctx: Context, marker: Mapping[str, Any]) -> Iterator[str]:
-    plan, schedule = ctx.plan, ctx.plan.body.schedule
+def _story(plan: Plan, marker: Mapping[str, Any]) -> Iterator[str]:
+    schedule = plan.body.schedule
     yield from (f"# {plan.name}", "")
-    if ctx.settings.description:
-        yield from (ctx.settings.description, "")
+    if plan.settings["description"]:
+        yield from (plan.settings["description"], "")
     average = "the average of the weights" if marker["weights"] == "ema" else "the weights"
-    yield f"Sana Video, trained with sana-recipes from {_base(ctx) or 'a local model'}. This is {average} after"
+    yield f"Sana Video, trained with sana-recipes from {_base(plan) or 'a local model'}. This is {average} after"
     yield f"{marker['step']} optimizer steps of {schedule.samples_per_step} samples."
     yield from ("", f"Plan: `{plan.plan_id}`", "", "## Data", "")
     yield from ("| fate of a file | files |", "| --- | --- |")
@@ -59,37 +61,37 @@ def _story(ctx: Context, marker: Mapping[str, Any]) -> Iterator[str]:
     yield "not known to the program that wrote this card: whoever publishes the model states them here."
 
 
-def _loading(ctx: Context, export: Path, repository: str) -> Iterator[str]:
+def _loading(plan: Plan, export: Path, repository: str) -> Iterator[str]:
     if (export / INDEX).exists():
         load = [f'pipeline = SanaVideoPipeline.from_pretrained("{repository}", torch_dtype=torch.bfloat16)']
     else:
-        base = _base(ctx) or "PATH OF THE BASE MODEL"
+        base = _base(plan) or "PATH OF THE BASE MODEL"
         load = [
             f'pipeline = SanaVideoPipeline.from_pretrained("{base}", torch_dtype=torch.bfloat16)',
             f'pipeline.load_lora_weights("{repository}")',
         ]
-    bucket = ctx.plan.body.buckets[0]
+    bucket, rate = plan.body.buckets[0], plan.settings["validation.framerate"]
     yield from ("", "## Load it", "", "```python", "import torch", "from diffusers import SanaVideoPipeline")
     yield from ("from diffusers.utils import export_to_video", "", *load)
     yield from ("pipeline.vae.to(torch.float32)", 'pipeline.to("cuda")')
     yield f'clip = pipeline("what is to be seen", width={bucket.width}, height={bucket.height}, frames={bucket.frames})'
-    yield f'export_to_video(clip.frames[0], "clip.mp4", fps={ctx.settings.validation.framerate:g})'
+    yield f'export_to_video(clip.frames[0], "clip.mp4", fps={rate:g})'
     yield from ("```", "")
 
 
-def _settings(ctx: Context) -> Iterator[str]:
+def _settings(plan: Plan) -> Iterator[str]:
     """Yield the settings that shaped the weights and that somebody chose. Paths are left out."""
     paths = {leaf.path for leaf in leaves() if leaf.spec.pattern == A_PATH}
-    origins = ctx.plan.meta["origins"]
+    origins = plan.meta["origins"]
     yield from ("## Settings", "", "What the recipe gave, of the keys that shape the weights:", "", "```yaml")
-    for path, value in ctx.plan.body.settings.items():
+    for path, value in plan.body.settings.items():
         generic = ".".join("*" if part.isdigit() else part for part in path.split("."))
         if generic not in paths and origins[path]["kind"] in _ANSWERED:
             yield f"{path}: {json.dumps(value, ensure_ascii=False)}"
     yield "```"
 
 
-def _base(ctx: Context) -> str | None:
+def _base(plan: Plan) -> str | None:
     """Return the hub's name of the model that was trained; None for a folder of this machine."""
-    name = ctx.settings.model.pretrained_model_name_or_path
-    return None if ctx.resolve(name).exists() or name.count("/") != 1 else name
+    name: str = plan.settings["model.pretrained_model_name_or_path"]
+    return None if (Path(plan.execution.root) / name).exists() or name.count("/") != 1 else name

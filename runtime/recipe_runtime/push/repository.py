@@ -114,8 +114,19 @@ def build_repository(hub: Hub, environment: Mapping[str, str]) -> Repository | N
         return None
     if hub.model_id is None:
         raise RunError("an upload to the hub needs the name of a repository; give `hub.model_id`, as in OWNER/NAME")
-    token = environment.get(hub.token_env, "").strip() or None
-    return Repository(hub.model_id, private=hub.private, token=token)
+    return named_repository(hub.model_id, hub.token_env, environment, private=hub.private)
+
+
+def named_repository(model_id: str, token_env: str, environment: Mapping[str, str], *, private: bool) -> Repository:
+    """Return a repository.
+
+    Args:
+        model_id: Its name.
+        token_env: The variable that holds the token.
+        environment: Variables of the environment.
+        private: Whether it has to be a private one.
+    """
+    return Repository(model_id, private=private, token=environment.get(token_env, "").strip() or None)
 
 
 def _is_final(error: Exception) -> bool:

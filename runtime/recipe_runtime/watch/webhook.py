@@ -14,7 +14,16 @@ from recipe_runtime.record import timestamp
 from recipe_runtime.watch import forms
 from recipe_runtime.watch.delivery import Delivery, Message
 from recipe_runtime.watch.post import HttpPost, Post, Request
-from recipe_schema.events import ClipDrawn, Event, Pushed, RunStarted, StageProgress, StepDone, is_as_important
+from recipe_schema.events import (
+    ClipDrawn,
+    ClipPreviewed,
+    Event,
+    Pushed,
+    RunStarted,
+    StageProgress,
+    StepDone,
+    is_as_important,
+)
 from recipe_schema.sections.output import Webhook
 from recipe_schema.webhook import Payload, payload
 
@@ -86,7 +95,7 @@ class WebhookListener:
                 self._step = getattr(event, "step", self._step)
         progress = isinstance(event, StepDone | StageProgress)
         if is_as_important(event.level, self._webhook.level) and (not progress or self._is_due()):
-            clip = self._run.run_dir / event.path if isinstance(event, ClipDrawn) else None
+            clip = self._run.run_dir / event.path if isinstance(event, ClipDrawn | ClipPreviewed) else None
             build = functools.partial(_FORMS[self._webhook.type], self._payload(event), clip)
             self._delivery.offer(Message(level=event.level, progress=progress, build=build))
 

@@ -8,6 +8,13 @@ from recipe_schema.section import section
 from recipe_schema.sections.forms import MOST_FRAMES, Count, Name, Seed, Size, Steps, StepsOrNone, Text
 
 
+LINEAR = "linear"
+"""The decoder of previews that is made of the run's own clips."""
+
+TINY_DECODER_FILES = ("taew2_1.safetensors", "taew2_1.pth")
+"""Names under which the weights of the tiny decoder for Wan 2.1 are published."""
+
+
 @section
 class Evaluation:
     """The loss on clips that are not trained, with the same noise each time: comparable between steps and runs."""
@@ -91,7 +98,6 @@ class Preview:
         impact="runtime",
         reads=("validate",),
         aka="validation_preview",
-        pending=(True,),
     )
     steps: Count = key(
         1,
@@ -102,9 +108,10 @@ class Preview:
         aka="validation_preview_steps",
     )
     decoder: Text = key(
-        "linear",
-        "What makes pixels of latents: `linear`, which needs no download, or a folder or Hugging Face id of a tiny "
-        "autoencoder for Wan 2.1.",
+        LINEAR,
+        "What makes pixels of latents: `linear`, which is fitted to the run's clips and needs no download, or a tiny decoder "
+        "for Wan 2.1 (`taew2_1.safetensors` or `taew2_1.pth`): its file, its folder, or a Hugging Face id. A relative path "
+        "starts at the recipe.",
         impact="runtime",
         reads=("validate",),
     )

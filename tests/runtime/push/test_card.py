@@ -3,7 +3,7 @@ import json
 import pytest
 import yaml
 
-from fakes_runtime import make_context, make_project
+from fakes_runtime import make_project
 from recipe_runtime.push.card import model_card
 
 
@@ -14,7 +14,7 @@ def card(tmp_path, *, adapter=False, weights="model", **overrides):
     (export / "recipe.json").write_text(json.dumps({"version": 1, "plan_id": "x", "step": 4, "weights": weights}))
     if not adapter:
         (export / "model_index.json").write_text("{}")
-    return project, model_card(make_context(project), export, "me/tiny")
+    return project, model_card(project.plan, export, "me/tiny")
 
 
 def test_a_card_says_what_was_trained_on_what_and_how_to_load_it(tmp_path):

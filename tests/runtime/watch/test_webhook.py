@@ -14,9 +14,11 @@ from recipe_runtime.watch.webhook import RunFacts, WebhookListener, build_post
 from recipe_schema.events import (
     CheckpointSaved,
     ClipDrawn,
+    ClipPreviewed,
     Exported,
     Failed,
     Interrupted,
+    MemoryMeasured,
     Pushed,
     Resumed,
     RunFinished,
@@ -54,6 +56,9 @@ def story(clip="validation/step-00000002/main.mp4"):
     yield step(2)
     yield CheckpointSaved(step=2, path="checkpoints/step-00000002", seconds=0.5)
     yield ClipDrawn(step=2, nickname="main", weights="model", path=clip, seconds=2.0)
+    sampling = {"sampling_step": 5, "sampling_steps": 20}
+    yield ClipPreviewed(step=2, nickname="main", weights="model", path=clip, clip=clip, **sampling)
+    yield MemoryMeasured(step=2, gb=1.25, where="cuda")
     yield Warned(message="a clip is <odd> & strange")
     yield Exported(path="export", weights="model", step=4)
     yield Pushed(repository="me/x", path="export", step=1, address="https://hub/me/x", seconds=9.0)
@@ -107,13 +112,13 @@ def test_raw_messages_are_what_the_schema_says(tmp_path):
         jsonschema.validate(payload, webhook_schema())
         assert (payload["run"], payload["plan_id"]) == ("tiny", "sha256:00")
         assert payload["message"].startswith("[a] ")
-    assert [payload["step"] for payload in told] == [0, 0, 0, 0, 1, 2, 2, 2, 2, 4, 4, 3, 3, 4]
+    assert [payload["step"] for payload in told] == [0, 0, 0, 0, 1, 2, 2, 2, 2, 2, 2, 4, 4, 3, 3, 4]
     assert told[5]["event"]["loss"] == 1.5
     assert told[5]["message"] == "[a] train: step 2/4, loss 1.5000, lr 0.0001, 0.50 s/step, 1.0 s left"
     assert told[1]["message"] == "[a] encode-video: 4 clips, 1 there already"
-    assert told[12]["message"] == "[a] failed: no more disk"
-    assert told[11]["message"] == "[a] stopped by SIGTERM after step 3; the same command goes on"
-    assert told[10]["message"] == "[a] push: uploaded export to https://hub/me/x in 9.0 s"
+    assert told[14]["message"] == "[a] failed: no more disk"
+    assert told[13]["message"] == "[a] stopped by SIGTERM after step 3; the same command goes on"
+    assert told[12]["message"] == "[a] push: uploaded export to https://hub/me/x in 9.0 s"
 
 
 def test_the_schema_refuses_what_is_no_message(tmp_path):
@@ -132,7 +137,7 @@ def test_the_schema_refuses_what_is_no_message(tmp_path):
         ("critical", {"failed"}),
         ("error", {"failed", "interrupted"}),
         ("warning", {"failed", "interrupted", "warning"}),
-        ("info", {event.kind for event in story()} - {"step", "stage-progress"}),
+        ("info", {event.kind for event in story()} - {"step", "stage-progress", "memory"}),
         ("debug", {event.kind for event in story()} - {"step", "stage-progress"}),
     ],
 )
@@ -160,10 +165,11 @@ def test_progress_is_told_every_so_many_seconds(tmp_path):
     assert [payload["step"] for payload in payloads(server)] == [30, 60, 90]
 
 
-def test_a_clip_comes_along_in_base64_unless_it_is_large_or_gone(tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", [ClipDrawn, ClipPreviewed])
+def test_a_clip_comes_along_in_base64_unless_it_is_large_or_gone(tmp_path, monkeypatch, kind):
     monkeypatch.setattr(forms, "LARGEST_CLIP", 8)
     clip = draw_clip(tmp_path, b"12345678")
-    event = next(event for event in story() if isinstance(event, ClipDrawn))
+    event = next(event for event in story() if isinstance(event, kind))
     with serving() as server:
         tell(server, [event], tmp_path)
         clip.write_bytes(b"123456789")
@@ -182,7 +188,9 @@ def test_discord_gets_the_clip_as_a_file_and_mentions_nobody(tmp_path):
     with serving() as server:
         tell(server, story(), tmp_path, type="discord", prefix="@everyone ")
 
-    (upload,) = [heard for heard in server.heard if heard.headers["content-type"].startswith("multipart/form-data")]
+    upload, _preview = [
+        heard for heard in server.heard if heard.headers["content-type"].startswith("multipart/form-data")
+    ]
     parts = message_from_bytes(
         b"Content-Type: " + upload.headers["content-type"].encode() + b"\r\n\r\n" + upload.body
     ).get_payload()
