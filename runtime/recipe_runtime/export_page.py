@@ -3,6 +3,8 @@
 import re
 
 from recipe_runtime.context import Context
+from recipe_runtime.models.adapter import ADAPTER_FILE
+from recipe_runtime.models.split import SPLITTING
 
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -25,9 +27,17 @@ _PAGE = """\
 from diffusers import SanaVideoPipeline
 
 pipeline = SanaVideoPipeline.from_pretrained("{base}")
-pipeline.load_lora_weights("path/to/this/folder")
+{load}
 ```
 """
+
+_LOAD = {
+    "standard": 'pipeline.load_lora_weights("path/to/this/folder")',
+    # The pipeline's own method takes LoRA alone.
+    "lokr": f"""pipeline.transformer.load_lora_adapter(
+    "path/to/this/folder", weight_name="{ADAPTER_FILE}", prefix="transformer"
+)""",
+}
 
 
 def adapter_page(ctx: Context, *, layers: int, weights: str) -> str:
@@ -41,15 +51,17 @@ def adapter_page(ctx: Context, *, layers: int, weights: str) -> str:
     settings = ctx.settings
     lora, base = settings.model.lora, settings.model.pretrained_model_name_or_path
     transformer = settings.model.pretrained_transformer_model_name_or_path
+    rank = 2 * lora.rank if lora.init in SPLITTING else lora.rank
     page = _PAGE.format(
         name=settings.name,
-        kind="DoRA adapter" if lora.use_dora else "LoRA adapter",
+        kind="LoKr adapter" if lora.type == "lokr" else "DoRA adapter" if lora.use_dora else "LoRA adapter",
         base=base,
         other=""
         if transformer == base
         else f"\nIts transformer is that of `{transformer}`: load it into the pipeline first.\n",
-        rank=lora.rank,
-        alpha=lora.alpha,
+        rank=rank,
+        alpha=lora.alpha * rank / lora.rank,
+        load=_LOAD[lora.type],
         layers=layers,
         targets=", ".join(f"`{target}`" for target in lora.target_modules),
         steps=ctx.plan.body.schedule.max_steps,

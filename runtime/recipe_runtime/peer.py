@@ -18,6 +18,7 @@ import torch
 
 from recipe_runtime import checkpoint, train
 from recipe_runtime.batches import StepBatch, prefetch
+from recipe_runtime.checkpoint import Checkpoint
 from recipe_runtime.context import Context, build_context
 from recipe_runtime.errors import CheckpointError, RunError
 from recipe_runtime.launch import choose_device, quiet_libraries
@@ -66,8 +67,11 @@ def _run(options: argparse.Namespace) -> None:
         rank=options.rank,
     )
     with train.matrix_products(tf32=ctx.settings.hardware.tf32):
-        state = train.build_state(ctx)
-        _load(state, options.checkpoint)
+        found = _found(options.checkpoint)
+        parts = {} if found is None else found.read()
+        state = train.build_state(ctx, parts.get("split"))
+        if found is not None:
+            state.load(parts, found.step)
         batches = train.batch_maker(ctx)
         sys.stdout.write(f"{READY}\n")
         sys.stdout.flush()
@@ -90,14 +94,14 @@ def _step(ctx: Context, state: TrainState, team: Team, batch: StepBatch) -> bool
     return result.finite
 
 
-def _load(state: TrainState, folder: Path | None) -> None:
+def _found(folder: Path | None) -> Checkpoint | None:
     if folder is None:
-        return
+        return None
     step = checkpoint.step_of(folder)
     found = "its name says no step" if step is None else checkpoint.inspect(folder, step)
     if isinstance(found, str):
         raise CheckpointError(f"{folder} is broken ({found}); run the same command again")
-    state.load(found.read(), found.step)
+    return found
 
 
 def _end_with_the_first() -> None:

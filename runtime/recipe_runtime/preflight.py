@@ -15,6 +15,7 @@ from recipe_runtime.encode_features import has_teacher
 from recipe_runtime.errors import ModelError, PlanRefused, RunError
 from recipe_runtime.models.adapter import adapter_file
 from recipe_runtime.models.frozen import COMPILED
+from recipe_runtime.models.packed import FORMATS, check_torchao
 from recipe_runtime.models.sampler import load_scheduler
 from recipe_runtime.models.source import check_index, component_dir, pipeline_dir, read_config, transformer_dir, vae_dir
 from recipe_runtime.models.teacher import teacher_width
@@ -140,10 +141,10 @@ def check_model(ctx: Context) -> None:
 
 
 def check_quantization(ctx: Context) -> None:
-    """Check that there is a compiler for weights of fewer than eight bits: quanto compiles what unpacks them.
+    """Check that what quantizes weights is there: torchao, or a compiler, as quanto compiles what unpacks few bits.
 
     Raises:
-        ModelError: There is none.
+        ModelError: It is not.
     """
     model = ctx.settings.model
     asked = {"model.text_encoder_precision": model.text_encoder_precision}
@@ -151,6 +152,8 @@ def check_quantization(ctx: Context) -> None:
         asked["model.base_model_precision"] = model.base_model_precision
     compiler = "nvcc" if ctx.device.type == "cuda" else "c++"
     for key, precision in asked.items():
+        if precision in FORMATS:
+            check_torchao(key, precision)
         if precision in COMPILED and shutil.which(compiler) is None:
             raise ModelError(
                 f"`{key}: {precision}` compiles a kernel when it is first used, and there is no {compiler} on the PATH; "

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from recipe_compiler.passes.alignment_cost import alignment_memory, feature_bytes, projector_parameters, teacher_flop
-from recipe_compiler.passes.layers import adaptable_layers, adapted, adapter_parameters
+from recipe_compiler.passes.layers import adaptable_layers, adapted, adapter_parameters, lokr_parameters
 from recipe_schema.family import FamilyFacts
 from recipe_schema.optimizers import STORAGE
 from recipe_schema.plan import Bucket, Schedule
@@ -151,6 +151,18 @@ def transformer_parameters(config: Mapping[str, Any]) -> int:
     return int(config["num_layers"] * block + once + patch * config["out_channels"] * (d + 1))
 
 
+def bias_parameters(config: Mapping[str, Any]) -> int:
+    """Count the biases of the transformer.
+
+    A block has one of width D in self-attention, four in cross-attention, and two of 2h in its feed-forward; patch embedding
+    D, time embedding 8D, caption projection 2D and the output layer come once.
+    """
+    d = _width(config)
+    patch = config["patch_size"][0] * config["patch_size"][1] * config["patch_size"][2]
+    block = 5 * d + 4 * int(config["mlp_ratio"] * d)
+    return int(config["num_layers"] * block + 11 * d + patch * config["out_channels"])
+
+
 def forward_flop(config: Mapping[str, Any], tokens: int) -> float:
     """Count the FLOPs of one forward pass of one sample, embeddings left out.
 
@@ -186,10 +198,13 @@ def adapter_of(values: Mapping[str, Any], config: Mapping[str, Any]) -> Adapter 
     """Describe the adapter that is trained; None where all weights are."""
     if values["model.type"] == "full":
         return None
-    layers, dora = adapted(adaptable_layers(config), values["model.lora.target_modules"]), values["model.lora.use_dora"]
+    form, rank, dora = values["model.lora.type"], values["model.lora.rank"], values["model.lora.use_dora"]
+    layers = adapted(adaptable_layers(config, form), values["model.lora.target_modules"])
     widths = [layer.inputs / _width(config) for layer in layers if layer.in_block]
     return Adapter(
-        parameters=adapter_parameters(layers, rank=values["model.lora.rank"], dora=dora),
+        parameters=lokr_parameters(layers, rank=rank, factor=values["model.lora.lokr_factor"])
+        if form == "lokr"
+        else adapter_parameters(layers, rank=rank, dora=dora),
         inputs=sum(widths) / config["num_layers"],
         widest=max(widths, default=0.0),
         copies=dora or values["model.lora.dropout"] > 0,
