@@ -121,6 +121,8 @@ class BatchMaker:
         self._masked_loss = ctx.settings.regularizers.masked_loss
         self._masks = mask_index(ctx)
         self._features = features
+        # A compiled model is compiled for each shape.
+        self._text_length = 0 if ctx.settings.hardware.compile == "no" else int(ctx.facts["max_sequence_length"])
         self._null_caption = self._text(ctx.facts["null_caption"], instructed=False)
 
     def make(self, step: int) -> StepBatch:
@@ -155,7 +157,7 @@ class BatchMaker:
         noise = [self._noise(latents.shape[1:], sample) for sample in samples]
         perturbation = self._perturbation(step)
         extra = [self._normal(latents.shape[1:], "perturbation", s) * perturbation for s in samples if perturbation > 0]
-        text, mask = pad_texts([self._caption(sample) for sample in samples])
+        text, mask = pad_texts([self._caption(sample) for sample in samples], length=self._text_length)
         return MicroBatch(
             latents=latents.float(),
             noise=torch.stack(noise),
@@ -237,16 +239,17 @@ class BatchMaker:
         return self._store.read("text", self._texts[text, instructed])["embeds"]
 
 
-def pad_texts(embeds: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+def pad_texts(embeds: Sequence[Tensor], *, length: int = 0) -> tuple[Tensor, Tensor]:
     """Pad texts on the right with zeros to the longest, in fp32.
 
     Args:
         embeds: Each (tokens, channels).
+        length: The least length that they get.
 
     Returns:
         Embeddings (texts, longest, channels), and their mask (texts, longest) with 1 for a token.
     """
-    longest = max(len(text) for text in embeds)
+    longest = max(length, *(len(text) for text in embeds))
     padded = torch.zeros(len(embeds), longest, embeds[0].shape[1])
     mask = torch.zeros(len(embeds), longest, dtype=torch.int64)
     for index, text in enumerate(embeds):

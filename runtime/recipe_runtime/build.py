@@ -62,7 +62,7 @@ def build_model(ctx: Context, split: Mapping[str, Tensor] | None = None) -> Sana
     if settings.memory.gradient_checkpointing:
         enable_checkpointing(model, interval=settings.memory.gradient_checkpointing_interval)
     if settings.hardware.compile != "no":
-        compile_blocks(model, settings.hardware.compile)
+        compile_blocks(model, settings.hardware.compile, ctx.device)
     return model.train()
 
 

@@ -14,6 +14,7 @@ from recipe_runtime.context import Context
 from recipe_runtime.encode_features import has_teacher
 from recipe_runtime.errors import ModelError, PlanRefused, RunError
 from recipe_runtime.models.adapter import adapter_file
+from recipe_runtime.models.compiled import check_compiler
 from recipe_runtime.models.frozen import COMPILED
 from recipe_runtime.models.packed import FORMATS, check_torchao
 from recipe_runtime.models.sampler import load_scheduler
@@ -43,6 +44,8 @@ def check(ctx: Context) -> None:
     check_clips(ctx)
     check_quantization(ctx)
     check_devices(ctx)
+    if ctx.settings.hardware.compile != "no":
+        check_compiler(ctx.device, ctx.settings.hardware.compile)
     resume.check(ctx)
     for folder in written_folders(ctx):
         check_writable(folder)

@@ -34,7 +34,7 @@ def test_weights_are_frozen_and_the_model_computes_the_same_bits(tmp_path, preci
 
     names = set(trained_parameters(model))
     assert names == {name for name, _ in model.named_parameters() if name.endswith(".bias")}
-    assert len(names) == 1 + 6 + 1 + 2 * (1 + 4 + 2)
+    assert len(names) == 1 + 3 + 2 + 1 + 2 * (1 + 4 + 2)
     assert all(parameter.dtype == torch.float32 for parameter in trained_parameters(model).values())
     stored = torch.bfloat16 if precision == "bf16" else torch.float32
     assert model.transformer_blocks[0].attn1.to_out[0].weight.dtype == stored

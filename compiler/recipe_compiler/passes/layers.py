@@ -34,6 +34,11 @@ class Layer:
         """Whether it is a part of a block, and not before or after all of them."""
         return self.name.startswith(_BLOCKS)
 
+    @property
+    def weights(self) -> int:
+        """How many weights it has, its bias left out."""
+        return (1 if self.alone else self.inputs) * self.outputs * self.taps
+
 
 def adaptable_layers(config: Mapping[str, Any], form: str) -> tuple[Layer, ...]:
     """Return the layers of `SanaVideoTransformer3DModel` in diffusers 0.42 that can have an adapter.
