@@ -195,7 +195,7 @@ class Adapter:
         parameters: The weights that are trained.
         inputs: Channels that come into its layers, summed over a block, in widths of the model.
         widest: The most that come into one of them, likewise.
-        copies: Whether each layer computes with a copy of its input of its own, as dropout, DoRA and LoKr do.
+        copies: Whether each layer computes with a copy of its input of its own, as dropout and DoRA do.
         changes: Weights of a block whose change is made whole in each pass, as LoKr does.
     """
 
@@ -211,7 +211,8 @@ def adapter_of(values: Mapping[str, Any], config: Mapping[str, Any]) -> Adapter 
     if values["model.type"] == "full":
         if values["train.layer_freeze_strategy"] == "none":
             return None
-        return Adapter(parameters=bias_parameters(config), inputs=0.0, widest=0.0, copies=False)
+        # Biases of the time embedding want gradients of all gates and scales: as much as ten adapted inputs, 7 U.
+        return Adapter(parameters=bias_parameters(config), inputs=10.0, widest=0.0, copies=False)
     form, rank, dora = values["model.lora.type"], values["model.lora.rank"], values["model.lora.use_dora"]
     layers = adapted(adaptable_layers(config, form), values["model.lora.target_modules"])
     widths = [layer.inputs / _width(config) for layer in layers if layer.in_block]
@@ -221,7 +222,7 @@ def adapter_of(values: Mapping[str, Any], config: Mapping[str, Any]) -> Adapter 
         else adapter_parameters(layers, rank=rank, dora=dora),
         inputs=sum(widths) / config["num_layers"],
         widest=max(widths, default=0.0),
-        copies=dora or form == "lokr" or values["model.lora.dropout"] > 0,
+        copies=dora or values["model.lora.dropout"] > 0,
         changes=sum(layer.weights for layer in layers if layer.in_block) // config["num_layers"] if form == "lokr" else 0,
     )
 
@@ -311,7 +312,7 @@ def memory_parts(values: Mapping[str, Any], config: Mapping[str, Any], tokens: i
     Unit of activations: U = batch × tokens × D × 2 bytes. A block saves (45.5 + 8r) U under bf16 autocast and
     (50.1 + 16r) U in fp32, r the ratio of the feed-forward; with checkpointing only its input (2 U) is kept, and one
     block is live at a time. With an adapter the inputs of frozen layers are not kept: (29.7 + 8r) U and (30.6 + 16r) U,
-    and 0.7 U for each adapted input of width D, 2.2 U with dropout, DoRA or LoKr. LoKr also keeps the change of each
+    and 0.7 U for each adapted input of width D, 2.2 U with dropout or DoRA. LoKr also keeps the change of each
     weight, as large as the weight, in the precision that computes.
     """
     adapter = adapter_of(values, config)

@@ -32,6 +32,8 @@ def lokr_config(settings: Lora, layers: Iterable[str]) -> LoKrConfig:
         alpha=settings.alpha,  # type: ignore[arg-type]  # peft takes both
         decompose_factor=settings.lokr_factor,
         target_modules=list(layers),
+        # peft leaves a layer out where a random number from 0 on is not above this; 0 would be one in 17 million.
+        module_dropout=-1.0,
     )
 
 
