@@ -121,9 +121,7 @@ def adapter_parameters(ctx: Context) -> int:
     return sum(parameter.numel() for parameter in trained_parameters(model).values())
 
 
-def _split_weights(
-    model: SanaVideoTransformer3DModel, ctx: Context, split: Mapping[str, Tensor] | None
-) -> Halves:
+def _split_weights(model: SanaVideoTransformer3DModel, ctx: Context, split: Mapping[str, Tensor] | None) -> Halves:
     lora = ctx.settings.model.lora
     layers = target_layers(model, lora.target_modules, lora.type)
     halves = first_halves(model, layers, lora) if split is None else halves_of(split)

@@ -14,7 +14,7 @@ WITH_DATA = {"masked_loss": "vars: {masked: disney-black-and-white}\n"}
 
 
 def test_these_parts_are_shipped():
-    assert PARTS == ["crepa", "evaluation", "masked_loss", "rollout"]
+    assert PARTS == ["compiled", "crepa", "evaluation", "masked_loss", "rollout"]
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -41,4 +41,5 @@ def test_all_of_them_together_are_clean(tmp_path):
     assert result.settings["regularizers.crepa.encoder"] == "dinov2_vitb14"
     assert result.settings["regularizers.rollout.max_step_offset"] == 20
     assert result.settings["evaluation.fraction"] == 0.05
+    assert result.settings["hardware.compile"] == "default"
     assert result.settings["regularizers.masked_loss.enabled"] is True

@@ -100,9 +100,10 @@ def test_biases_belong_to_the_model(found):
     assert [note.text for note in finding.notes] == ["an adapter is trained"]
     assert found(biases) == []
     assert found(LORA, "train.layer_freeze_strategy=none") == []
-    assert "trains biases and stores the rest as it is" in only(
-        found, "R207", biases, "model.base_model_precision=int8-torchao"
-    ).message
+    assert (
+        "trains biases and stores the rest as it is"
+        in only(found, "R207", biases, "model.base_model_precision=int8-torchao").message
+    )
 
 
 def test_graphs_are_for_cuda(found):

@@ -122,7 +122,9 @@ def test_a_machine_without_a_compiler_refuses_before_anything_is_encoded(tmp_pat
     monkeypatch.setattr(shutil, "which", lambda _name: None)
     preflight.check(make_context(make_project(tmp_path / "plain")))
 
-    with pytest.raises(ModelError, match=r"`hardware.compile: default` needs a C\+\+ compiler .* `hardware.compile: no`"):
+    with pytest.raises(
+        ModelError, match=r"`hardware.compile: default` needs a C\+\+ compiler .* `hardware.compile: no`"
+    ):
         preflight.check(make_context(make_project(tmp_path / "compiled", **ON)))
 
 

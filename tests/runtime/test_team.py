@@ -30,6 +30,9 @@ LORA = {"model.type": "lora", "model.lora.dropout": 0.3, "model.lora.rank": 4, "
 KINDS = {
     "full": {"ema.enabled": True, "train.max_grad_norm": 0.05},
     "lora": LORA,
+    "lokr": {**LORA, "model.lora.type": "lokr", "model.lora.dropout": 0.0},
+    "split": {**LORA, "model.lora.init": "pissa"},
+    "biases": {"train.layer_freeze_strategy": "bitfit"},
 }
 
 

@@ -223,7 +223,9 @@ def adapter_of(values: Mapping[str, Any], config: Mapping[str, Any]) -> Adapter 
         inputs=sum(widths) / config["num_layers"],
         widest=max(widths, default=0.0),
         copies=dora or values["model.lora.dropout"] > 0,
-        changes=sum(layer.weights for layer in layers if layer.in_block) // config["num_layers"] if form == "lokr" else 0,
+        changes=sum(layer.weights for layer in layers if layer.in_block) // config["num_layers"]
+        if form == "lokr"
+        else 0,
     )
 
 

@@ -36,6 +36,4 @@ def check(facts: Facts) -> Iterator[Finding]:
         )
 
 
-RULE = Rule(
-    code="R221", name="biases-of-adapter", severity="error", reads=(TYPE, STRATEGY), check=check, page=__doc__
-)
+RULE = Rule(code="R221", name="biases-of-adapter", severity="error", reads=(TYPE, STRATEGY), check=check, page=__doc__)

@@ -39,5 +39,10 @@ def check(facts: Facts) -> Iterator[Finding]:
 
 
 RULE = Rule(
-    code="R207", name="quantized-full-training", severity="error", reads=(PRECISION, TYPE, FREEZE), check=check, page=__doc__
+    code="R207",
+    name="quantized-full-training",
+    severity="error",
+    reads=(PRECISION, TYPE, FREEZE),
+    check=check,
+    page=__doc__,
 )

@@ -48,7 +48,7 @@ def compile_blocks(model: SanaVideoTransformer3DModel, mode: str, device: torch.
         mode: A mode of `torch.compile`.
         device: Where it computes.
     """
-    from torch._dynamo import config  # noqa: PLC0415, PLC2701 - half a second, for those who ask for it
+    from torch._dynamo import config  # noqa: PLC0415 - half a second, for those who ask for it
 
     config.recompile_limit = _PROGRAMS
     config.accumulated_recompile_limit = _PROGRAMS
@@ -68,4 +68,4 @@ def _compile(block: nn.Module, mode: str) -> None:
     def forward(*arguments: Any, **options: Any) -> Any:
         return (compiled if block.training else plain)(*arguments, **options)
 
-    block.forward = forward  # type: ignore[method-assign]  # its hooks stay, and are not compiled
+    block.forward = forward  # its hooks stay, and are not compiled

@@ -7,13 +7,13 @@ pass and again for the backward pass, so that autograd keeps the packed one.
 """
 
 import importlib.util
-from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own name for it
+from torch.nn.grad import conv2d_input
 
 from recipe_runtime.errors import ModelError
 
@@ -82,15 +82,15 @@ class _PackedConv2d(torch.autograd.Function):
     """A convolution with a packed kernel. Only its input wants a gradient."""
 
     @staticmethod
-    def forward(  # noqa: PLR0913 - what a convolution takes
+    def forward(
         ctx: Any,
         x: Tensor,
         numbers: Tensor,
         scale: Tensor,
         shift: Tensor | None,
-        shape: torch.Size,
-        options: Mapping[str, Any],
+        kind: tuple[torch.Size, dict[str, Any]],
     ) -> Tensor:
+        shape, options = kind
         ctx.save_for_backward(numbers, scale, shift)
         ctx.of_input, ctx.of_kernel, ctx.options = x.shape, shape, options
         return F.conv2d(x, unpack((numbers, scale, shift), x.dtype).view(shape), **options)
@@ -99,7 +99,7 @@ class _PackedConv2d(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grads
         kernel = unpack(ctx.saved_tensors, grad.dtype).view(ctx.of_kernel)
-        return nn.grad.conv2d_input(ctx.of_input, kernel, grad, **ctx.options), None, None, None, None, None
+        return conv2d_input(ctx.of_input, kernel, grad, **ctx.options), None, None, None, None
 
 
 class _PackedLayer(nn.Module):
@@ -114,7 +114,7 @@ class _PackedLayer(nn.Module):
         del self.weight
         for name, part in zip(("numbers", "scale", "shift"), packed, strict=True):
             self.register_parameter(name, None if part is None else nn.Parameter(part, requires_grad=False))
-        self.bias = bias
+        self.register_parameter("bias", bias)
 
     def packed(self) -> Packed:
         """Return what the layer holds."""
@@ -145,7 +145,7 @@ class PackedConv2d(_PackedLayer, nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """Compute in the precision that the weight had."""
         options = {name: getattr(self, name) for name in ("stride", "padding", "dilation", "groups")}
-        made: Tensor = _PackedConv2d.apply(x.to(self._dtype), *self.packed(), self._shape, options)
+        made: Tensor = _PackedConv2d.apply(x.to(self._dtype), *self.packed(), (self._shape, options))
         return made if self.bias is None else made + self.bias.to(made.dtype).view(-1, 1, 1)
 
 
@@ -202,8 +202,6 @@ def pack(weight: Tensor, precision: str) -> Packed:
         floats = Float8Tensor.from_hp(weight, granularity=PerRow())
         return floats.qdata, floats.scale, None
     block = (1, group_size(weight.shape[1]))
-    four = IntxUnpackedToInt8Tensor.from_hp(weight, block, torch.int4, mapping_type=MappingType.ASYMMETRIC)
+    four = IntxUnpackedToInt8Tensor.from_hp(weight, block, torch.int4, mapping_type=MappingType.ASYMMETRIC)  # type: ignore[attr-defined]
     halves = (four.qdata + 8).to(torch.uint8)
     return halves[:, 0::2] | halves[:, 1::2] << 4, four.scale, four.zero_point
-
-

@@ -69,7 +69,7 @@ class Lora:
         "default",
         "How the adapter begins. `default` and `gaussian` begin without a change; `pissa` (arXiv:2404.02948) and `olora` "
         "(arXiv:2406.01775) begin with a part of the weights, taken out of them.",
-        reads=("train",),
+        reads=("train", "export"),
         aka="lora_init_type",
     )
     init_from: PathText | None = key(
