@@ -5,6 +5,7 @@ import re
 from recipe_runtime.context import Context
 from recipe_runtime.models.adapter import ADAPTER_FILE
 from recipe_runtime.models.split import SPLITTING
+from recipe_schema.sections.model import Model
 
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -50,15 +51,12 @@ def adapter_page(ctx: Context, *, layers: int, weights: str) -> str:
     """
     settings = ctx.settings
     lora, base = settings.model.lora, settings.model.pretrained_model_name_or_path
-    transformer = settings.model.pretrained_transformer_model_name_or_path
     rank = 2 * lora.rank if lora.init in SPLITTING else lora.rank
     page = _PAGE.format(
         name=settings.name,
         kind="LoKr adapter" if lora.type == "lokr" else "DoRA adapter" if lora.use_dora else "LoRA adapter",
         base=base,
-        other=""
-        if transformer == base
-        else f"\nIts transformer is that of `{transformer}`: load it into the pipeline first.\n",
+        other=_other(settings.model),
         rank=rank,
         alpha=lora.alpha * rank / lora.rank,
         load=_LOAD[lora.type],
@@ -74,3 +72,16 @@ def adapter_page(ctx: Context, *, layers: int, weights: str) -> str:
     if _HUB_ID.fullmatch(base) and not ctx.resolve(base).exists():
         page = f"---\nbase_model: {base}\nlibrary_name: diffusers\npipeline_tag: text-to-video\ntags: [lora]\n---\n\n{page}"
     return page
+
+
+def _other(model: Model) -> str:
+    """Say what is unusual about an adapter."""
+    transformer, lora, told = model.pretrained_transformer_model_name_or_path, model.lora, ""
+    if transformer != model.pretrained_model_name_or_path:
+        told += f"\nIts transformer is that of `{transformer}`: load it into the pipeline first.\n"
+    if lora.init in SPLITTING:
+        told += (
+            f"\nIt was trained at rank {lora.rank}, beginning with a part of the weights (`{lora.init}`), and is stored at "
+            "twice that rank, for the weights as they were.\n"
+        )
+    return told

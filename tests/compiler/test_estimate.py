@@ -4,6 +4,7 @@ import pytest
 
 from fakes_clips import make_project
 from recipe_compiler.passes.estimate import estimate, memory_parts
+from recipe_compiler.passes.layers import factors
 from recipe_compiler.pipeline import Options, compile_recipe
 from recipe_schema.family import load_family
 from recipe_schema.plan import Bucket, Schedule
@@ -105,6 +106,21 @@ def test_an_adapter_saves_a_third_of_the_work_and_nearly_all_of_the_disk(values)
     assert lora["export_gb"] == pytest.approx(11_468_800 * 4 / 1e9, rel=1e-3)
     assert lora["checkpoints_gb"] == pytest.approx(full["checkpoints_gb"] * 11_468_800 / 2_056_862_144, rel=1e-3)
     assert 18 < lora["memory_gb"] < 21
+
+
+@pytest.mark.parametrize(
+    ("number", "wished", "pair"),
+    [
+        (2240, 16, (16, 140)),
+        (2240, 7, (7, 320)),
+        (2240, -1, (40, 56)),
+        (2304, 10, (9, 256)),
+        (127, 16, (1, 127)),
+        (12, 8, (3, 4)),
+    ],
+)
+def test_a_side_is_cut_into_factors(number, wished, pair):
+    assert factors(number, wished) == pair
 
 
 def test_a_product_is_small_on_the_disk(values):

@@ -18,7 +18,6 @@ from recipe_schema.family import load_family
 ROOT = Path(__file__).parents[2]
 DATA = {"datasets": [{"id": "a", "instance_data_dir": "clips"}]}
 GUARDS = {
-    "model.lora.lokr_factor": "model.lora.type",
     "regularizers.rollout.reflexflow_": "regularizers.rollout.reflexflow",
     "validation.preview.": "validation.preview.enabled",
 }

@@ -131,7 +131,9 @@ def test_the_export_loads_into_the_weights_as_they_were(tmp_path, init, enabled)
     torch.testing.assert_close(predicted(ctx, pipeline.transformer), expected, rtol=0, atol=1e-5)
     with safe_open(ctx.run_dir / "export" / FILE, framework="pt") as stored:
         assert stored.get_tensor("transformer.transformer_blocks.0.attn1.to_q.lora_A.weight").shape[0] == 8
-    assert "| rank, alpha | 8, 16 |" in (ctx.run_dir / "export" / "README.md").read_text()
+    page = (ctx.run_dir / "export" / "README.md").read_text()
+    assert "| rank, alpha | 8, 16 |" in page
+    assert f"It was trained at rank 4, beginning with a part of the weights (`{init}`)" in page
 
 
 def test_a_checkpoint_of_another_beginning_is_refused(tmp_path):

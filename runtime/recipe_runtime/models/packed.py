@@ -136,7 +136,8 @@ class PackedLinear(_PackedLayer, nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         """Compute in the precision that the weight had, which autocast does not for packed weights."""
         made: Tensor = _PackedLinear.apply(x.to(self._dtype), *self.packed())
-        return made if self.bias is None else made + self.bias.to(made.dtype)
+        bias = self._parameters["bias"]
+        return made if bias is None else made + bias.to(made.dtype)
 
 
 class PackedConv2d(_PackedLayer, nn.Conv2d):
@@ -146,7 +147,8 @@ class PackedConv2d(_PackedLayer, nn.Conv2d):
         """Compute in the precision that the weight had."""
         options = {name: getattr(self, name) for name in ("stride", "padding", "dilation", "groups")}
         made: Tensor = _PackedConv2d.apply(x.to(self._dtype), *self.packed(), (self._shape, options))
-        return made if self.bias is None else made + self.bias.to(made.dtype).view(-1, 1, 1)
+        bias = self._parameters["bias"]
+        return made if bias is None else made + bias.to(made.dtype).view(-1, 1, 1)
 
 
 def pack_layers(model: nn.Module, precision: str, *, layers: str) -> None:
