@@ -32,13 +32,21 @@ pipeline = SanaVideoPipeline.from_pretrained("{base}")
 ```
 """
 
-_LOAD = {
-    "standard": 'pipeline.load_lora_weights("path/to/this/folder")',
+_PLACE = "path/to/this/folder"
+
+
+def loading(form: str, place: str) -> str:
+    """Return what loads an adapter into a pipeline, in Python.
+
+    Args:
+        form: As in ``model.lora.type``.
+        place: A folder, or a repository of the hub.
+    """
+    if form == "standard":
+        return f'pipeline.load_lora_weights("{place}")'
     # The pipeline's own method takes LoRA alone.
-    "lokr": f"""pipeline.transformer.load_lora_adapter(
-    "path/to/this/folder", weight_name="{ADAPTER_FILE}", prefix="transformer"
-)""",
-}
+    method = "pipeline.transformer.load_lora_adapter"
+    return f'{method}(\n    "{place}", weight_name="{ADAPTER_FILE}", prefix="transformer"\n)'
 
 
 def adapter_page(ctx: Context, *, layers: int, weights: str) -> str:
@@ -59,7 +67,7 @@ def adapter_page(ctx: Context, *, layers: int, weights: str) -> str:
         other=_other(settings.model),
         rank=rank,
         alpha=lora.alpha * rank / lora.rank,
-        load=_LOAD[lora.type],
+        load=loading(lora.type, _PLACE),
         layers=layers,
         targets=", ".join(f"`{target}`" for target in lora.target_modules),
         steps=ctx.plan.body.schedule.max_steps,

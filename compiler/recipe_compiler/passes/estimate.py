@@ -251,9 +251,9 @@ def recomputed_blocks(values: Mapping[str, Any], config: Mapping[str, Any]) -> i
 def base_bytes(values: Mapping[str, Any], config: Mapping[str, Any]) -> float:
     """Count the bytes of the transformer's weights that are on the device at once.
 
-    Under an adapter, bf16 training stores them in bf16, and quantization stores those of blocks in fewer bits: with 4 or
-    2 bits every 128 weights share a scale and a shift of 2 bytes each, in torchao's format every 112 share 5 bytes. Of offloaded blocks one group is there, and the
-    next one too where a stream fetches it ahead.
+    Frozen ones are stored in bf16 by bf16 training, and quantization stores those of blocks in fewer bits: with 4 or 2
+    bits every 128 weights share a scale and a shift of 2 bytes each, in torchao's format every 112 share 5 bytes. Of
+    offloaded blocks one group is there, and the next one too where a stream fetches it ahead.
     """
     parameters = transformer_parameters(config)
     if values["model.type"] == "full" and values["train.layer_freeze_strategy"] == "none":

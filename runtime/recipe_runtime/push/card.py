@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from recipe_runtime.context import Context
+from recipe_runtime.export_page import loading
 from recipe_runtime.models.source import INDEX
 from recipe_schema.definition import leaves
 from recipe_schema.sections.forms import A_PATH
@@ -66,7 +67,7 @@ def _loading(ctx: Context, export: Path, repository: str) -> Iterator[str]:
         base = _base(ctx) or "PATH OF THE BASE MODEL"
         load = [
             f'pipeline = SanaVideoPipeline.from_pretrained("{base}", torch_dtype=torch.bfloat16)',
-            f'pipeline.load_lora_weights("{repository}")',
+            loading(ctx.settings.model.lora.type, repository),
         ]
     bucket = ctx.plan.body.buckets[0]
     yield from ("", "## Load it", "", "```python", "import torch", "from diffusers import SanaVideoPipeline")
