@@ -163,7 +163,7 @@ class Model:
     base_model_precision: Quantization = key(
         "no_change",
         "How the transformer's frozen weights are stored while an adapter is trained. Full fine-tuning changes all "
-        "weights, so none can be quantized.",
+        "weights, so none can be quantized. Those that end in `-torchao` need `pip install .[torchao]`.",
         reads=("train", "validate"),
         aka="base_model_precision",
         refused=_OTHER_PRECISIONS,
