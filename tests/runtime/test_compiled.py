@@ -32,6 +32,8 @@ FORMS = {
     "lora": {**LORA, "model.lora.dropout": 0.1, "memory.gradient_checkpointing": True},
     "dora": {**LORA, "model.lora.use_dora": True},
     "lokr": {**LORA, "model.lora.type": "lokr"},
+    "quantized": {**LORA, "model.base_model_precision": "int8-quanto"},
+    "offloaded": {**LORA, "memory.group_offload.enabled": True, "memory.gradient_checkpointing": True},
     "biases": {"train.layer_freeze_strategy": "bitfit", "train.mixed_precision": "bf16"},
     "released": {"optimizer.release_gradients": True, "train.max_grad_norm": 0.0},
     "aligned": {
