@@ -135,6 +135,8 @@ class BatchMaker:
         self._features = features
         self._image_to_video = image_to_video(ctx.settings.data.datasets)
         self._self_flow = SelfFlow(ctx)
+        # A compiled model is compiled for each shape.
+        self._text_length = 0 if ctx.settings.hardware.compile == "no" else int(ctx.facts["max_sequence_length"])
         self._null_caption = self._text(ctx.facts["null_caption"], instructed=False)
 
     def make(self, step: int) -> StepBatch:
@@ -170,7 +172,7 @@ class BatchMaker:
         perturbation = self._perturbation(step)
         extra = [self._normal(latents.shape[1:], "perturbation", s) * perturbation for s in samples if perturbation > 0]
         given = [self._given(sample) for sample in samples]
-        text, mask = pad_texts([self._caption(sample) for sample in samples])
+        text, mask = pad_texts([self._caption(sample) for sample in samples], length=self._text_length)
         return MicroBatch(
             latents=latents.float(),
             noise=torch.stack(noise),
@@ -291,16 +293,17 @@ class BatchMaker:
         return self._store.read("text", self._texts[text, instructed])["embeds"]
 
 
-def pad_texts(embeds: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+def pad_texts(embeds: Sequence[Tensor], *, length: int = 0) -> tuple[Tensor, Tensor]:
     """Pad texts on the right with zeros to the longest, in fp32.
 
     Args:
         embeds: Each (tokens, channels).
+        length: The least length that they get.
 
     Returns:
         Embeddings (texts, longest, channels), and their mask (texts, longest) with 1 for a token.
     """
-    longest = max(len(text) for text in embeds)
+    longest = max(length, *(len(text) for text in embeds))
     padded = torch.zeros(len(embeds), longest, embeds[0].shape[1])
     mask = torch.zeros(len(embeds), longest, dtype=torch.int64)
     for index, text in enumerate(embeds):

@@ -13,13 +13,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from recipe_runtime import checkpoint
+from recipe_runtime.build import splits_weights
 from recipe_runtime.context import Context
 from recipe_runtime.errors import CheckpointError, RunError
 from recipe_runtime.export_page import adapter_page
 from recipe_runtime.exported import EXPORT_FOLDER, INDEX, MARKER
 from recipe_runtime.models.adapter import adapted_layers, save_adapter
 from recipe_runtime.models.source import check_index, component_dir, pipeline_dir, transformer_dir, vae_dir
-from recipe_runtime.models.transformer import build_transformer
+from recipe_runtime.models.transformer import build_transformer, weight_files
 from recipe_runtime.stage import report_stage
 from recipe_runtime.stop import StopRequested
 from recipe_schema.events import Exported, Warned
@@ -100,7 +101,10 @@ def _build(ctx: Context, target: Path, weights: Path, marker: dict[str, Any]) ->
     for name in _COPIED:
         shutil.copytree(component_dir(home, name), temporary / name)
     shutil.copytree(vae_dir(ctx), temporary / "vae")
-    build_transformer(transformer_dir(ctx), [weights]).save_pretrained(temporary / "transformer")
+    home = transformer_dir(ctx)
+    # Where biases alone were trained, the other weights are those that it began with.
+    others = weight_files(home) if ctx.settings.train.layer_freeze_strategy == "bitfit" else ()
+    build_transformer(home, [*others, weights]).save_pretrained(temporary / "transformer")
     _put_in_place(target, temporary, marker)
 
 
@@ -110,7 +114,8 @@ def _build_adapter(ctx: Context, target: Path, weights: Path, marker: dict[str, 
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     tensors = load_file(weights)
-    save_adapter(temporary, tensors, ctx.settings.model.lora)
+    split = load_file(weights.with_name("split.safetensors")) if splits_weights(ctx) else None
+    save_adapter(temporary, tensors, ctx.settings.model.lora, split)
     page = adapter_page(ctx, layers=len(adapted_layers(tensors)), weights=marker["weights"])
     (temporary / _PAGE).write_text(page, encoding="utf-8")
     _put_in_place(target, temporary, marker)

@@ -3,6 +3,9 @@
 import re
 
 from recipe_runtime.context import Context
+from recipe_runtime.exported import loading
+from recipe_runtime.models.split import SPLITTING
+from recipe_schema.sections.model import Model
 
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -25,9 +28,11 @@ _PAGE = """\
 from diffusers import SanaVideoPipeline
 
 pipeline = SanaVideoPipeline.from_pretrained("{base}")
-pipeline.load_lora_weights("path/to/this/folder")
+{load}
 ```
 """
+
+_PLACE = "path/to/this/folder"
 
 
 def adapter_page(ctx: Context, *, layers: int, weights: str) -> str:
@@ -40,16 +45,15 @@ def adapter_page(ctx: Context, *, layers: int, weights: str) -> str:
     """
     settings = ctx.settings
     lora, base = settings.model.lora, settings.model.pretrained_model_name_or_path
-    transformer = settings.model.pretrained_transformer_model_name_or_path
+    rank = 2 * lora.rank if lora.init in SPLITTING else lora.rank
     page = _PAGE.format(
         name=settings.name,
-        kind="DoRA adapter" if lora.use_dora else "LoRA adapter",
+        kind="LoKr adapter" if lora.type == "lokr" else "DoRA adapter" if lora.use_dora else "LoRA adapter",
         base=base,
-        other=""
-        if transformer == base
-        else f"\nIts transformer is that of `{transformer}`: load it into the pipeline first.\n",
-        rank=lora.rank,
-        alpha=lora.alpha,
+        other=_other(settings.model),
+        rank=rank,
+        alpha=lora.alpha * rank / lora.rank,
+        load=loading(lora.type, _PLACE),
         layers=layers,
         targets=", ".join(f"`{target}`" for target in lora.target_modules),
         steps=ctx.plan.body.schedule.max_steps,
@@ -62,3 +66,16 @@ def adapter_page(ctx: Context, *, layers: int, weights: str) -> str:
     if _HUB_ID.fullmatch(base) and not ctx.resolve(base).exists():
         page = f"---\nbase_model: {base}\nlibrary_name: diffusers\npipeline_tag: text-to-video\ntags: [lora]\n---\n\n{page}"
     return page
+
+
+def _other(model: Model) -> str:
+    """Say what is unusual about an adapter."""
+    transformer, lora, told = model.pretrained_transformer_model_name_or_path, model.lora, ""
+    if transformer != model.pretrained_model_name_or_path:
+        told += f"\nIts transformer is that of `{transformer}`: load it into the pipeline first.\n"
+    if lora.init in SPLITTING:
+        told += (
+            f"\nIt was trained at rank {lora.rank}, beginning with a part of the weights (`{lora.init}`), and is stored at "
+            "twice that rank, for the weights as they were.\n"
+        )
+    return told

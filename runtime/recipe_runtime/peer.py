@@ -18,6 +18,7 @@ import torch
 
 from recipe_runtime import checkpoint, train
 from recipe_runtime.batches import StepBatch, prefetch
+from recipe_runtime.checkpoint import Checkpoint
 from recipe_runtime.context import Context, build_context
 from recipe_runtime.encode_text import text_index
 from recipe_runtime.encode_video import latent_index
@@ -69,8 +70,11 @@ def _run(options: argparse.Namespace) -> None:
         rank=options.rank,
     )
     with train.matrix_products(tf32=ctx.settings.hardware.tf32):
-        state = train.build_state(ctx)
-        _load(state, options.checkpoint)
+        found = _found(options.checkpoint)
+        parts = {} if found is None else found.read()
+        state = train.build_state(ctx, parts.get("split"))
+        if found is not None:
+            state.load(parts, found.step)
         batches = train.batch_maker(ctx)
         evaluator = Evaluator(ctx, latents=latent_index(ctx), texts=text_index(ctx))
         sys.stdout.write(f"{READY}\n")
@@ -99,14 +103,14 @@ def _step(ctx: Context, state: TrainState, batch: StepBatch) -> bool:
     return result.finite
 
 
-def _load(state: TrainState, folder: Path | None) -> None:
+def _found(folder: Path | None) -> Checkpoint | None:
     if folder is None:
-        return
+        return None
     step = checkpoint.step_of(folder)
     found = "its name says no step" if step is None else checkpoint.inspect(folder, step)
     if isinstance(found, str):
         raise CheckpointError(f"{folder} is broken ({found}); run the same command again")
-    state.load(found.read(), found.step)
+    return found
 
 
 def _end_with_the_first() -> None:

@@ -15,7 +15,9 @@ from recipe_runtime.encode_features import has_teacher
 from recipe_runtime.errors import ModelError, PlanRefused, RunError
 from recipe_runtime.models.adapter import adapter_file
 from recipe_runtime.models.clip_model import clip_dir
+from recipe_runtime.models.compiled import check_compiler
 from recipe_runtime.models.frozen import COMPILED
+from recipe_runtime.models.packed import FORMATS, check_torchao
 from recipe_runtime.models.sampler import load_scheduler
 from recipe_runtime.models.source import check_index, component_dir, pipeline_dir, read_config, transformer_dir, vae_dir
 from recipe_runtime.models.teacher import teacher_width
@@ -49,6 +51,8 @@ def check(ctx: Context) -> None:
     check_images(ctx)
     check_quantization(ctx)
     check_devices(ctx)
+    if ctx.settings.hardware.compile != "no":
+        check_compiler(ctx.device, ctx.settings.hardware.compile)
     resume.check(ctx)
     for folder in written_folders(ctx):
         check_writable(folder)
@@ -173,10 +177,10 @@ def check_preview(ctx: Context) -> None:
 
 
 def check_quantization(ctx: Context) -> None:
-    """Check that there is a compiler for weights of fewer than eight bits: quanto compiles what unpacks them.
+    """Check that what quantizes weights is there: torchao, or a compiler, as quanto compiles what unpacks few bits.
 
     Raises:
-        ModelError: There is none.
+        ModelError: It is not.
     """
     model = ctx.settings.model
     asked = {"model.text_encoder_precision": model.text_encoder_precision}
@@ -184,6 +188,8 @@ def check_quantization(ctx: Context) -> None:
         asked["model.base_model_precision"] = model.base_model_precision
     compiler = "nvcc" if ctx.device.type == "cuda" else "c++"
     for key, precision in asked.items():
+        if precision in FORMATS:
+            check_torchao(key, precision)
         if precision in COMPILED and shutil.which(compiler) is None:
             raise ModelError(
                 f"`{key}: {precision}` compiles a kernel when it is first used, and there is no {compiler} on the PATH; "

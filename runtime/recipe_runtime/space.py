@@ -15,6 +15,7 @@ from recipe_runtime.encode_features import feature_index, has_teacher
 from recipe_runtime.encode_text import text_items
 from recipe_runtime.encode_video import latent_index
 from recipe_runtime.models.source import component_dir, pipeline_dir, read_config, transformer_dir, vae_dir
+from recipe_runtime.models.split import SPLITTING
 from recipe_runtime.models.teacher import teacher_dir, teacher_width
 from recipe_schema.optimizers import STORAGE
 from recipe_schema.recipe import Settings
@@ -97,7 +98,8 @@ def parameter_count(folder: Path) -> int:
 def state_bytes(shapes: Sequence[Sequence[int]], settings: Settings) -> int:
     """Return the size of a checkpoint of weights of these shapes: these, the optimizer's memory, and averages."""
     storage = STORAGE[settings.optimizer.name]
-    averages = int(settings.ema.enabled) + int(settings.optimizer.name == "schedule-free")
+    split = settings.model.type == "lora" and settings.model.lora.init in SPLITTING
+    averages = int(settings.ema.enabled) + int(settings.optimizer.name == "schedule-free") + int(split)
     whole = sum(map(prod, shapes)) * (storage.weight + storage.full + _FP32 * averages)
     factored = storage.factored and sum(
         prod(shape) * _FP32 if len(shape) <= 1 else _factors(shape) * _FP32 * storage.factored for shape in shapes
@@ -156,10 +158,11 @@ def _checkpoint_bytes(ctx: Context) -> int:
 
 def _export_bytes(ctx: Context) -> int:
     if ctx.settings.model.type == "lora":
-        return max(0, _trained_count(ctx) * _FP32 - _used(ctx.run_dir / "export"))
+        halves = 2 if ctx.settings.model.lora.init in SPLITTING else 1
+        return max(0, halves * adapter_parameters(ctx) * _FP32 - _used(ctx.run_dir / "export"))
     home = pipeline_dir(ctx)
     copied = _used(vae_dir(ctx)) + sum(_used(component_dir(home, name)) for name in ("tokenizer", "text_encoder"))
-    trained = _trained_count(ctx) * _FP32
+    trained = parameter_count(transformer_dir(ctx)) * _FP32
     return max(0, copied + trained - _used(ctx.run_dir / "export"))
 
 
@@ -167,7 +170,10 @@ def _trained_shapes(ctx: Context) -> Sequence[Sequence[int]]:
     if ctx.settings.model.type == "lora":  # of each matrix one side is the rank
         rank = ctx.settings.model.lora.rank
         return [[adapter_parameters(ctx) // rank, rank]]
-    return list(weight_shapes(transformer_dir(ctx)))
+    shapes = weight_shapes(transformer_dir(ctx))
+    if ctx.settings.train.layer_freeze_strategy == "bitfit":  # of one axis are biases and norms
+        return [shape for shape in shapes if len(shape) == 1]
+    return list(shapes)
 
 
 def _offloaded(ctx: Context) -> Iterator[Need]:
@@ -177,12 +183,6 @@ def _offloaded(ctx: Context) -> Iterator[Need]:
         needed = parameter_count(transformer_dir(ctx)) * (_BF16 if bf16 else _FP32)
         folder = ctx.resolve(groups.to_disk_path)
         yield Need(folder=folder, bytes=max(0, needed - _used(folder)), what="offloaded weights")
-
-
-def _trained_count(ctx: Context) -> int:
-    if ctx.settings.model.type == "lora":
-        return adapter_parameters(ctx)
-    return parameter_count(transformer_dir(ctx))
 
 
 def _used(folder: Path) -> int:

@@ -21,7 +21,7 @@ from recipe_runtime.team import ALONE, Team
 
 Parts = Mapping[str, Mapping[str, Tensor]]
 """Tensors by name, for each part of the state: ``model``, ``optimizer``, ``ema`` where it is kept, ``averaged`` with
-Schedule-Free, where the model's own weights are not the result, and ``crepa`` where features are aligned."""
+Schedule-Free, where the model's own weights are not the result, ``crepa`` where features are aligned, and ``split``."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,6 +37,7 @@ class TrainState:
         release: What updates weights in the backward pass, if they are.
         averages: Whether the optimizer's result is an average of its own, as with Schedule-Free.
         alignment: What aligns features, if anything does. Its projector is trained, and neither averaged nor exported.
+        split: What the adapter began with, where that was taken out of the weights.
         begun_from: See `recipe_runtime.checkpoint.Checkpoint`.
         team: The processes that have the same state and change it together.
     """
@@ -49,6 +50,7 @@ class TrainState:
     release: GradientRelease | None = None
     averages: bool = False
     alignment: Alignment | None = None
+    split: Mapping[str, Tensor] | None = None
     begun_from: Mapping[str, Any] | None = None
     team: Team = ALONE
 
@@ -76,6 +78,8 @@ class TrainState:
             parts["ema"] = self.average.state()
         if self.alignment is not None:
             parts["crepa"] = self.alignment.state()
+        if self.split is not None:
+            parts["split"] = self.split
         return parts
 
     @torch.no_grad()
@@ -87,6 +91,8 @@ class TrainState:
         """
         shapes = {name: parameter.shape for name, parameter in trained_parameters(self.model).items()}
         _check("model", parts["model"], shapes)
+        # The model was built with what the checkpoint holds, so that its frozen weights are those of the training.
+        _check("split", parts.get("split", {}), {} if self.split is None else shapes)
         make_room(self.optimizer, self.optimized())
         memory = memory_of(self.optimizer, self.optimized(), self.group_memory)
         _check("optimizer", parts["optimizer"], {name: tensor.shape for name, tensor in memory.items()})

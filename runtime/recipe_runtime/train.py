@@ -1,15 +1,16 @@
 """Stage ``train``: makes everything that the loop uses, goes on from the latest checkpoint, and runs the loop."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 from diffusers.models.transformers.transformer_sana_video import SanaVideoTransformer3DModel
+from torch import Tensor
 
 from recipe_runtime import checkpoint, resume
 from recipe_runtime.batches import BatchMaker
-from recipe_runtime.build import build_model
+from recipe_runtime.build import build_model, splits_weights
 from recipe_runtime.context import Context
 from recipe_runtime.crepa import Alignment, FeatureReader, Projector
 from recipe_runtime.dropout import count_dropout
@@ -58,8 +59,12 @@ def run(ctx: Context, stop: StopRequested) -> None:
         )
 
 
-def build_state(ctx: Context) -> TrainState:
+def build_state(ctx: Context, split: Mapping[str, Tensor] | None = None) -> TrainState:
     """Make the state of a training that begins: the model as it is published, and no memory of gradients.
+
+    Args:
+        ctx: The run.
+        split: See `recipe_runtime.build.build_model`.
 
     Raises:
         PlanRefused: The settings contradict each other.
@@ -75,7 +80,10 @@ def build_state(ctx: Context) -> TrainState:
             "`regularizers.crepa` follows one average similarity, which several processes do not share yet; set "
             "`launch.processes: 1`, or leave one of them out"
         )
-    model = build_model(ctx)
+    model = build_model(ctx, split)
+    begun = None
+    if splits_weights(ctx):
+        begun = {name: parameter.detach().clone() for name, parameter in trained_parameters(model).items()}
     store_weights(model, settings)
     average = WeightAverage(model, settings.ema) if settings.ema.enabled else None
     alignment = _alignment(ctx, model, average) if settings.regularizers.crepa.enabled else None
@@ -90,6 +98,7 @@ def build_state(ctx: Context) -> TrainState:
         release=GradientRelease(optimizer, settings.train) if settings.optimizer.release_gradients else None,
         averages=settings.optimizer.name == "schedule-free",
         alignment=alignment,
+        split=begun,
     )
     if settings.model.type == "lora" and settings.model.lora.dropout > 0:
         count_dropout(state, seed=settings.train.seed, first=ctx.rank * settings.train.gradient_accumulation_steps)
@@ -135,9 +144,10 @@ def matrix_products(*, tf32: bool) -> Iterator[None]:
 
 def _train(ctx: Context, found: checkpoint.Checkpoint | None, stop: StopRequested) -> tuple[str, ...]:
     check_masks(ctx)
-    state = build_state(ctx)
+    parts = {} if found is None else found.read()
+    state = build_state(ctx, parts.get("split"))
     if found is not None:
-        state.load(found.read(), found.step)
+        state.load(parts, found.step)
         state.begun_from = found.begun_from
         own = found.folder.is_relative_to(ctx.run_dir)
         path = found.folder.relative_to(ctx.run_dir) if own else found.folder

@@ -11,7 +11,7 @@ from recipe_schema.record import record
 
 _FOLDER = Path(__file__).parent / "families"
 
-LayerKind = Literal["linear", "conv", "depthwise"]
+LayerKind = Literal["linear", "conv", "conv3d", "depthwise"]
 """What a layer of the transformer is. Depthwise convolutions have one filter for each channel: no rank to lower."""
 
 

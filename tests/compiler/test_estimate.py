@@ -4,6 +4,7 @@ import pytest
 
 from fakes_clips import make_project
 from recipe_compiler.passes.estimate import estimate, memory_parts
+from recipe_compiler.passes.layers import factors
 from recipe_compiler.pipeline import Options, compile_recipe
 from recipe_schema.family import load_family
 from recipe_schema.plan import Bucket, Schedule
@@ -14,6 +15,8 @@ UNIT = TOKENS * 2240 * 2
 CONFIG = load_family("sana-video-480p").raw["transformer"]
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
 KEPT = {"memory.gradient_checkpointing": False}
+LOKR = {"model.lora.type": "lokr"}
+BIASES = {"model.type": "full", "train.layer_freeze_strategy": "bitfit"}
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +39,13 @@ def values(tmp_path_factory):
         (4, {**KEPT, "model.lora.use_dora": True}, 291.03),
         (4, {**KEPT, "train.mixed_precision": "no"}, 347.04),
         (4, {"train.mixed_precision": "no"}, 102.47),
+        (2, {**KEPT, **LOKR}, 125.07),
+        (4, {**KEPT, **LOKR}, 244.12),
+        (4, LOKR, 71.77),
+        (4, {**LOKR, "train.mixed_precision": "no"}, 103.21),
+        (4, {**KEPT, **BIASES}, 244.68),
+        (4, BIASES, 70.41),
+        (4, {**BIASES, "train.mixed_precision": "no"}, 102.42),
     ],
 )
 def test_activations_under_an_adapter_agree_with_a_tracker(values, layers, changes, tracked):
@@ -64,6 +74,8 @@ BLOCK, REST = 100_533_440, 46_193_344
         ({"train.mixed_precision": "no"}, (20 * BLOCK + REST) * 4),
         ({"model.base_model_precision": "int8-quanto"}, 20 * BLOCK + REST * 2),
         ({"model.base_model_precision": "int4-quanto"}, 20 * BLOCK * 0.53125 + REST * 2),
+        ({"model.base_model_precision": "fp8-torchao"}, 20 * BLOCK + REST * 2),
+        ({"model.base_model_precision": "int4-torchao"}, 20 * BLOCK * (0.5 + 5 / 112) + REST * 2),
         ({"memory.group_offload.enabled": True}, (BLOCK + REST) * 2),
         ({"memory.group_offload.enabled": True, "memory.group_offload.use_stream": True}, (2 * BLOCK + REST) * 2),
         ({"memory.group_offload.enabled": True, "memory.group_offload.blocks_per_group": 40}, (20 * BLOCK + REST) * 2),
@@ -98,6 +110,46 @@ def test_an_adapter_saves_a_third_of_the_work_and_nearly_all_of_the_disk(values)
     assert lora["export_gb"] == pytest.approx(11_468_800 * 4 / 1e9, rel=1e-3)
     assert lora["checkpoints_gb"] == pytest.approx(full["checkpoints_gb"] * 11_468_800 / 2_056_862_144, rel=1e-3)
     assert 18 < lora["memory_gb"] < 21
+
+
+@pytest.mark.parametrize(
+    ("number", "wished", "pair"),
+    [
+        (2240, 16, (16, 140)),
+        (2240, 7, (7, 320)),
+        (2240, -1, (40, 56)),
+        (2304, 10, (9, 256)),
+        (127, 16, (1, 127)),
+        (12, 8, (3, 4)),
+    ],
+)
+def test_a_side_is_cut_into_factors(number, wished, pair):
+    assert factors(number, wished) == pair
+
+
+def test_a_product_is_small_on_the_disk(values):
+    found = cost(values, **LOKR)
+
+    assert found["trained_parameters"] == 757_760
+    assert found["export_gb"] == pytest.approx(757_760 * 4 / 1e9, rel=1e-3)
+
+
+def test_a_split_is_kept_in_checkpoints_and_exported_at_twice_the_rank(values):
+    plain, split = cost(values), cost(values, **{"model.lora.init": "pissa"})
+
+    assert split["export_gb"] == pytest.approx(2 * plain["export_gb"], rel=1e-3)
+    assert split["checkpoints_gb"] == pytest.approx(plain["checkpoints_gb"] * 4 / 3, rel=1e-3)
+    assert split["trained_parameters"] == plain["trained_parameters"]
+
+
+def test_biases_are_a_small_checkpoint_and_a_whole_export(values):
+    biases, full = cost(values, **BIASES), cost(values, **{"model.type": "full"})
+
+    assert biases["trained_parameters"] == 786_304
+    assert biases["export_gb"] == full["export_gb"]
+    assert biases["checkpoints_gb"] == pytest.approx(full["checkpoints_gb"] * 786_304 / 2_056_862_144, rel=1e-3)
+    assert biases["step_tflop"] / biases["forward_tflop"] == pytest.approx(3, rel=1e-3)
+    assert biases["memory_parts_gb"]["weights"] == pytest.approx(2_056_862_144 * 2 / 1e9, rel=1e-2)
 
 
 @pytest.mark.parametrize(("interval", "passes"), [(1, 4), (2, 3.5), (3, 3.35), (20, 3.05)])

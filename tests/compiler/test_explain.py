@@ -456,3 +456,9 @@ def test_json_of_a_section_holds_its_settings(project, capsys):
 
     assert all(path.startswith("ema.") for path in json.loads(text)["settings"])
     assert "ema.decay" in json.loads(text)["settings"]
+
+
+def test_an_optimizer_says_what_it_stores(project, capsys):
+    main(["explain", str(project), "optimizer.name", "--set", "optimizer.name=adamw_bf16"])
+    told = "  stores      weight and gradient in bf16, two moments in bf16, rounded at random: 8 bytes a weight\n"
+    assert told in capsys.readouterr().out

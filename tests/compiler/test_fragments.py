@@ -16,6 +16,7 @@ WITH_DATA = {"masked_loss": "vars: {masked: disney-black-and-white}\n"}
 def test_these_parts_are_shipped():
     assert PARTS == [
         "clip_score",
+        "compiled",
         "crepa",
         "evaluation",
         "image_to_video",
@@ -50,5 +51,6 @@ def test_all_of_them_together_are_clean_but_for_one_that_takes_the_place_of_two(
     assert result.settings["regularizers.crepa.encoder"] == "dinov2_vitb14"
     assert result.settings["regularizers.rollout.max_step_offset"] == 20
     assert result.settings["evaluation.fraction"] == 0.05
+    assert result.settings["hardware.compile"] == "default"
     assert result.settings["regularizers.masked_loss.enabled"] is True
     assert result.settings["data.datasets.1.video.is_i2v"] is True

@@ -17,9 +17,7 @@ from recipe_schema.family import load_family
 
 ROOT = Path(__file__).parents[2]
 DATA = {"datasets": [{"id": "a", "instance_data_dir": "clips"}]}
-GUARDS = {
-    "model.lora.lokr_factor": "model.lora.type",
-}
+GUARDS = {}
 """Keys that no stage reads yet, by the beginning of their paths, and the key whose value nothing carries out. Once
 something does, the line has to go."""
 

@@ -299,7 +299,7 @@ def test_a_run_goes_on_from_a_step_that_it_can_have(found):
 
 def test_quantized_weights_are_not_offloaded_to_files(found):
     disk = (OFFLOAD, "memory.group_offload.to_disk_path=there")
-    encoder = "model.text_encoder_precision=fp8-torchao"
+    encoder = "model.text_encoder_precision=fp8-quanto"
 
     assert (
         "`model.base_model_precision: int8-quanto`"

@@ -12,6 +12,7 @@ from diffusers.pipelines.sana_video.pipeline_sana_video import SanaVideoPipeline
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from fakes_adapters import plain_model, predicted
 from fakes_runtime import make_context
 from fakes_training import batch_maker, encoded_project, same_bits, saved_parts
 from recipe_compiler.passes.layers import adaptable_layers, adapter_parameters
@@ -43,19 +44,6 @@ class StopAfter(StopRequested):
     def __call__(self, event):
         if isinstance(event, StepDone) and event.step == self.step:
             self.requested = "SIGTERM"
-
-
-def predicted(ctx, model, precision="no"):
-    """Return what a model gives for the first batch of a run."""
-    (part, *_) = batch_maker(ctx).make(0).parts
-    with torch.no_grad():
-        return predict(model.eval(), part.latents, part, mixed_precision=precision)
-
-
-def plain_model(tmp_path, **settings):
-    """Return the transformer of a full fine-tuning of the same project."""
-    _, ctx, _ = encoded_project(tmp_path / "plain", prompts=(), **settings)
-    return train.build_state(ctx).model
 
 
 def run(tmp_path, **settings):
@@ -386,8 +374,8 @@ def test_the_compiler_counts_the_adapter_as_it_is(dora):
     config = load_family("sana-video-480p").raw["transformer"]
     with init_empty_weights(include_buffers=False):
         model = SanaVideoTransformer3DModel(**config)
-    able = target_layers(model, ["*"])
-    assert sorted(layer.name for layer in adaptable_layers(config)) == sorted(able)
+    able = target_layers(model, ["*"], "standard")
+    assert sorted(layer.name for layer in adaptable_layers(config, "standard")) == sorted(able)
     settings = Lora(
         type="standard",
         rank=16,
@@ -403,4 +391,4 @@ def test_the_compiler_counts_the_adapter_as_it_is(dora):
     add_adapter(model, settings, seed=0)
 
     count = sum(parameter.numel() for parameter in trained_parameters(model).values())
-    assert adapter_parameters(adaptable_layers(config), rank=16, dora=dora) == count
+    assert adapter_parameters(adaptable_layers(config, "standard"), rank=16, dora=dora) == count

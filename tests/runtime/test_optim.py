@@ -250,3 +250,9 @@ def test_clips_are_drawn_and_the_model_exported_in_fp32(tmp_path, name):
     (file,) = (project.run_dir / "export" / "transformer").glob("*.safetensors")
     assert {tensor.dtype for tensor in load_file(file).values()} == {torch.float32}
     shutil.rmtree(project.run_dir)
+
+
+def test_adamw_takes_torchs_one_kernel(tmp_path):
+    _, ctx, _ = encoded_project(tmp_path, prompts=())
+
+    assert train.build_state(ctx).optimizer.defaults["fused"] is True

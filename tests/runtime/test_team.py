@@ -31,6 +31,9 @@ KINDS = {
     "full": {"ema.enabled": True, "train.max_grad_norm": 0.05},
     "lora": LORA,
     "image-to-video": {"data.datasets.0.video.is_i2v": True, "data.datasets.0.video.i2v_probability": 0.5},
+    "lokr": {**LORA, "model.lora.type": "lokr", "model.lora.dropout": 0.0},
+    "split": {**LORA, "model.lora.init": "pissa"},
+    "biases": {"train.layer_freeze_strategy": "bitfit"},
 }
 
 

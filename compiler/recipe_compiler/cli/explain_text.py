@@ -7,6 +7,7 @@ from recipe_compiler.cli.figures_text import figures_text
 from recipe_compiler.cli.setting_text import IMPACTS, origin_text, plain, value_text
 from recipe_compiler.subject import Stated, Subject
 from recipe_compiler.suggest import near
+from recipe_schema.optimizers import statement
 
 
 _VALUE_WIDTH = 56
@@ -103,6 +104,8 @@ def one_key(stated: Stated) -> str:
         doc = key.doc
         rows.insert(0, ("type", stated.leaf.spec.words()))
         rows.append(("read by", ", ".join(key.reads) or "nothing"))
+    if stated.path == "optimizer.name":
+        rows.append(("stores", statement(stated.value)))
     if stated.leaf is None or stated.leaf.key.reads:
         rows.append(("impact", IMPACTS[stated.impact]))
     if stated.leaf is not None and stated.leaf.key.aka is not None:

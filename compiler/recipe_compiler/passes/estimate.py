@@ -12,7 +12,7 @@ from typing import Any
 from recipe_compiler.passes.alignment_cost import alignment_memory, feature_bytes, projector_parameters, teacher_flop
 from recipe_compiler.passes.extra_passes import extra_passes, two_levels
 from recipe_compiler.passes.first_frame_cost import first_frame_memory
-from recipe_compiler.passes.layers import adaptable_layers, adapted, adapter_parameters
+from recipe_compiler.passes.layers import adaptable_layers, adapted, adapter_parameters, lokr_parameters
 from recipe_schema.family import FamilyFacts
 from recipe_schema.optimizers import STORAGE
 from recipe_schema.plan import Bucket, Schedule
@@ -21,7 +21,16 @@ from recipe_schema.plan import Bucket, Schedule
 FP32 = 4
 BF16 = 2
 TEXT_TOKENS = 300
-_QUANTIZED_BYTES = {"int8-quanto": 1.0, "fp8-quanto": 1.0, "int4-quanto": 0.5 + 4 / 128, "int2-quanto": 0.25 + 4 / 128}
+_QUANTIZED_BYTES = {
+    "int8-quanto": 1.0,
+    "fp8-quanto": 1.0,
+    "int4-quanto": 0.5 + 4 / 128,
+    "int2-quanto": 0.25 + 4 / 128,
+    "int8-torchao": 1.0,
+    "fp8-torchao": 1.0,
+    "int4-torchao": 0.5 + 5 / 112,
+}
+"""Bytes of a weight of the blocks. Depth-wise filters, which torchao's formats leave as they are, are a thousandth."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +120,8 @@ def estimate(
         latents_gb=sum(windows[b.name] * latent_bytes(family, b) for b in buckets) / 1e9,
         features_gb=sum(windows[b.name] * feature_bytes(values, family, b) for b in buckets) / 1e9,
         checkpoints_gb=checkpoint_bytes(values, config) * kept / 1e9,
-        export_gb=(parameters * FP32 + (others if adapter is None else 0)) / 1e9,
+        export_gb=export_parameters(values, config, adapter) * FP32 / 1e9
+        + (others / 1e9 if values["model.type"] == "full" else 0),
         largest_bucket=largest.name,
     )
     return {name: _rounded(value) for name, value in asdict(result).items()}
@@ -162,6 +172,18 @@ def transformer_parameters(config: Mapping[str, Any]) -> int:
     return int(config["num_layers"] * block + once + patch * config["out_channels"] * (d + 1))
 
 
+def bias_parameters(config: Mapping[str, Any]) -> int:
+    """Count the biases of the transformer.
+
+    A block has one of width D in self-attention, four in cross-attention, and two of 2h in its feed-forward; patch embedding
+    D, time embedding 8D, caption projection 2D and the output layer come once.
+    """
+    d = _width(config)
+    patch = config["patch_size"][0] * config["patch_size"][1] * config["patch_size"][2]
+    block = 5 * d + 4 * int(config["mlp_ratio"] * d)
+    return int(config["num_layers"] * block + 11 * d + patch * config["out_channels"])
+
+
 def forward_flop(config: Mapping[str, Any], tokens: int) -> float:
     """Count the FLOPs of one forward pass of one sample, embeddings left out.
 
@@ -178,33 +200,56 @@ def forward_flop(config: Mapping[str, Any], tokens: int) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adapter:
-    """What the cost of an adapter follows from.
+    """What the cost follows from where weights are frozen: an adapter beside them, or biases alone that are trained.
 
     Attributes:
-        parameters: Its weights.
+        parameters: The weights that are trained.
         inputs: Channels that come into its layers, summed over a block, in widths of the model.
         widest: The most that come into one of them, likewise.
         copies: Whether each layer computes with a copy of its input of its own, as dropout and DoRA do.
+        changes: Weights of a block whose change is made whole in each pass, as LoKr does.
     """
 
     parameters: int
     inputs: float
     widest: float
     copies: bool
+    changes: int = 0
 
 
 def adapter_of(values: Mapping[str, Any], config: Mapping[str, Any]) -> Adapter | None:
-    """Describe the adapter that is trained; None where all weights are."""
+    """Describe what is trained beside frozen weights; None where all weights are."""
     if values["model.type"] == "full":
-        return None
-    layers, dora = adapted(adaptable_layers(config), values["model.lora.target_modules"]), values["model.lora.use_dora"]
+        if values["train.layer_freeze_strategy"] == "none":
+            return None
+        # Biases of the time embedding want gradients of all gates and scales: as much as ten adapted inputs, 7 U.
+        return Adapter(parameters=bias_parameters(config), inputs=10.0, widest=0.0, copies=False)
+    form, rank, dora = values["model.lora.type"], values["model.lora.rank"], values["model.lora.use_dora"]
+    layers = adapted(adaptable_layers(config, form), values["model.lora.target_modules"])
     widths = [layer.inputs / _width(config) for layer in layers if layer.in_block]
     return Adapter(
-        parameters=adapter_parameters(layers, rank=values["model.lora.rank"], dora=dora),
+        parameters=lokr_parameters(layers, rank=rank, factor=values["model.lora.lokr_factor"])
+        if form == "lokr"
+        else adapter_parameters(layers, rank=rank, dora=dora),
         inputs=sum(widths) / config["num_layers"],
         widest=max(widths, default=0.0),
         copies=dora or values["model.lora.dropout"] > 0,
+        changes=sum(layer.weights for layer in layers if layer.in_block) // config["num_layers"]
+        if form == "lokr"
+        else 0,
     )
+
+
+def splits_weights(values: Mapping[str, Any]) -> bool:
+    """Say whether the adapter begins with a part of the weights, which each checkpoint keeps."""
+    return values["model.type"] == "lora" and values["model.lora.init"] in ("pissa", "olora")
+
+
+def export_parameters(values: Mapping[str, Any], config: Mapping[str, Any], adapter: Adapter | None) -> int:
+    """Count the weights of the export: a whole transformer, or an adapter, of twice the rank where weights were split."""
+    if adapter is None or values["model.type"] == "full":
+        return transformer_parameters(config)
+    return adapter.parameters * (2 if splits_weights(values) else 1)
 
 
 def recomputed_blocks(values: Mapping[str, Any], config: Mapping[str, Any]) -> int:
@@ -217,12 +262,12 @@ def recomputed_blocks(values: Mapping[str, Any], config: Mapping[str, Any]) -> i
 def base_bytes(values: Mapping[str, Any], config: Mapping[str, Any]) -> float:
     """Count the bytes of the transformer's weights that are on the device at once.
 
-    Under an adapter, bf16 training stores them in bf16, and quantization stores those of blocks in fewer bits: with 4 or
-    2 bits every 128 weights share a scale and a shift of 2 bytes each. Of offloaded blocks one group is there, and the
-    next one too where a stream fetches it ahead.
+    Frozen ones are stored in bf16 by bf16 training, and quantization stores those of blocks in fewer bits: with 4 or 2
+    bits every 128 weights share a scale and a shift of 2 bytes each, in torchao's format every 112 share 5 bytes. Of
+    offloaded blocks one group is there, and the next one too where a stream fetches it ahead.
     """
     parameters = transformer_parameters(config)
-    if values["model.type"] == "full":
+    if values["model.type"] == "full" and values["train.layer_freeze_strategy"] == "none":
         return parameters * STORAGE[values["optimizer.name"]].weight
     plain = BF16 if values["train.mixed_precision"] == "bf16" else FP32
     each = _QUANTIZED_BYTES.get(values["model.base_model_precision"], plain)
@@ -270,6 +315,7 @@ def checkpoint_bytes(values: Mapping[str, Any], config: Mapping[str, Any]) -> fl
     adapter = adapter_of(values, config)
     parameters = transformer_parameters(config) if adapter is None else adapter.parameters
     projector = projector_parameters(values, _width(config)) * (FP32 + STORAGE[name].full)
+    averages += int(splits_weights(values))
     return parameters * (STORAGE[name].weight + FP32 * averages) + optimizer_bytes(name, config, adapter) + projector
 
 
@@ -281,7 +327,8 @@ def memory_parts(
     Unit of activations: U = batch × tokens × D × 2 bytes. A block saves (45.5 + 8r) U under bf16 autocast and
     (50.1 + 16r) U in fp32, r the ratio of the feed-forward; with checkpointing only its input (2 U) is kept, and one
     block is live at a time. With an adapter the inputs of frozen layers are not kept: (29.7 + 8r) U and (30.6 + 16r) U,
-    and 0.7 U for each adapted input of width D, 2.2 U with dropout or DoRA. Where each token is told its own timestep
+    and 0.7 U for each adapted input of width D, 2.2 U with dropout or DoRA. LoKr also keeps the change of each
+    weight, as large as the weight, in the precision that computes. Where each token is told its own timestep
     (``each_timestep``), a block saves 16 U more, and what is before and after all blocks 7 U, or 12 U in fp32.
     """
     adapter = adapter_of(values, config)
@@ -304,13 +351,15 @@ def memory_parts(
     if values["optimizer.release_gradients"]:  # of the largest weight alone
         largest = parameters if adapter is not None else int(2 * ratio * _width(config) ** 2)
         gradients = largest * stored
+    changes = 0 if adapter is None else adapter.changes * (BF16 if autocast else FP32)
     averages = parameters * FP32 * int(values["ema.enabled"])
     again = recomputed_blocks(values, config)
     if again:
         in_backward = (again * 2 + (layers - again + 1) * block + ends) * unit
         activations = max(in_backward, gradients + (block + 2 + 2.7) * unit) - gradients
+        activations += (layers - again + 1) * changes
     else:
-        activations = (layers * block + ends) * unit
+        activations = (layers * block + ends) * unit + layers * changes
     return {
         "weights": (base_bytes(values, config) + (0 if adapter is None else parameters * stored)) / 1e9,
         "gradients": gradients / 1e9,

@@ -1,15 +1,15 @@
-"""Quantized weights are to be kept in files.
+"""Weights that quanto quantizes are to be kept in files.
 
-What it does: finds `memory.group_offload.to_disk_path` together with quantized weights that would be offloaded:
-`model.base_model_precision`, and `model.text_encoder_precision` if the text encoder is offloaded too.
+What it does: finds `memory.group_offload.to_disk_path` together with weights that quanto quantizes and that would be
+offloaded: `model.base_model_precision`, and `model.text_encoder_precision` if the text encoder is offloaded too.
 
-Why it hurts: offloading to disk writes safetensors files, and the tensors of quanto and torchao can't be written there.
-It would fail once the model is loaded.
+Why it hurts: offloading to disk writes safetensors files, and quanto's tensors can't be written there. It would fail once
+the model is loaded. What torchao packs is kept as plain tensors, which can.
 
 Example:
     model:
       type: lora
-      base_model_precision: int8-torchao
+      base_model_precision: int8-quanto
     memory:
       group_offload:
         enabled: true
@@ -18,7 +18,7 @@ Example:
 Use instead:
     model:
       type: lora
-      base_model_precision: int8-torchao
+      base_model_precision: int8-quanto
     memory:
       group_offload:
         enabled: true
@@ -40,7 +40,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     if not settings[ENABLED] or settings[DISK] is None:
         return
     offloaded = (BASE,) * (settings[TYPE] == "lora") + (ENCODER,) * settings[TEXT]
-    quantized = [path for path in offloaded if settings[path] != "no_change"]
+    quantized = [path for path in offloaded if settings[path].endswith("-quanto")]
     if quantized:
         named = " and ".join(f"`{path}: {settings[path]}`" for path in quantized)
         yield Finding(

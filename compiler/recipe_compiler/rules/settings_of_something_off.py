@@ -1,9 +1,9 @@
 """Settings are given of something that is off.
 
 What it does: finds keys of a part of the recipe whose switch is off: keys of `model.lora` while all weights are trained,
-`model.quantize_via` while nothing is quantized, keys of `memory.group_offload`, `regularizers.crepa`,
-`regularizers.masked_loss`, `validation.preview` and a data set's `caption_shuffle` that are not enabled, of a data set's image to video without
-`is_i2v`, of
+`model.quantize_via` while nothing is quantized, `model.lora.lokr_factor` without `type: lokr`, keys of
+`memory.group_offload`, `regularizers.crepa`, `regularizers.masked_loss`, `validation.preview` and a data set's
+`caption_shuffle` that are not enabled, of a data set's image to video without `is_i2v`, of
 `regularizers.rollout` without `max_step_offset`, `launch.strategy` of one process, `checkpoints.rolling_total_limit`
 without `rolling_steps`, the constants of another loss or curve, and what belongs to a noise offset or an input
 perturbation that is not there.
@@ -37,6 +37,7 @@ HUBER = "set `loss_type: huber` or `smooth_l1`"
 
 SWITCHES = (
     Switch("model.lora", ("model.type",), "set `model.type: lora`", off=("full",)),
+    Switch("model.lora.lokr_factor", ("model.lora.type",), "write `type: lokr`", on=("lokr",)),
     Switch("model.quantize_via", PRECISIONS, "set one of them, such as to `int8-quanto`", off=("no_change",)),
     Switch(OFFLOAD, (f"{OFFLOAD}.enabled",), "set `enabled: true` there", off=(False,)),
     Switch(CREPA, (f"{CREPA}.enabled",), "set `enabled: true` there", off=(False,)),
@@ -65,9 +66,13 @@ SWITCHES = (
 def check(facts: Facts) -> Iterator[Finding]:
     """Look at every switch, those of data sets in each data set that is in use."""
     tables = [table for table in facts.settings.tables("data.datasets") if facts.settings.in_use(table)]
+    seen: set[str] = set()  # what waits for two switches is told of the first
     for switch in SWITCHES:
         for here in map(switch.at, tables) if "*" in switch.keys else (switch,):
-            yield from without_effect(facts.settings, here)
+            for finding in without_effect(facts.settings, here):
+                if finding.at not in seen:
+                    seen.add(finding.at)
+                    yield finding
 
 
 RULE = Rule(code="R208", name="setting-of-something-off", severity="warning", reads=(), check=check, page=__doc__)

@@ -2,7 +2,8 @@
 
 What it does: compares each entry of `model.lora.target_modules` with the names of the transformer's linear and
 convolution layers. An entry is the whole name or the end of it from a dot on, and `*` stands for any part. LoRA
-can't be added to `ff.conv_depth`: it has one filter for each channel, and no rank to lower.
+can't be added to `ff.conv_depth`: it has one filter for each channel, and no rank to lower. LoKr can't be added to
+`patch_embedding`, a convolution over frames too.
 
 Why it hurts: a name that matches nothing is passed over by most tools, and the layer is not trained.
 
@@ -53,6 +54,13 @@ def check(facts: Facts) -> Iterator[Finding]:
                 message=f"`{entry}` is a depthwise convolution, which has no rank that LoRA could lower",
                 help="leave it out, or take `model.lora.type: lokr`",
                 also=((KIND, "LoRA"),),
+            )
+        elif kinds == {"conv3d"} and settings[KIND] == "lokr":
+            yield Finding(
+                at=f"{TARGETS}.{index}",
+                message=f"`{entry}` is a convolution over frames, height and width, which LoKr has no form for",
+                help="leave it out, or take `model.lora.type: standard`",
+                also=((KIND, "LoKr"),),
             )
 
 

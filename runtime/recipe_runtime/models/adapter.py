@@ -1,8 +1,9 @@
 """LoRA (arXiv:2106.09685): low-rank changes beside frozen weights, W x + (alpha / rank) · B (A x), through peft.
 
 With DoRA (arXiv:2402.09353) the direction (W + (alpha / rank) · B A) / |W + …| is trained apart from the length m of each
-row. Adapters are stored as diffusers does: ``pytorch_lora_weights.safetensors``, names that begin with
-``transformer.``, and peft's configuration in the file's metadata.
+row. Other forms are in `recipe_runtime.models.lokr` and, for how LoRA begins, `recipe_runtime.models.split`. Adapters are
+stored as diffusers does: ``pytorch_lora_weights.safetensors``, names that begin with ``transformer.``, and peft's
+configuration in the file's metadata.
 """
 
 import json
@@ -15,20 +16,20 @@ import torch
 from diffusers.loaders.lora_base import LORA_ADAPTER_METADATA_KEY
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.pipelines.sana_video.pipeline_sana_video import SanaVideoPipeline
-from peft import LoraConfig
+from peft import LoraConfig, PeftConfig
 from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from recipe_runtime.errors import ModelError
+from recipe_runtime.exported import ADAPTER_FILE
+from recipe_runtime.models import lokr
+from recipe_runtime.models.split import Halves, put_in, whole_change
 from recipe_runtime.models.trained import trained_parameters
 from recipe_runtime.randomness import generator
 from recipe_schema.layers import is_target
 from recipe_schema.sections.model import Lora
 
-
-ADAPTER_FILE = "pytorch_lora_weights.safetensors"
-"""The name under which diffusers looks for an adapter in a folder."""
 
 _NAME = "default"
 _PREFIX = "transformer."
@@ -36,47 +37,62 @@ _FIRST = ".lora_A."
 _MAGNITUDE = ".lora_magnitude_vector"
 _STORED = ("r", "lora_alpha", "lora_dropout", "init_lora_weights", "use_dora", "bias")
 _SHOWN = 3
+_WIDE = {"standard": "full convolution", "lokr": "two-dimensional convolution"}
 
 
-def add_adapter(model: ModelMixin, settings: Lora, *, seed: int) -> None:
+def add_adapter(model: ModelMixin, settings: Lora, *, seed: int, halves: Halves | None = None) -> None:
     """Freeze a model and put a new adapter beside its weights, in fp32. The model computes what it did before.
 
     Args:
         model: The transformer. One on the meta device gets an adapter without values.
         settings: Rank, alpha, dropout, targets and how it begins.
         seed: The run's seed.
+        halves: What the adapter begins with where it was taken out of the weights.
 
     Raises:
         ModelError: A target means no layer that can have an adapter.
     """
-    layers = target_layers(model, settings.target_modules)
+    layers = target_layers(model, settings.target_modules, settings.type)
     model.requires_grad_(False)
     model.add_adapter(_peft_config(settings, layers), adapter_name=_NAME)
     _plain_convolutions(model)
+    lokr.keep_autocast(model)
     for name, parameter in trained_parameters(model).items():
         parameter.data = parameter.data.float()
-        if _FIRST in name and not parameter.is_meta:
-            parameter.data.copy_(_first_values(parameter, settings, generator(seed, "lora", name)))
+        if parameter.is_meta:
+            continue
+        draw = generator(seed, "lora", name)
+        if settings.type == "lokr":
+            parameter.data.copy_(lokr.first_lokr_values(name, parameter, draw))
+        elif _FIRST in name:
+            parameter.data.copy_(_first_values(parameter, settings, draw))
+    if halves is not None:
+        put_in(model, halves)
 
 
-def target_layers(model: nn.Module, targets: Collection[str]) -> tuple[str, ...]:
+def target_layers(model: nn.Module, targets: Collection[str], form: str) -> tuple[str, ...]:
     """Return the names of the layers that targets mean, in the model's order.
 
-    Layers that can have an adapter are the linear ones and convolutions, but for those that take each channel
+    Layers that can have an adapter are the linear ones and convolutions. LoRA can't have those that take each channel
     alone: there a change of rank r would need r groups as well.
+
+    Args:
+        model: The transformer.
+        targets: Names of layers, their ends, and patterns of both.
+        form: The adapter's form, as in ``model.lora.type``.
 
     Raises:
         ModelError: A target means none, or there is no target.
     """
     if not targets:
         raise ModelError("`model.lora.target_modules` is empty, so nothing would be trained; name layers, as `to_q`")
-    able = [name for name, module in model.named_modules() if _can_adapt(module)]
+    able = [name for name, module in model.named_modules() if _can_adapt(module, form)]
     chosen: set[str] = set()
     for target in targets:
         found = [name for name in able if is_target(target, name)]
         if not found:
             raise ModelError(
-                f"`model.lora.target_modules` names {target}, which is no linear layer and no full convolution of the "
+                f"`model.lora.target_modules` names {target}, which is no linear layer and no {_WIDE[form]} of the "
                 f"transformer; it has {', '.join(sorted({_short(name) for name in able}))}"
             )
         chosen.update(found)
@@ -108,7 +124,8 @@ def load_adapter(model: nn.Module, file: Path, settings: Lora) -> None:
             f"shape ({shown}); give it the rank and target_modules that the adapter was trained with"
         )
     # An adapter without a configuration is one with alpha = rank, for diffusers too.
-    scale = config["lora_alpha"] / config["r"] if config else 1.0
+    alpha = "alpha" if settings.type == "lokr" else "lora_alpha"
+    scale = config[alpha] / config["r"] if config else 1.0
     if not math.isclose(scale, settings.alpha / settings.rank):
         raise ModelError(
             f"the adapter in {file} is scaled by {scale:g} (alpha / rank) and `model.lora` says "
@@ -134,27 +151,34 @@ def adapter_file(place: Path) -> Path:
     return file
 
 
-def save_adapter(folder: Path, weights: Mapping[str, Tensor], settings: Lora) -> None:
+def save_adapter(
+    folder: Path, weights: Mapping[str, Tensor], settings: Lora, split: Mapping[str, Tensor] | None = None
+) -> None:
     """Write an adapter in diffusers' format.
 
     Args:
         folder: Where the file is written.
         weights: Its parameters by their names in the model.
         settings: The adapter's settings.
+        split: What the adapter began with, where that was taken out of the weights. It is written as one of twice the
+            rank, which loads into the weights as they were.
     """
     layers = adapted_layers(weights)
-    config = _peft_config(settings, layers).to_dict()
+    config = _peft_config(settings, layers, times=1 if split is None else 2).to_dict()
+    weights = weights if split is None else whole_change(weights, split)
+    stored = lokr.STORED if settings.type == "lokr" else _STORED
     SanaVideoPipeline.save_lora_weights(
         folder,
         transformer_lora_layers={_public_name(name).removeprefix(_PREFIX): value for name, value in weights.items()},
         # No more than matters: an older peft refuses what it does not know.
-        transformer_lora_adapter_metadata={**{name: config[name] for name in _STORED}, "target_modules": list(layers)},
+        transformer_lora_adapter_metadata={**{name: config[name] for name in stored}, "target_modules": list(layers)},
     )
 
 
 def adapted_layers(weights: Iterable[str]) -> tuple[str, ...]:
     """Return the names of the layers that an adapter changes, in order, from the names of its parameters."""
-    return tuple(sorted({name.partition(_FIRST)[0] for name in weights if _FIRST in name}))
+    parts = (_FIRST, *lokr.PARTS)
+    return tuple(sorted({name.partition(part)[0] for name in weights for part in parts if part in name}))
 
 
 def _short(name: str) -> str:
@@ -163,18 +187,25 @@ def _short(name: str) -> str:
     return ".".join(parts[-2:] if parts[-1].isdigit() else parts[-1:])
 
 
-def _can_adapt(module: nn.Module) -> bool:
-    return isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d | nn.Conv3d) and module.groups == 1)
+def _can_adapt(module: nn.Module, form: str) -> bool:
+    if isinstance(module, nn.Conv3d):  # peft's LoKr has no layer for them
+        return form == "standard"
+    return isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and (module.groups == 1 or form == "lokr"))
 
 
-def _peft_config(settings: Lora, layers: Iterable[str]) -> LoraConfig:
-    """Describe the adapter for peft. Layers go by their full names, so that nobody reads a pattern otherwise."""
-    alpha = settings.alpha
+def _peft_config(settings: Lora, layers: Iterable[str], *, times: int = 1) -> PeftConfig:
+    """Describe the adapter for peft. Layers go by their full names, so that nobody reads a pattern otherwise.
+
+    With ``times``, rank and alpha are so many times those of the settings.
+    """
+    if settings.type == "lokr":
+        return lokr.lokr_config(settings, layers)
+    alpha = settings.alpha * times
     return LoraConfig(
-        r=settings.rank,
+        r=settings.rank * times,
         lora_alpha=int(alpha) if alpha == int(alpha) else alpha,  # type: ignore[arg-type]  # peft takes both
         lora_dropout=settings.dropout,
-        init_lora_weights=True if settings.init == "default" else "gaussian",
+        init_lora_weights="gaussian" if settings.init == "gaussian" else True,
         target_modules=list(layers),
         use_dora=settings.use_dora,
     )
@@ -207,7 +238,7 @@ def _first_values(parameter: Tensor, settings: Lora, draw: torch.Generator) -> T
 
 def _public_name(name: str) -> str:
     """Return the name that a parameter has in a file: without peft's name of the adapter."""
-    plain = name.replace(f".{_NAME}.", ".")
+    plain = name.replace(f".{_NAME}.", ".").removesuffix(f".{_NAME}")
     return _PREFIX + (plain.removesuffix(".weight") if _MAGNITUDE in plain else plain)
 
 

@@ -6,6 +6,8 @@ import torch
 from optimum.quanto import QModuleMixin, freeze, qfloat8, qint2, qint4, qint8, qtype, quantize
 from torch import Tensor, nn
 
+from recipe_runtime.models.packed import FORMATS, pack_layers
+
 
 QUANTO: Mapping[str, qtype] = {
     "int8-quanto": qint8,
@@ -20,14 +22,16 @@ COMPILED = ("int4-quanto", "int2-quanto")
 
 
 def store_in_bf16(model: nn.Module) -> None:
-    """Store the weights of linear layers and convolutions in bf16, and all else as it is.
+    """Store the frozen weights of linear layers and convolutions in bf16, and all else as it is.
 
     Under bf16 autocast these layers round their weights to bf16 each time that they compute: stored that way, they
     compute the same bits. Norms and tables are added and multiplied in fp32 there, and stay fp32.
     """
     for module in model.modules():
         if isinstance(module, nn.Linear | nn.Conv2d | nn.Conv3d):
-            module.to(torch.bfloat16)
+            for parameter in module.parameters(recurse=False):
+                if not parameter.requires_grad:
+                    parameter.data = parameter.data.to(torch.bfloat16)
 
 
 def quantize_weights(model: nn.Module, precision: str, *, layers: str) -> None:
@@ -35,9 +39,12 @@ def quantize_weights(model: nn.Module, precision: str, *, layers: str) -> None:
 
     Args:
         model: The model. Its weights are frozen.
-        precision: One of `QUANTO`.
+        precision: One of `QUANTO`, or of `recipe_runtime.models.packed.FORMATS`.
         layers: Which layers, as a pattern of names in which ``*`` stands for anything.
     """
+    if precision in FORMATS:
+        pack_layers(model, precision, layers=layers)
+        return
     quantize(model, weights=QUANTO[precision], include=layers)
     freeze(model)
     model.requires_grad_(False)  # freezing made new parameters, which want gradients

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from recipe_runtime.exported import INDEX, MARKER
+from recipe_runtime.exported import INDEX, MARKER, loading
 from recipe_schema.definition import leaves
 from recipe_schema.plan import Plan
 from recipe_schema.sections.forms import A_PATH
@@ -68,7 +68,7 @@ def _loading(plan: Plan, export: Path, repository: str) -> Iterator[str]:
         base = _base(plan) or "PATH OF THE BASE MODEL"
         load = [
             f'pipeline = SanaVideoPipeline.from_pretrained("{base}", torch_dtype=torch.bfloat16)',
-            f'pipeline.load_lora_weights("{repository}")',
+            loading(plan.settings["model.lora.type"], repository),
         ]
     bucket, rate = plan.body.buckets[0], plan.settings["validation.framerate"]
     yield from ("", "## Load it", "", "```python", "import torch", "from diffusers import SanaVideoPipeline")

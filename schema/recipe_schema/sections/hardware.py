@@ -31,10 +31,10 @@ class Hardware:
     )
     compile: Literal["no", "default", "reduce-overhead", "max-autotune"] = key(
         "no",
-        "Let torch compile the transformer, and how hard it should try.",
+        "Let torch compile the transformer's blocks for training, each bucket by itself, and how hard it should try. "
+        "`reduce-overhead` records CUDA graphs, `max-autotune` tries out kernels as well.",
         reads=("train",),
         aka="dynamo_mode",
-        pending=ANY_OTHER,
     )
 
 

@@ -19,8 +19,6 @@ Quantization = Literal[
 ]
 """How frozen weights are stored. The names are SimpleTuner's: the number format, and the library that does it."""
 
-_TORCHAO = ("int8-torchao", "int4-torchao", "fp8-torchao")
-
 _OTHER_PRECISIONS = {
     "bf16": "that is no quantization; `train.mixed_precision: bf16` computes in bf16, and `no_change` stores weights as "
     "they are",
@@ -41,18 +39,17 @@ class Lora:
 
     type: Literal["standard", "lokr"] = key(
         "standard",
-        "`standard` is LoRA (arXiv:2106.09685); `lokr` factors the change as a Kronecker product.",
+        "`standard` is LoRA (arXiv:2106.09685); `lokr` factors the change as a Kronecker product (arXiv:2309.14859).",
         reads=("train", "export"),
         aka="lora_type",
         refused={"lycoris": "LyCORIS is a family of adapters: of these, take `lokr`"},
-        pending=("lokr",),
     )
     rank: Annotated[int, Ge(1), Le(1024)] = key(
         16, "Rank of the change of each weight.", reads=("train", "export"), aka="lora_rank"
     )
     alpha: Annotated[float, Gt(0), Le(4096)] = key(
         Derived("the same as model.lora.rank"),
-        "The change is scaled by alpha / rank.",
+        "The change is scaled by alpha / rank, for both types.",
         reads=("train", "export"),
         aka="lora_alpha",
     )
@@ -70,10 +67,10 @@ class Lora:
     )
     init: Literal["default", "gaussian", "pissa", "olora"] = key(
         "default",
-        "How the adapter begins. All but `pissa` and `olora`, which split the weights themselves, begin without a change.",
-        reads=("train",),
+        "How the adapter begins. `default` and `gaussian` begin without a change; `pissa` (arXiv:2404.02948) and `olora` "
+        "(arXiv:2406.01775) begin with a part of the weights, taken out of them.",
+        reads=("train", "export"),
         aka="lora_init_type",
-        pending=("pissa", "olora"),
     )
     init_from: PathText | None = key(
         None,
@@ -88,7 +85,9 @@ class Lora:
         aka="use_dora",
     )
     lokr_factor: Annotated[int, Ge(-1), Le(1024)] = key(
-        16, "Size of the smaller factor, for lokr; -1 makes both alike.", reads=("train",)
+        16,
+        "Sides of the smaller factor, for lokr, where they divide the layer's; -1 makes both factors alike.",
+        reads=("train", "export"),
     )
 
 
@@ -164,11 +163,10 @@ class Model:
     base_model_precision: Quantization = key(
         "no_change",
         "How the transformer's frozen weights are stored while an adapter is trained. Full fine-tuning changes all "
-        "weights, so none can be quantized.",
+        "weights, so none can be quantized. Those that end in `-torchao` need `pip install .[torchao]`.",
         reads=("train", "validate"),
         aka="base_model_precision",
         refused=_OTHER_PRECISIONS,
-        pending=_TORCHAO,
     )
     text_encoder_precision: Quantization = key(
         "no_change",
@@ -176,7 +174,6 @@ class Model:
         reads=("encode-text", "validate"),
         aka="text_encoder_1_precision",
         refused=_OTHER_PRECISIONS,
-        pending=_TORCHAO,
     )
     quantize_via: Literal["cpu", "accelerator"] = key(
         "accelerator",

@@ -69,3 +69,11 @@ def test_a_card_of_an_adapter_loads_it_onto_its_base(tmp_path, weights):
     assert 'from_pretrained("them/base"' in text
     assert 'pipeline.load_lora_weights("me/tiny")' in text
     assert ("the average of the weights" in text) == (weights == "ema")
+
+
+def test_a_card_of_a_product_loads_it_into_the_transformer(tmp_path):
+    _, text = card(tmp_path, adapter=True, weights="model", **{"model.lora.type": "lokr"})
+
+    line = 'load_lora_adapter(\n    "me/tiny", weight_name="pytorch_lora_weights.safetensors", prefix="transformer"\n)'
+    assert f"pipeline.transformer.{line}" in text
+    assert "load_lora_weights" not in text
