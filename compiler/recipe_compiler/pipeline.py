@@ -257,7 +257,7 @@ def _is_taken(settings: Resolved, table: str) -> bool:
     kind = settings[f"{table}.type"]
     return not settings.in_use(table) or (
         (kind not in ADDRESS or settings[f"{table}.{ADDRESS[kind]}"] is not None)
-        and settings[f"{table}.dataset_type"] in ("video", "eval")
+        and settings[f"{table}.dataset_type"] in ("video", "image", "eval")
         and caption_source(settings, table) != "huggingface"
     )
 

@@ -15,11 +15,16 @@ from torch.nn import functional
 
 from recipe_runtime.errors import MediaError
 from recipe_schema.ledger import ClipRow
-from recipe_schema.video import OPEN_OPTIONS, PICTURE_OPTIONS, SAME_TIME
+from recipe_schema.orientation import SIDEWAYS, orientation
+from recipe_schema.video import OPEN_OPTIONS, PICTURE_OPTIONS, SAME_TIME, is_picture
 
 
 DECODE_VERSION = 1
 """Raised whenever the same file and plan give other pixels. It is part of the key of latents."""
+
+
+_BITS = 8
+"""Bits of a channel that need no scaling."""
 
 
 def read_clip(path: Path, row: ClipRow) -> Tensor:
@@ -29,6 +34,8 @@ def read_clip(path: Path, row: ClipRow) -> Tensor:
     framerate of 0, samples are frames as they follow each other, whatever their timestamps are. A frame is
     resized with torch's antialiased bicubic filter, in fp32: swscale's filters differ between builds and
     processors, and this value enters a content-addressed store.
+
+    A picture is a clip of one frame.
 
     Args:
         path: The file.
@@ -40,6 +47,8 @@ def read_clip(path: Path, row: ClipRow) -> Tensor:
     Raises:
         MediaError: The file can't be decoded, or ends too early.
     """
+    if is_picture(path):
+        return read_image(path, row)
     frames = torch.empty((row.bucket_frames, row.bucket_height, row.bucket_width, 3), dtype=torch.uint8)
     count = 0
     try:
@@ -59,6 +68,58 @@ def read_clip(path: Path, row: ClipRow) -> Tensor:
     return frames
 
 
+def read_image(path: Path, row: ClipRow) -> Tensor:
+    """Decode a picture that is trained.
+
+    It is turned as its file says. Transparent places are laid over white, and 16 bits become 8 by dividing by 257. Color
+    profiles are not applied: numbers are taken for sRGB, and those of CMYK are multiplied with black.
+
+    Args:
+        path: The file.
+        row: What the plan says of it.
+
+    Returns:
+        One frame of shape (1, height, width, 3), uint8, RGB.
+
+    Raises:
+        MediaError: The file can't be decoded.
+    """
+    try:
+        with av.open(f"file:{path}", options=PICTURE_OPTIONS) as container:
+            frame = next(container.decode(video=0))
+            if frame.is_corrupt:
+                raise MediaError(f"{path} ends too early; repair or remove it and plan anew with `recipe plan RECIPE`")
+            return _fit(_turned(_over_white(frame), orientation(path)), row)[None]
+    except (av.error.FFmpegError, OSError, StopIteration) as error:
+        raise MediaError(
+            f"{path} can't be decoded: {error}; repair or remove the file and plan anew with `recipe plan RECIPE`"
+        ) from error
+
+
+def _over_white(frame: VideoFrame) -> NDArray[np.uint8]:
+    """Return a picture as (height, width, 3), RGB, with white behind what is transparent."""
+    parts = frame.format.components
+    if not frame.format.has_palette and not any(part.is_alpha for part in parts) and parts[0].bits <= _BITS:
+        return frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+    if parts[0].bits <= _BITS:
+        picture, depth = frame.to_ndarray(format="rgba").astype(np.int32), 255
+    else:
+        picture, depth = frame.to_ndarray(format="rgba64le").astype(np.int64), 65535
+    color, alpha = picture[..., :3], picture[..., 3:]
+    # Whole numbers alone, rounded once: the same bits everywhere.
+    over = color * alpha + depth * (depth - alpha)
+    return ((over * 255 + depth * depth // 2) // (depth * depth)).astype(np.uint8)
+
+
+def _turned(picture: NDArray[np.uint8], stated: int) -> NDArray[np.uint8]:
+    """Turn a picture of an EXIF orientation upright."""
+    if stated in SIDEWAYS:
+        picture = picture.swapaxes(0, 1)
+    if stated in (3, 4, 7, 8):
+        picture = picture[::-1]
+    return picture[:, ::-1] if stated in (2, 3, 6, 7) else picture
+
+
 def read_picture(path: Path, row: ClipRow) -> Tensor:
     """Decode a picture that belongs to a clip, resized and cropped as that is.
 
@@ -74,7 +135,8 @@ def read_picture(path: Path, row: ClipRow) -> Tensor:
     """
     try:
         with av.open(f"file:{path}", options=PICTURE_OPTIONS) as container:
-            return _fit(_upright(next(container.decode(video=0))), row)[None]
+            picture = next(container.decode(video=0)).to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+            return _fit(_turned(picture, orientation(path)), row)[None]
     except (av.error.FFmpegError, OSError, StopIteration) as error:
         raise MediaError(
             f"{path} can't be decoded: {error}; repair or remove the file and plan anew with `recipe plan RECIPE`"

@@ -1,4 +1,4 @@
-"""How a user's video file is opened and timed. The survey and the encoder read the same files, so both read this."""
+"""How a user's video or picture is opened and timed. The survey and the encoder read the same files, so both read this."""
 
 from pathlib import PurePath
 from typing import Final
@@ -14,7 +14,7 @@ PICTURE_OPTIONS: Final = {"protocol_whitelist": "file", "format_whitelist": "png
 """The same for pictures."""
 
 PICTURE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp"})
-"""Files with these endings are pictures: masks that hold for a whole clip."""
+"""Files with these endings are pictures: images to train, or masks that hold for a whole clip."""
 
 SAME_TIME: Final = 1e-3
 """Seconds. WebM rounds timestamps to milliseconds, so a frame may come, and the last one end, that much after its time."""

@@ -50,7 +50,10 @@ def clip_text(subject: Subject, row: ClipRow, shares: Mapping[str, Fraction]) ->
         shares: The share of its samples that an epoch takes of each data set that is trained.
     """
     rows = [("fate", row.fate + (f": {row.reason}" if row.reason else ""))]
-    if row.codec:
+    picture = row.codec and not row.fps
+    if picture:
+        rows.append(("file", f"{row.width}x{row.height}, {row.codec}"))
+    elif row.codec:
         rows.append(
             (
                 "file",
@@ -61,7 +64,7 @@ def clip_text(subject: Subject, row: ClipRow, shares: Mapping[str, Fraction]) ->
         rate = f"at {row.framerate:g} fps" if row.framerate else "as they follow each other"
         window = f"{row.bucket_frames} of {row.frames_at_rate} frames {rate}, from {row.start_seconds:g} s"
         scale = f"resized to {row.resize_width}x{row.resize_height}, cropped at {row.crop_left},{row.crop_top}"
-        rows += [("bucket", f"{row.bucket}: {scale}"), ("window", window)]
+        rows += [("bucket", f"{row.bucket}: {scale}"), *(() if picture else [("window", window)])]
     if row.text:
         rows += [
             ("caption", row.caption),

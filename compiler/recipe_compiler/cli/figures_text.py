@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from recipe_compiler.cli.plan_text import clips_text, cost_text, count_text
+from recipe_compiler.cli.plan_text import clips_text, cost_text, count_text, phase_lines
 from recipe_compiler.passes.figures import BucketFigures, Figures, Group, figures
 from recipe_compiler.subject import Subject
 
@@ -25,6 +25,7 @@ def figures_text(subject: Subject) -> list[str]:
         *_groups("left out", counted.left_out),
         *_groups("worth a look", counted.notable),
         *_histogram(counted.buckets),
+        *(f"  data sets  {line}" for line in phase_lines(plan)),
         f"  batch      {batch_text(counted)}",
         f"  epoch      {epoch_text(counted)}",
         f"  training   {training_text(counted)}",
@@ -36,10 +37,12 @@ def figures_text(subject: Subject) -> list[str]:
 def batch_text(counted: Figures) -> str:
     """Say how large a step is."""
     processes = f" × {counted.processes} processes" if counted.processes > 1 else ""
-    return (
-        f"{count_text(counted.samples_per_step, 'sample')} a step: "
-        f"batch_size {counted.batch_size} × {counted.accumulation} accumulated{processes}"
-    )
+    own = any(bucket.batch_size != counted.batch_size for bucket in counted.buckets)
+    sizes = sorted({bucket.batch_size for bucket in counted.buckets})
+    batches = f"batches of {' or '.join(map(str, sizes))}" if own else f"batch_size {counted.batch_size}"
+    mean = " in the mean" if len(sizes) > 1 else ""
+    samples = count_text(counted.samples_per_step, "sample")
+    return f"{samples} a step{mean}: {batches} × {counted.accumulation} accumulated{processes}"
 
 
 def epoch_text(counted: Figures) -> str:

@@ -1,4 +1,4 @@
-"""What one video file says of itself. The only module here that opens video."""
+"""What one video or picture says of itself. The only module here that opens them."""
 
 import hashlib
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from recipe_schema.orientation import SIDEWAYS, orientation
 from recipe_schema.video import OPEN_OPTIONS, PICTURE_OPTIONS, PICTURE_SUFFIXES, is_picture
 
 
@@ -21,6 +22,11 @@ MASK_SUFFIXES = VIDEO_SUFFIXES | PICTURE_SUFFIXES
 """Files with these endings count as masks."""
 
 
+def suffixes(dataset_type: str) -> frozenset[str]:
+    """Return the endings of what a data set of clips or images takes."""
+    return PICTURE_SUFFIXES if dataset_type == "image" else VIDEO_SUFFIXES
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
     """The facts of one file.
@@ -31,9 +37,9 @@ class Probe:
         codec: As FFmpeg names it.
         width: As shown: rotated, and with square pixels.
         height: As shown.
-        fps: Mean frame rate.
+        fps: Mean frame rate; 0 for a picture.
         frames: Number of frames.
-        seconds: From the first frame to the end of the last.
+        seconds: From the first frame to the end of the last; 0 for a picture.
     """
 
     problem: str = ""
@@ -57,10 +63,19 @@ def probe(path: Path) -> Probe:
     picture = is_picture(path)
     try:
         with av.open(f"file:{path}", options=PICTURE_OPTIONS if picture else OPEN_OPTIONS) as container:
-            return _video(container, sha256)
+            return _picture(container, sha256, path) if picture else _video(container, sha256)
     except av.FFmpegError as error:
         kind = "picture" if picture else "video"
         return Probe(problem=f"is no readable {kind} ({error.strerror})", sha256=sha256)
+
+
+def _picture(container: InputContainer, sha256: str, path: Path) -> Probe:
+    frame = next(container.decode(video=0), None)
+    if frame is None or frame.is_corrupt:
+        return Probe(problem="is no readable picture (it ends too early)", sha256=sha256)
+    sides = (frame.height, frame.width) if orientation(path) in SIDEWAYS else (frame.width, frame.height)
+    codec = container.streams.video[0].codec_context.name
+    return Probe(sha256=sha256, codec=codec, width=sides[0], height=sides[1], frames=1)
 
 
 def _sha256(path: Path) -> str:

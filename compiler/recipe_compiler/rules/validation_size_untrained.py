@@ -39,13 +39,14 @@ def check(facts: Facts) -> Iterator[Finding]:
             message=f"validation draws {settings[SIZE]}, a size that is not trained",
             help=f"trained are {', '.join(sizes[:SHOWN])}",
         )
-    tables = [f"{t}.video" for t in in_use(settings)]
+    tables = [f"{t}.video" for t in in_use(settings) if settings[f"{t}.dataset_type"] != "image"]
     lengths = [(settings[f"{t}.min_frames"], settings[f"{t}.num_frames"]) for t in tables]
+    lengths += [(1, 1) for t in in_use(settings) if settings[f"{t}.dataset_type"] == "image"]
     legal = settings[FRAMES] == settings.family.legal_frames(settings[FRAMES])
     trained = any(
         settings[FRAMES] == longest or shortest <= settings[FRAMES] < longest for shortest, longest in lengths
     )
-    if tables and not trained and (settings.given(FRAMES) or draws) and legal:
+    if lengths and not trained and (settings.given(FRAMES) or draws) and legal:
         usual = settings.family.default("num_frames")
         beyond = f", and longer than the {usual} of the model's own training" if settings[FRAMES] > usual else ""
         yield Finding(

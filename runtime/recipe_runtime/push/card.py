@@ -48,7 +48,7 @@ def _story(ctx: Context, marker: Mapping[str, Any]) -> Iterator[str]:
         yield from (ctx.settings.description, "")
     average = "the average of the weights" if marker["weights"] == "ema" else "the weights"
     yield f"Sana Video, trained with sana-recipes from {_base(ctx) or 'a local model'}. This is {average} after"
-    yield f"{marker['step']} optimizer steps of {schedule.samples_per_step} samples."
+    yield f"{marker['step']} optimizer steps of {schedule.samples_per_step:.4g} samples."
     yield from ("", f"Plan: `{plan.plan_id}`", "", "## Data", "")
     yield from ("| fate of a file | files |", "| --- | --- |")
     yield from (f"| {fate} | {count} |" for fate, count in plan.meta["clips"].items())
