@@ -246,8 +246,13 @@ def _lookable(settings: Resolved, table: str) -> bool:
         and (prompt_reader(settings, table) is None or bool((prompt or "").strip()))
         and (source not in TABLES or settings[f"{table}.{TABLES[source]}"] is not None)
         and (size is None or alignment % settings.family.size_multiple == 0)
-        and least <= min(wanted, wanted if most is None else most)
-        and settings.family.legal_frames(wanted) == wanted
+        and (
+            settings[f"{table}.dataset_type"] == "image"
+            or (
+                least <= min(wanted, wanted if most is None else most)
+                and settings.family.legal_frames(wanted) == wanted
+            )
+        )
         and goes_together(settings, table)
     )
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 from recipe_runtime.errors import MediaError
 from recipe_schema.ledger import ClipRow
 from recipe_schema.orientation import SIDEWAYS, orientation
-from recipe_schema.video import OPEN_OPTIONS, PICTURE_OPTIONS, SAME_TIME, is_picture
+from recipe_schema.video import OPEN_OPTIONS, PICTURE_OPTIONS, SAME_TIME, is_picture, picture_format
 
 
 DECODE_VERSION = 1
@@ -85,12 +85,9 @@ def read_image(path: Path, row: ClipRow) -> Tensor:
         MediaError: The file can't be decoded.
     """
     try:
-        with av.open(f"file:{path}", options=PICTURE_OPTIONS) as container:
-            frame = next(container.decode(video=0))
-            if frame.is_corrupt:
-                raise MediaError(f"{path} ends too early; repair or remove it and plan anew with `recipe plan RECIPE`")
-            return _fit(_turned(_over_white(frame), orientation(path)), row)[None]
-    except (av.error.FFmpegError, OSError, StopIteration) as error:
+        with av.open(f"file:{path}", format=picture_format(path), options=PICTURE_OPTIONS) as container:
+            return _fit(_turned(_over_white(next(container.decode(video=0))), orientation(path)), row)[None]
+    except (av.error.FFmpegError, OSError, ValueError, StopIteration) as error:
         raise MediaError(
             f"{path} can't be decoded: {error}; repair or remove the file and plan anew with `recipe plan RECIPE`"
         ) from error
@@ -134,10 +131,10 @@ def read_picture(path: Path, row: ClipRow) -> Tensor:
         MediaError: The file can't be decoded.
     """
     try:
-        with av.open(f"file:{path}", options=PICTURE_OPTIONS) as container:
+        with av.open(f"file:{path}", format=picture_format(path), options=PICTURE_OPTIONS) as container:
             picture = next(container.decode(video=0)).to_ndarray(format="rgb24").astype(np.uint8, copy=False)
             return _fit(_turned(picture, orientation(path)), row)[None]
-    except (av.error.FFmpegError, OSError, StopIteration) as error:
+    except (av.error.FFmpegError, OSError, ValueError, StopIteration) as error:
         raise MediaError(
             f"{path} can't be decoded: {error}; repair or remove the file and plan anew with `recipe plan RECIPE`"
         ) from error

@@ -74,7 +74,9 @@ def clip_text(subject: Subject, row: ClipRow, shares: Mapping[str, Fraction]) ->
         times = plain((row.repeats + 1) * shares[row.dataset])
         mean = "" if shares[row.dataset] == 1 else " in the mean"
         often = "once" if times == 1 else f"{amount(times)} times"
-        rows.append(("repeats", f"{row.repeats}: seen {often} an epoch{mean}"))
+        # Where images have steps of their own, they take their time: an epoch is a pass through the videos.
+        own = picture and subject.values()["data.image_interval"] is not None
+        rows.append(("repeats", f"{row.repeats}: seen {often} {'a pass of the images' if own else 'an epoch'}{mean}"))
     if row.mask_sha256:
         rows.append(("mask", f"{row.mask_dataset}/{row.mask_path}, sha256 {row.mask_sha256}"))
     rows += [(stock.kind, stock.text()) for stock in stocks(subject, row)]

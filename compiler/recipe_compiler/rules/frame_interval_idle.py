@@ -26,7 +26,7 @@ Use instead:
 
 from collections.abc import Iterator
 
-from recipe_compiler.rules.data_sets import in_use
+from recipe_compiler.rules.data_sets import videos_in_use
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 
 
@@ -36,7 +36,7 @@ INTERVAL, STRATEGY = "video.frame_interval", "video.bucket_strategy"
 def check(facts: Facts) -> Iterator[Finding]:
     """Find intervals without the strategy that reads them."""
     settings = facts.settings
-    for table in in_use(settings, INTERVAL, STRATEGY):
+    for table in videos_in_use(settings, INTERVAL, STRATEGY):
         strategy = settings[f"{table}.{STRATEGY}"]
         if settings[f"{table}.{INTERVAL}"] is not None and strategy != "resolution_frames":
             yield Finding(

@@ -19,7 +19,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from recipe_compiler.data.geometry import parse_size
-from recipe_compiler.rules.data_sets import in_use
+from recipe_compiler.rules.data_sets import in_use, videos_in_use
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 from recipe_compiler.rules.wording import counted
 
@@ -39,7 +39,7 @@ def check(facts: Facts) -> Iterator[Finding]:
             message=f"validation draws {settings[SIZE]}, a size that is not trained",
             help=f"trained are {', '.join(sizes[:SHOWN])}",
         )
-    tables = [f"{t}.video" for t in in_use(settings) if settings[f"{t}.dataset_type"] != "image"]
+    tables = [f"{t}.video" for t in videos_in_use(settings)]
     lengths = [(settings[f"{t}.min_frames"], settings[f"{t}.num_frames"]) for t in tables]
     lengths += [(1, 1) for t in in_use(settings) if settings[f"{t}.dataset_type"] == "image"]
     legal = settings[FRAMES] == settings.family.legal_frames(settings[FRAMES])
