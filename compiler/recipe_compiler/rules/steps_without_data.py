@@ -31,6 +31,7 @@ from recipe_compiler.rules.data_set_roles import ROLE_KEYS, TRAINED, in_role
 from recipe_compiler.rules.data_set_times import EPOCHS, KEYS, STEPS, steps_add_up
 from recipe_compiler.rules.data_sets import all_in_sight, told
 from recipe_compiler.rules.rule import Facts, Finding, Rule
+from recipe_compiler.rules.wording import lacks_captions
 
 
 _SIZES = ("train.batch_size", "train.gradient_accumulation_steps", "launch.processes")
@@ -46,6 +47,8 @@ def check(facts: Facts) -> Iterator[Finding]:
         return
     if settings[STEPS] is None and settings[EPOCHS] is None:
         return  # another rule asks for one of them
+    if any(lacks_captions(facts, table) for table in facts.survey.looked):
+        return  # there will be more samples once something else is put right
     try:
         course(settings.values(), trained)
     except IdleStepsError as idle:

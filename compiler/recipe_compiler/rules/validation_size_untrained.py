@@ -52,9 +52,15 @@ def check(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             at=FRAMES,
             message=f"validation draws {counted(settings[FRAMES], 'frame')}, a length that is not trained{beyond}",
-            help="trained are " + ", ".join(str(n) for n in sorted({longest for _, longest in lengths})) + " frames",
+            help=_trained({longest for _, longest in lengths}),
             also=tuple((f"{t}.num_frames", "trained here") for t in tables if settings.given(f"{t}.num_frames")),
         )
+
+
+def _trained(lengths: set[int]) -> str:
+    if lengths == {1}:
+        return "trained is 1 frame"
+    return f"trained are {', '.join(map(str, sorted(lengths)))} frames"
 
 
 def _sizes(facts: Facts) -> tuple[list[str], bool]:
