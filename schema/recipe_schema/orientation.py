@@ -5,7 +5,6 @@ never of mirrored pictures, so the survey and the encoder both ask here.
 """
 
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -31,12 +30,12 @@ def orientation(path: Path) -> int:
         start = file.read(12)
         if start[:2] == b"\xff\xd8":
             file.seek(2)
-            exif = next(_jpeg(file), b"")
+            exif = _jpeg(file)
         elif start[:8] == b"\x89PNG\r\n\x1a\n":
             file.seek(8)
-            exif = next(_png(file), b"")
+            exif = _png(file)
         elif start[:4] == b"RIFF" and start[8:] == b"WEBP":
-            exif = next(_webp(file), b"")
+            exif = _webp(file)
         else:
             exif = b""
     try:
@@ -46,30 +45,31 @@ def orientation(path: Path) -> int:
     return found if found in range(1, 9) else UPRIGHT
 
 
-def _jpeg(file: BinaryIO) -> Iterator[bytes]:
-    """Yield the EXIF segments before the picture itself."""
+def _jpeg(file: BinaryIO) -> bytes:
+    """Return the EXIF segment before the picture itself; empty if there is none."""
     while (mark := file.read(2)) and mark[0] == 0xFF and mark[1] != 0xDA and len(size := file.read(2)) == 2:  # noqa: PLR2004 - a marker, the start of a scan, and two bytes of length
         content = file.read(max(int.from_bytes(size, "big") - 2, 0))
         if mark[1] == 0xE1 and content.startswith(b"Exif\0\0"):  # noqa: PLR2004 - the marker of application data
-            yield content
+            return content
+    return b""
 
 
-def _png(file: BinaryIO) -> Iterator[bytes]:
+def _png(file: BinaryIO) -> bytes:
     while len(head := file.read(8)) == 8:  # noqa: PLR2004 - a chunk's length and name
         size = int.from_bytes(head[:4], "big")
         if head[4:] == b"eXIf":
-            yield file.read(min(size, _LARGEST))
-            return
+            return file.read(min(size, _LARGEST))
         file.seek(size + 4, 1)
+    return b""
 
 
-def _webp(file: BinaryIO) -> Iterator[bytes]:
+def _webp(file: BinaryIO) -> bytes:
     while len(head := file.read(8)) == 8:  # noqa: PLR2004 - a chunk's name and length
         size = int.from_bytes(head[4:], "little")
         if head[:4] == b"EXIF":
-            yield file.read(min(size, _LARGEST))
-            return
+            return file.read(min(size, _LARGEST))
         file.seek(size + size % 2, 1)
+    return b""
 
 
 def _stated(exif: bytes) -> int:

@@ -61,7 +61,11 @@ def test_a_run_whose_data_sets_are_always_in_use_has_no_phases():
     planned = course(values, [*clips("a", 4), *clips("b", 2)])
 
     assert planned.schedule.phases == ()
-    assert (planned.schedule.max_steps, planned.schedule.samples_per_step, planned.schedule.samples_per_epoch) == (7, 1, 6)
+    assert (planned.schedule.max_steps, planned.schedule.samples_per_step, planned.schedule.samples_per_epoch) == (
+        7,
+        1,
+        6,
+    )
 
 
 def test_steps_at_which_a_data_set_begins_or_ends_cut_the_run():
@@ -159,7 +163,11 @@ def test_the_batch_size_of_the_run_is_none_of_a_data_sets_own():
 
 def test_passes_of_images_are_counted_apart_and_never_used_twice():
     values = settings(
-        {"id": "a", "end_step": 12}, {"id": "i"}, {"id": "j", "start_step": 7}, train__max_steps=20, data__image_interval=2
+        {"id": "a", "end_step": 12},
+        {"id": "i"},
+        {"id": "j", "start_step": 7},
+        train__max_steps=20,
+        data__image_interval=2,
     )
     rows = [*clips("a", 2), *clips("i", 1, frames=1), *clips("j", 1, frames=1)]
 

@@ -14,7 +14,7 @@ WITH_DATA = {"masked_loss": "vars: {masked: disney-black-and-white}\n"}
 
 
 def test_these_parts_are_shipped():
-    assert PARTS == ["crepa", "evaluation", "masked_loss", "rollout"]
+    assert PARTS == ["crepa", "evaluation", "images", "masked_loss", "rollout"]
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -42,3 +42,4 @@ def test_all_of_them_together_are_clean(tmp_path):
     assert result.settings["regularizers.rollout.max_step_offset"] == 20
     assert result.settings["evaluation.fraction"] == 0.05
     assert result.settings["regularizers.masked_loss.enabled"] is True
+    assert result.settings["data.image_interval"] == 50

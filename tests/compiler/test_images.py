@@ -157,6 +157,7 @@ def test_one_setting_of_video_is_named_in_the_singular(tmp_path, recipe):
     [
         (True, (), "data.image_interval=2", []),
         (True, (), "data.image_interval=1", ["R343 e image_interval"]),
+        (False, (), "data.image_interval=null", []),
         (False, (), "data.image_interval=2", ["R343 w image_interval"]),
         (True, ("disabled: true",), "data.image_interval=2", ["R343 e image_interval"]),
         (True, ("disabled: true",), "data.datasets.1.video.num_frames=1", []),
@@ -259,7 +260,9 @@ def test_the_longest_of_images_is_one_frame(tmp_path, recipe):
 
 def test_lower_counts_images_beside_videos(tmp_path, recipe):
     photos(tmp_path)
-    compiled = looked(recipe("repeats: 1", clips=True), "data.image_interval=4", "train.max_steps=null", "train.num_epochs=8")
+    compiled = looked(
+        recipe("repeats: 1", clips=True), "data.image_interval=4", "train.max_steps=null", "train.num_epochs=8"
+    )
 
     body = lower(compiled.settings, compiled.survey)
 

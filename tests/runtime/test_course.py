@@ -98,7 +98,9 @@ def test_processes_share_a_step_of_any_batch_size(root):
 
 
 def test_a_data_set_comes_and_goes_by_steps(root):
-    steps = course(root, {**CLIPS, "end_step": 18}, {**MORE, "start_step": 7}, {**PHOTOS, "start_step": 3, "end_step": 9})
+    steps = course(
+        root, {**CLIPS, "end_step": 18}, {**MORE, "start_step": 7}, {**PHOTOS, "start_step": 3, "end_step": 9}
+    )
 
     used = [of_set(steps.step(number)) for number in range(24)]
 
@@ -136,7 +138,9 @@ def test_a_data_set_comes_and_goes_by_epochs(root):
     )
     steps = Course(make_context(plan))
 
-    seen = Counter(name for number in range(plan.plan.body.schedule.max_steps) for name, _, _ in samples(steps.step(number)))
+    seen = Counter(
+        name for number in range(plan.plan.body.schedule.max_steps) for name, _, _ in samples(steps.step(number))
+    )
 
     assert seen == {**{f"clips/c{n}.mp4": 3 for n in range(4)}, **{f"more/c{n}.mp4": 3 for n in range(3)}}
     epochs = plan.plan.body.schedule.epochs

@@ -34,6 +34,14 @@ def test_clips_share_a_group_with_those_of_their_bucket_and_batch_size():
     assert [is_image(g.rows[0]) for g in groups] == [False, False, True]
 
 
+def test_the_pass_of_a_sample_is_that_in_which_its_group_gives_it():
+    stream = Stream(
+        group_rows([row("a", n) for n in range(3)], {"a": 1}), micro_batches=1, shares={"a": Fraction(1, 2)}
+    )
+
+    assert [stream.pass_of_sample(0, index) for index in range(6)] == [0, 1, 1, 2, 3, 3]
+
+
 counts = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 4)), min_size=1, max_size=3)
 
 
