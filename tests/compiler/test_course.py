@@ -221,7 +221,12 @@ def found(path):
         (", end_epoch: 1", ", end_epoch: 2", "max_steps: 13", ["R345 e data.datasets.1.end_epoch"]),
         (", end_epoch: 3", ", end_epoch: 2", "num_epochs: 4", ["R345 e data.datasets.0.end_epoch"]),
         (", end_epoch: 3", ", end_epoch: 2", "num_epochs: 3", []),
-        (", end_step: 2", ", start_epoch: 3", "num_epochs: 3", ["R345 e data.datasets.1.start_epoch"]),
+        (
+            ", end_step: 2",
+            ", start_epoch: 3",
+            "num_epochs: 3",
+            ["R345 e data.datasets.1.start_epoch", "R346 w data.datasets.1.start_epoch"],
+        ),
         (", start_epoch: 2", ", start_epoch: 3", "num_epochs: 3", ["R417 e data.datasets.0.start_epoch"]),
         (", start_epoch: 3, end_epoch: 2", "", "num_epochs: 3", ["R417 e data.datasets.0.end_epoch"]),
         (", end_epoch: 1", ", disabled: true", "num_epochs: 1", []),
@@ -229,6 +234,21 @@ def found(path):
 )
 def test_steps_without_data_are_found_before_the_run(recipe, first, second, train, expected):
     assert found(recipe(first, second, train)) == expected
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        (", end_epoch: 2", ", start_step: 3", ["R346 w data.datasets.0.end_epoch"]),
+        (", start_epoch: 2", ", end_step: 9", ["R346 w data.datasets.0.start_epoch"]),
+        (", end_epoch: 2", ", start_step: 10", ["R346 w data.datasets.0.end_epoch"]),
+        (", end_epoch: 3", ", start_step: 1, end_step: 10", []),
+        (", start_epoch: 1", ", start_step: 3", []),
+        (", end_epoch: 2", ", start_epoch: 2", []),
+    ],
+)
+def test_times_in_steps_cut_those_in_epochs_short(recipe, first, second, expected):
+    assert [code for code in found(recipe(first, second)) if "R345" not in code] == expected
 
 
 def test_what_is_not_known_yet_is_not_judged(recipe, tmp_path):
@@ -287,6 +307,11 @@ def test_figures_name_phases_and_batches(recipe, capsys):
     assert "data sets  steps 1 to 5, from epoch 1: a\n" in told
     assert "data sets  steps 6 to 10, from epoch 3: a, b\n" in told
     assert "batches of 1 or 2 × 1 accumulated" in told
+    assert "4 clips, 1.6 samples an epoch, 0.8 steps (0.8 batches of 2); latents" in told
+    assert main(["explain", str(path), "--set", "launch.processes=2", "--set", "data.datasets.1.start_step=0"]) == 0
+    told = capsys.readouterr().out
+    assert "4 samples an epoch, 1 step (1 batches of 2 on each of 2 processes)" in told
+    assert "4 samples an epoch, 2 steps (2 batches of 1 on each of 2 processes)" in told
     assert main(["plan", str(path)]) == 0
     assert "data sets  steps 6 to 10, from epoch 3: a, b\n" in capsys.readouterr().out
     assert main(["diff", str(path), str(path), "--set", "data.datasets.1.start_step=0"]) in (0, 1)

@@ -99,9 +99,9 @@ def test_cmyk_is_multiplied_with_black(tmp_path):
 def test_a_picture_that_can_not_be_read_is_named(tmp_path, content):
     (tmp_path / "a.png").write_bytes(content)
 
-    with pytest.raises(MediaError, match="a.png can't be decoded"):
+    with pytest.raises(MediaError, match=r"a\.png can't be decoded"):
         read_clip(tmp_path / "a.png", row())
-    with pytest.raises(MediaError, match="a.png can't be decoded"):
+    with pytest.raises(MediaError, match=r"a\.png can't be decoded"):
         read_picture(tmp_path / "a.png", row())
 
 

@@ -132,6 +132,7 @@ ON_SETTINGS: tuple[Listed, ...] = (
             *(f"data.datasets.*.{key}" for key in ("start_step", "end_step", "start_epoch", "end_epoch")),
         ),
     ),
+    Listed("R346", "epoch_cut_short", ("data.datasets.*.start_epoch", "data.datasets.*.end_epoch")),
     Listed("R350", "split_without_files", ("data.datasets.*.multiline",)),
     Listed("R401", "length_not_given"),
     Listed("R402", "warmup_too_long", ("lr_schedule.warmup_steps",)),
