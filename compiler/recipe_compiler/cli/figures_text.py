@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from recipe_compiler.cli.plan_text import clips_text, cost_text, count_text, phase_lines
-from recipe_compiler.passes.figures import BucketFigures, Figures, Group, amount, figures
+from recipe_compiler.passes.figures import BucketFigures, Figures, Group, figures
 from recipe_compiler.subject import Subject
 
 
@@ -65,7 +65,7 @@ def bucket_text(bucket: BucketFigures, counted: Figures) -> str:
     batches = ""
     if counted.processes > 1 or bucket.batch_size != counted.batch_size:
         each = f" on each of {counted.processes} processes" if counted.processes > 1 else ""
-        batches = f" ({amount(bucket.batches)} batches of {bucket.batch_size}{each})"
+        batches = f" ({round(bucket.batches, 2):,.10g} batches of {bucket.batch_size}{each})"
     shape = "×".join(str(n) for n in bucket.latent_shape)
     return (
         f"{count_text(bucket.clips, 'clip')}, {count_text(bucket.samples, 'sample')} an epoch, {count_text(bucket.steps, 'step')}{batches}; "
