@@ -80,7 +80,7 @@ def _picture(path: Path, sha256: str) -> Probe:
             stream.codec_context.options = _STRICT
             frame = next(container.decode(stream), None)
             codec = stream.codec_context.name
-    except ValueError as error:  # what FFmpeg says of invalid data is one as well
+    except (av.FFmpegError, ValueError) as error:
         reason = error.strerror if isinstance(error, av.FFmpegError) else error
         return Probe(problem=f"is no readable picture ({reason})", sha256=sha256)
     if frame is None or (codec == "mjpeg" and not _has_an_end(path)):
