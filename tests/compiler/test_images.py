@@ -96,6 +96,14 @@ def test_a_progressive_picture_that_ends_too_early_is_left_out(tmp_path):
     assert probe(path).problem == "is no readable picture (it ends too early)"
 
 
+@pytest.mark.parametrize(("ending", "taken"), [("png", True), ("webp", False)])
+def test_of_moving_pictures_the_first_is_taken_where_it_can_be_read(tmp_path, ending, taken):
+    frames = [Image.new("RGB", (32, 32), color) for color in ("red", "blue")]
+    frames[0].save(tmp_path / f"a.{ending}", save_all=True, append_images=frames[1:])
+
+    assert (probe(tmp_path / f"a.{ending}").problem == "") == taken
+
+
 @pytest.mark.parametrize("content", [b"GIF89a", b"\xff\xd8 nothing", b"RIFF\0\0\0\0WEBPVP8 "])
 def test_what_is_no_picture_is_left_out(tmp_path, content):
     path = tmp_path / "a.png"
