@@ -58,6 +58,8 @@ def make_project(root: Path) -> Path:
         make_clip(root / "twins" / f"a{suffix}", caption="a bar")
     for index in range(4):
         make_mask(root / "masks" / f"c{index}.png")
+    for index in range(2):
+        make_mask(root / "photos" / f"p{index}.png", white=8 + index).with_suffix(".txt").write_text(f"photo {index}")
     shutil.copytree(root / "masks", root / "masks-cut")
     (root / "masks-cut" / "c0.png").write_bytes(b"no picture")
     lines = ["file,caption", *(f'c{index}.mp4,"a bar, row {index}"' for index in range(4))]

@@ -15,7 +15,7 @@ from fakes_runtime import Project, make_context, make_project
 from recipe_runtime import checkpoint, encode_features, encode_text, encode_video
 from recipe_runtime.batches import BatchMaker
 from recipe_runtime.context import Context
-from recipe_runtime.order import Order, shares
+from recipe_runtime.course import Course
 from recipe_runtime.stop import StopRequested
 from recipe_schema.events import Event, StepDone
 
@@ -70,9 +70,7 @@ def _shared_store() -> str:
 
 def batch_maker(ctx: Context) -> BatchMaker:
     """Make what feeds a run's steps, as the train stage does."""
-    per_step = ctx.plan.body.schedule.samples_per_step
-    order = Order(ctx.rows, seed=ctx.settings.train.seed, samples_per_step=per_step, shares=shares(ctx))
-    return BatchMaker(ctx, order, latents=encode_video.latent_index(ctx), texts=encode_text.text_index(ctx))
+    return BatchMaker(ctx, Course(ctx), latents=encode_video.latent_index(ctx), texts=encode_text.text_index(ctx))
 
 
 def saved_parts(run_dir: Path, step: int) -> dict[str, dict[str, Tensor]]:

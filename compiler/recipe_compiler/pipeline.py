@@ -246,8 +246,13 @@ def _lookable(settings: Resolved, table: str) -> bool:
         and (prompt_reader(settings, table) is None or bool((prompt or "").strip()))
         and (source not in TABLES or settings[f"{table}.{TABLES[source]}"] is not None)
         and (size is None or alignment % settings.family.size_multiple == 0)
-        and least <= min(wanted, wanted if most is None else most)
-        and settings.family.legal_frames(wanted) == wanted
+        and (
+            settings[f"{table}.dataset_type"] == "image"
+            or (
+                least <= min(wanted, wanted if most is None else most)
+                and settings.family.legal_frames(wanted) == wanted
+            )
+        )
         and goes_together(settings, table)
     )
 
@@ -257,7 +262,7 @@ def _is_taken(settings: Resolved, table: str) -> bool:
     kind = settings[f"{table}.type"]
     return not settings.in_use(table) or (
         (kind not in ADDRESS or settings[f"{table}.{ADDRESS[kind]}"] is not None)
-        and settings[f"{table}.dataset_type"] in ("video", "eval")
+        and settings[f"{table}.dataset_type"] in ("video", "image", "eval")
         and caption_source(settings, table) != "huggingface"
     )
 
@@ -265,7 +270,7 @@ def _is_taken(settings: Resolved, table: str) -> bool:
 def make_plan(compiled: Compiled) -> "Plan":
     """Freeze a recipe without errors, whose data were looked at."""
     # Parquet is loaded only for plans.
-    from recipe_compiler.data.facts import count_windows  # noqa: PLC0415
+    from recipe_compiler.data.course import count_windows  # noqa: PLC0415
     from recipe_compiler.passes.estimate import estimate  # noqa: PLC0415
     from recipe_compiler.passes.freeze import freeze, meta  # noqa: PLC0415
     from recipe_compiler.passes.lower import execution, lower  # noqa: PLC0415
@@ -275,7 +280,9 @@ def make_plan(compiled: Compiled) -> "Plan":
     assert survey is not None, "its data were looked at"
     assert compiled.ok, "it has no errors"
     body = lower(settings, survey)
-    cost = estimate(settings.values(), settings.family, body.buckets, body.schedule, count_windows(survey.rows))
+    cost = estimate(
+        settings.values(), settings.family, body.buckets, body.schedule, count_windows(settings.values(), survey.rows)
+    )
     about = meta(settings, survey, compiled.sources, cost)
     if compiled.variant is not None:
         about["variant"] = {"id": compiled.variant.id, "values": dict(compiled.variant.values)}

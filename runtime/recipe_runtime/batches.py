@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from recipe_runtime.context import Context
+from recipe_runtime.course import Course
 from recipe_runtime.first_frame import CLEAN, FirstFrames, first_frames, image_to_video, learnt_weights
 from recipe_runtime.masks import mask_index, sample_weights, without_first
 from recipe_runtime.noise import SCHEDULES, NoiseLevel
-from recipe_runtime.order import Order, Sample
+from recipe_runtime.order import Sample
 from recipe_runtime.randomness import generator
 from recipe_runtime.rollout import draw_offset
 from recipe_runtime.self_flow import SelfFlow
@@ -106,7 +107,7 @@ class BatchMaker:
 
     Args:
         ctx: The run.
-        order: Which samples make up a step.
+        course: Which samples make up a step.
         latents: Key in the store of each clip, by ``clip_id``.
         texts: Key in the store of each text, by text and whether the instruction comes before it.
         features: Gives the teacher's features of samples of a step.
@@ -115,7 +116,7 @@ class BatchMaker:
     def __init__(
         self,
         ctx: Context,
-        order: Order,
+        course: Course,
         *,
         latents: Mapping[str, str],
         texts: Mapping[tuple[str, bool], str],
@@ -126,7 +127,7 @@ class BatchMaker:
         self._schedule = SCHEDULES[self._train.noise_schedule](ctx.facts["noise_schedule"])
         self._store = ctx.store
         self._pins = ctx.device.type == "cuda"
-        self._order = order
+        self._course = course
         self._rank, self._processes = ctx.rank, ctx.settings.launch.processes
         self._latents = latents
         self._texts = texts
@@ -145,9 +146,9 @@ class BatchMaker:
         Args:
             step: Optimizer steps before this one: the first is 0.
         """
-        chosen = self._order.step(step)
-        size = self._train.batch_size
-        slices = [chosen.samples[start : start + size] for start in self._starts(len(chosen.samples))]
+        chosen = self._course.step(step)
+        size = chosen.batch_size
+        slices = [chosen.samples[start : start + size] for start in self._starts(len(chosen.samples), size)]
         parts = tuple(self._part(samples, step) for samples in slices)
         levels = [self._level(sample).sigma for sample in chosen.samples]
         sigmas = tuple(torch.tensor(levels, dtype=torch.float32).tolist())
@@ -156,10 +157,10 @@ class BatchMaker:
         texts = tuple(map(self._caption_of, chosen.samples))
         return StepBatch(bucket=chosen.bucket, samples=chosen.samples, texts=texts, sigmas=sigmas, parts=parts)
 
-    def _starts(self, samples: int) -> range:
+    def _starts(self, samples: int, size: int) -> range:
         """Return where this process's micro-batches begin among the samples of a step."""
         mine = samples // self._processes
-        return range(self._rank * mine, (self._rank + 1) * mine, self._train.batch_size)
+        return range(self._rank * mine, (self._rank + 1) * mine, size)
 
     def _level(self, sample: Sample, purpose: str = "noise-level") -> NoiseLevel:
         return self._schedule.draw(self._draws(purpose, sample), exact=self._train.timesteps == "exact")

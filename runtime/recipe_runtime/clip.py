@@ -17,8 +17,9 @@ from torch.nn import functional
 
 from recipe_runtime.errors import MediaError
 from recipe_schema.ledger import ClipRow
+from recipe_schema.orientation import SIDEWAYS, orientation
 from recipe_schema.plan import FirstImage
-from recipe_schema.video import OPEN_OPTIONS, PICTURE_OPTIONS, SAME_TIME, is_picture
+from recipe_schema.video import OPEN_OPTIONS, PICTURE_OPTIONS, SAME_TIME, is_picture, picture_format
 
 
 Place: TypeAlias = ClipRow | FirstImage
@@ -28,6 +29,10 @@ DECODE_VERSION = 1
 """Raised whenever the same file and plan give other pixels. It is part of the key of latents."""
 
 
+_BITS = 8
+"""Bits of a channel that need no scaling."""
+
+
 def read_clip(path: Path, row: ClipRow) -> Tensor:
     """Decode the training sample of a clip.
 
@@ -35,6 +40,8 @@ def read_clip(path: Path, row: ClipRow) -> Tensor:
     framerate of 0, samples are frames as they follow each other, whatever their timestamps are. A frame is
     resized with torch's antialiased bicubic filter, in fp32: swscale's filters differ between builds and
     processors, and this value enters a content-addressed store.
+
+    A picture is a clip of one frame.
 
     Args:
         path: The file.
@@ -64,6 +71,8 @@ class ClipReader:
         Raises:
             MediaError: The file can't be decoded, or ends too early.
         """
+        if is_picture(path):
+            return read_image(path, row)
         passing = self._open if self._open is not None and self._open.can_reach(path, row) else _Pass(path)
         self._open = None
         frames = torch.empty((row.bucket_frames, row.bucket_height, row.bucket_width, 3), dtype=torch.uint8)
@@ -114,8 +123,61 @@ def shown_picture(path: Path) -> NDArray[np.uint8]:
     Raises:
         MediaError: The file can't be decoded.
     """
-    with _decoding(path), av.open(f"file:{path}", options=PICTURE_OPTIONS) as container:
-        return _upright(next(container.decode(video=0)))
+    with _decoding(path):
+        return _picture(path)
+
+
+def _picture(path: Path) -> NDArray[np.uint8]:
+    with av.open(f"file:{path}", format=picture_format(path), options=PICTURE_OPTIONS) as container:
+        picture = next(container.decode(video=0)).to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+        return _turned(picture, orientation(path))
+
+
+def read_image(path: Path, row: ClipRow) -> Tensor:
+    """Decode a picture that is trained.
+
+    It is turned as its file says. Transparent places are laid over white, and 16 bits become 8 by dividing by 257. Color
+    profiles are not applied: numbers are taken for sRGB, and those of CMYK are multiplied with black.
+
+    Args:
+        path: The file.
+        row: What the plan says of it.
+
+    Returns:
+        One frame of shape (1, height, width, 3), uint8, RGB.
+
+    Raises:
+        MediaError: The file can't be decoded.
+    """
+    with (
+        _decoding(path),
+        av.open(f"file:{path}", format=picture_format(path), options=PICTURE_OPTIONS) as container,
+    ):
+        return _fit(_turned(_over_white(next(container.decode(video=0))), orientation(path)), row)[None]
+
+
+def _over_white(frame: VideoFrame) -> NDArray[np.uint8]:
+    """Return a picture as (height, width, 3), RGB, with white behind what is transparent."""
+    parts = frame.format.components
+    if not frame.format.has_palette and not any(part.is_alpha for part in parts) and parts[0].bits <= _BITS:
+        return frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+    if parts[0].bits <= _BITS:
+        picture, depth = frame.to_ndarray(format="rgba").astype(np.int32), 255
+    else:
+        picture, depth = frame.to_ndarray(format="rgba64le").astype(np.int64), 65535
+    color, alpha = picture[..., :3], picture[..., 3:]
+    # Whole numbers alone, rounded once: the same bits everywhere.
+    over = color * alpha + depth * (depth - alpha)
+    return ((over * 255 + depth * depth // 2) // (depth * depth)).astype(np.uint8)
+
+
+def _turned(picture: NDArray[np.uint8], stated: int) -> NDArray[np.uint8]:
+    """Turn a picture of an EXIF orientation upright."""
+    if stated in SIDEWAYS:
+        picture = picture.swapaxes(0, 1)
+    if stated in (3, 4, 7, 8):
+        picture = picture[::-1]
+    return picture[:, ::-1] if stated in (2, 3, 6, 7) else picture
 
 
 def read_picture(path: Path, row: ClipRow) -> Tensor:
@@ -148,9 +210,11 @@ def read_first_frame(path: Path, place: Place) -> Tensor:
         MediaError: The file can't be decoded.
     """
     try:
-        with av.open(f"file:{path}", options=PICTURE_OPTIONS if is_picture(path) else OPEN_OPTIONS) as container:
+        if is_picture(path):
+            return _fit(_picture(path), place)[None]
+        with av.open(f"file:{path}", options=OPEN_OPTIONS) as container:
             return _fit(_upright(next(container.decode(video=0))), place)[None]
-    except (av.error.FFmpegError, OSError, StopIteration) as error:
+    except (av.error.FFmpegError, OSError, ValueError, StopIteration) as error:
         raise MediaError(f"{path} can't be decoded: {error}; take another picture in `validation.images`") from error
 
 
@@ -164,7 +228,7 @@ def _decoding(path: Path) -> Iterator[None]:
     """Say in a sentence what the video library can't do with a file."""
     try:
         yield
-    except (av.error.FFmpegError, OSError, IndexError, StopIteration) as error:
+    except (av.error.FFmpegError, OSError, IndexError, ValueError, StopIteration) as error:
         raise MediaError(
             f"{path} can't be decoded: {error}; repair or remove the file and plan anew with `recipe plan RECIPE`"
         ) from error

@@ -132,15 +132,8 @@ def _is_due(step: int, settings: Evaluation, schedule: Schedule) -> bool:
         return True
     if settings.step_interval is not None and step % settings.step_interval == 0:
         return True
-    return settings.epoch_interval is not None and _passes_epoch(step, settings.epoch_interval, schedule)
-
-
-def _passes_epoch(step: int, interval: float, schedule: Schedule) -> bool:
-    """Say whether a step is the first to reach another multiple of ``interval`` epochs."""
-    before, after = (
-        (n * schedule.samples_per_step) / (schedule.samples_per_epoch * interval) for n in (step - 1, step)
-    )
-    return math.floor(after) > math.floor(before)
+    every = settings.epoch_interval
+    return every is not None and schedule.intervals(step, every) > schedule.intervals(step - 1, every)
 
 
 def spaced_levels(levels: Sequence[NoiseLevel], count: int) -> tuple[NoiseLevel, ...]:

@@ -129,10 +129,7 @@ def _is_due(ctx: Context, step: int, steps: int | None, epochs: int | None) -> b
     schedule = ctx.plan.body.schedule
     if step == schedule.max_steps or (steps is not None and step % steps == 0):
         return True
-    if epochs is None:
-        return False
-    done, every = step * schedule.samples_per_step, epochs * schedule.samples_per_epoch
-    return done // every > (done - schedule.samples_per_step) // every
+    return epochs is not None and schedule.intervals(step, epochs) > schedule.intervals(step - 1, epochs)
 
 
 def _rate(ctx: Context, step: int) -> float:
@@ -161,10 +158,9 @@ def _save(ctx: Context, state: TrainState) -> int:
 
 def _report(ctx: Context, step: int, batch: StepBatch, result: StepResult, *, times: tuple[float, float]) -> StepDone:
     """Describe a finished step. ``times`` are its seconds, and those of them that were spent waiting for data."""
-    schedule = ctx.plan.body.schedule
     return StepDone(
         step=step,
-        epoch=step * schedule.samples_per_step / schedule.samples_per_epoch,
+        epoch=float(ctx.plan.body.schedule.epochs(step)),
         bucket=batch.bucket,
         loss=result.loss,
         learning_rate=_rate(ctx, step - 1),

@@ -146,8 +146,7 @@ def _checkpoint_bytes(ctx: Context) -> int:
     checkpoints, steps = ctx.settings.checkpoints, ctx.plan.body.schedule.max_steps
     count = -(-steps // checkpoints.step_interval)
     if checkpoints.epoch_interval is not None:
-        schedule = ctx.plan.body.schedule
-        count += int(steps * schedule.samples_per_step // (checkpoints.epoch_interval * schedule.samples_per_epoch))
+        count += ctx.plan.body.schedule.intervals(steps, checkpoints.epoch_interval)
     if checkpoints.total_limit is not None:
         count = min(count, checkpoints.total_limit + 1)
     if checkpoints.rolling_steps is not None:

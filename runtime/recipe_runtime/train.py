@@ -12,6 +12,7 @@ from recipe_runtime import checkpoint, resume
 from recipe_runtime.batches import BatchMaker
 from recipe_runtime.build import build_model, splits_weights
 from recipe_runtime.context import Context
+from recipe_runtime.course import Course
 from recipe_runtime.crepa import Alignment, FeatureReader, Projector
 from recipe_runtime.dropout import count_dropout
 from recipe_runtime.ema import WeightAverage
@@ -25,7 +26,6 @@ from recipe_runtime.masks import check_masks
 from recipe_runtime.models.teacher import teacher_width
 from recipe_runtime.models.trained import trained_parameters
 from recipe_runtime.optim import KINDS, build_optimizer, store_weights
-from recipe_runtime.order import Order, shares
 from recipe_runtime.peers import assembled
 from recipe_runtime.release import GradientRelease
 from recipe_runtime.stage import report_stage
@@ -126,9 +126,7 @@ def batch_maker(ctx: Context, features: FeatureReader | None = None) -> BatchMak
         ctx: The run.
         features: Reads the teacher's features, where a step needs them.
     """
-    per_step = ctx.plan.body.schedule.samples_per_step
-    order = Order(ctx.rows, seed=ctx.settings.train.seed, samples_per_step=per_step, shares=shares(ctx))
-    return BatchMaker(ctx, order, latents=latent_index(ctx), texts=text_index(ctx), features=features)
+    return BatchMaker(ctx, Course(ctx), latents=latent_index(ctx), texts=text_index(ctx), features=features)
 
 
 @contextmanager

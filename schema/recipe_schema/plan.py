@@ -7,6 +7,7 @@ estimates. ``digest`` covers all three, so that a file that was edited by hand i
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from recipe_schema.marks import Stage
@@ -25,7 +26,8 @@ class Bucket:
         height: Pixels.
         frames: Frames.
         clips: Different clips.
-        samples: Clips with their repeats: samples of one epoch.
+        samples: Clips with their repeats: samples of one epoch, in the mean over the run.
+        batch_size: Samples of one forward pass, where data sets have a number of their own; None is that of all others.
     """
 
     width: int
@@ -33,11 +35,36 @@ class Bucket:
     frames: int
     clips: int
     samples: float
+    batch_size: int | None = None
 
     @property
     def name(self) -> str:
-        """The bucket's name, as in ``832x480@81``."""
-        return f"{self.width}x{self.height}@{self.frames}"
+        """The bucket's name, as in ``832x480@81``; with its batch size where that is its own, as in ``832x480@1/8``."""
+        own = "" if self.batch_size is None else f"/{self.batch_size}"
+        return f"{self.width}x{self.height}@{self.frames}{own}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """Consecutive steps that draw from the same data sets.
+
+    Attributes:
+        first_step: Steps before it.
+        steps: Its own steps.
+        first_epoch: Epochs before it. A phase begins with an epoch of its own.
+        epochs: The epochs that it takes; a part of one, where its last epoch is cut short.
+        datasets: Ids of the data sets that it draws from.
+        first_pass: Number of its first pass through the data: no clip meets the noise of a pass twice.
+        first_image_pass: The same of images, where they have steps of their own.
+    """
+
+    first_step: int
+    steps: int
+    first_epoch: int
+    epochs: float
+    datasets: tuple[str, ...]
+    first_pass: int
+    first_image_pass: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,13 +73,33 @@ class Schedule:
 
     Attributes:
         max_steps: Optimizer steps.
-        samples_per_step: Samples of one optimizer step: batch size times accumulation times processes.
-        samples_per_epoch: Samples of one pass through the data; their mean, where data sets give a share of theirs.
+        samples_per_step: Samples of one optimizer step: batch size times accumulation times processes; their mean, where
+            data sets have batch sizes of their own.
+        samples_per_epoch: Samples of one pass through the data; their mean, where data sets give a share of theirs. Where
+            images have steps of their own, an epoch is a pass through the videos, with the images on its way.
+        phases: In order; empty if all steps draw from all data sets.
     """
 
     max_steps: int
-    samples_per_step: int
+    samples_per_step: float
     samples_per_epoch: float
+    phases: tuple[Phase, ...] = ()
+
+    def epochs(self, step: int) -> Fraction:
+        """Return how many epochs have passed after so many steps."""
+        for phase in reversed(self.phases):
+            if step > phase.first_step:
+                return phase.first_epoch + _exact(phase.epochs) * (step - phase.first_step) / phase.steps
+        return step * _exact(self.samples_per_step) / _exact(self.samples_per_epoch)
+
+    def intervals(self, step: int, epochs: float) -> int:
+        """Return how many times so many epochs have passed after so many steps."""
+        return int(self.epochs(step) / _exact(epochs))
+
+
+def _exact(number: float) -> Fraction:
+    """Return the number that a decimal fraction of a plan stands for."""
+    return Fraction(str(number))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

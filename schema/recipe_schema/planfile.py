@@ -7,7 +7,18 @@ from typing import Any
 
 from recipe_schema.canonical import canonical_json, digest
 from recipe_schema.files import write_atomically
-from recipe_schema.plan import PLAN_VERSION, Body, Bucket, Execution, FirstImage, Plan, PlanStage, Prompt, Schedule
+from recipe_schema.plan import (
+    PLAN_VERSION,
+    Body,
+    Bucket,
+    Execution,
+    FirstImage,
+    Phase,
+    Plan,
+    PlanStage,
+    Prompt,
+    Schedule,
+)
 
 
 PLAN_FILE = "plan.json"
@@ -28,12 +39,23 @@ class PlanChangedError(PlanError):
 
 def plan_id(body: Body) -> str:
     """Return the id of a plan: the digest of its body."""
-    return digest(asdict(body))
+    return digest(_body(body))
+
+
+def _body(body: Body) -> dict[str, Any]:
+    """Return a body as JSON values. What few plans have is left out where it is empty: the others keep their ids."""
+    document = asdict(body)
+    for bucket in document["buckets"]:
+        if bucket["batch_size"] is None:
+            del bucket["batch_size"]
+    if not document["schedule"]["phases"]:
+        del document["schedule"]["phases"]
+    return document
 
 
 def write_plan(plan: Plan, folder: Path) -> None:
     """Write ``plan.json`` atomically into ``folder``, which is made if it is not there."""
-    document: dict[str, Any] = {"plan_version": PLAN_VERSION, **asdict(plan)}
+    document: dict[str, Any] = {"plan_version": PLAN_VERSION, **asdict(plan), "body": _body(plan.body)}
     document["digest"] = digest(document)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / PLAN_FILE, canonical_json(document).encode() + b"\n")
@@ -84,7 +106,7 @@ def _plan(document: dict[str, Any]) -> Plan:
             settings=body["settings"],
             facts=body["facts"],
             buckets=tuple(Bucket(**bucket) for bucket in body["buckets"]),
-            schedule=Schedule(**body["schedule"]),
+            schedule=_schedule(body["schedule"]),
             ledger_digest=body["ledger_digest"],
             stages=tuple(PlanStage(**{**stage, "needs": tuple(stage["needs"])}) for stage in body["stages"]),
         ),
@@ -101,3 +123,8 @@ def _plan(document: dict[str, Any]) -> Plan:
 def _prompt(prompt: dict[str, Any]) -> Prompt:
     image = prompt.get("image")  # plans from before there were pictures say nothing of them
     return Prompt(**{**prompt, "image": None if image is None else FirstImage(**image)})
+
+
+def _schedule(document: dict[str, Any]) -> Schedule:
+    phases = [Phase(**{**phase, "datasets": tuple(phase["datasets"])}) for phase in document.get("phases", ())]
+    return Schedule(**{**document, "phases": tuple(phases)})

@@ -16,6 +16,7 @@ from huggingface_hub.errors import RevisionNotFoundError
 from pyarrow import parquet
 
 from fakes_clips import RECIPE, make_clip
+from fakes_masks import make_mask
 from recipe_compiler.cli.main import main
 from recipe_compiler.data.fetched import MARKER
 from recipe_compiler.fetch import download as downloads, hub, hub_set, manifest_clips
@@ -586,6 +587,29 @@ def test_tar_files_are_unpacked_once_and_anew_when_they_change(tmp_path, clip_by
     assert fetch(path) == 0
     assert sorted(captions(path).values()) == ["the first", "the third"]
     assert len(list((tmp_path / "tars/unpacked/.replaced").glob("*/one-*"))) == 1
+
+
+def test_images_of_tar_files_are_unpacked_without_their_videos(tmp_path, clip_bytes, capsys):
+    photo = make_mask(tmp_path / "p.png").read_bytes()
+    write_tar(tmp_path / "tars/one.tar", [("0.png", photo), ("0.mp4", clip_bytes), ("0.txt", b"a photo")])
+    images = recipe(tmp_path, ["type: webdataset", "instance_data_dir: tars", "dataset_type: image"])
+    assert fetch(images) == 0
+    assert [(Path(path).name, text) for path, text in captions(images).items()] == [("0.png", "a photo")]
+
+    videos = tar_recipe(tmp_path)
+    assert "holds `webdataset of images`, not `webdataset`" in the(findings(videos), "R301").message
+    capsys.readouterr()
+    assert fetch(videos) == 4
+    assert "holds `webdataset of images`, not `webdataset`; move it away" in capsys.readouterr().err
+
+
+def test_images_of_a_hub_data_set_come_from_their_own_column(tmp_path, remote, monkeypatch):
+    photo = make_mask(tmp_path / "p.png").read_bytes()
+    write_rows(remote / "data/train-0.parquet", [{"image": {"bytes": photo, "path": None}, "caption": "a photo"}])
+    FakeHub(monkeypatch, remote)
+    path = hub_recipe(tmp_path, "dataset_type: image")
+    assert fetch(path) == 0
+    assert [(Path(name).name, text) for name, text in captions(path).items()] == [("000001.png", "a photo")]
 
 
 @pytest.mark.parametrize(

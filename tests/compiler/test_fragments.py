@@ -20,6 +20,7 @@ def test_these_parts_are_shipped():
         "crepa",
         "evaluation",
         "image_to_video",
+        "images",
         "masked_loss",
         "previews",
         "rollout",
@@ -54,3 +55,4 @@ def test_all_of_them_together_are_clean_but_for_one_that_takes_the_place_of_two(
     assert result.settings["hardware.compile"] == "default"
     assert result.settings["regularizers.masked_loss.enabled"] is True
     assert result.settings["data.datasets.1.video.is_i2v"] is True
+    assert result.settings["data.image_interval"] == 50

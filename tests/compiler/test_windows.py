@@ -14,7 +14,8 @@ from fakes_machine import BARE
 from fakes_masks import make_mask
 from recipe_compiler.cli.explain_html import as_html
 from recipe_compiler.cli.main import main
-from recipe_compiler.data.facts import count_buckets, count_windows
+from recipe_compiler.data.course import count_windows
+from recipe_compiler.data.facts import count_buckets
 from recipe_compiler.data.filters import choose
 from recipe_compiler.data.geometry import sample_frames
 from recipe_compiler.data.windows import first_frames, in_the_middle
@@ -278,7 +279,10 @@ def test_samples_of_buckets_and_data_sets_are_those_of_the_rows(clips, window, m
             )
         )
 
-    buckets, windows = count_buckets(tuple(found)), count_windows(found)
+    values = {"train.batch_size": 1}
+    for index, name in enumerate(("ab", "cd")):
+        values |= {f"data.datasets.{index}.id": name, f"data.datasets.{index}.train_batch_size": None}
+    buckets, windows = count_buckets(tuple(found)), count_windows(values, found)
 
     assert sum(bucket.clips for bucket in buckets) == len(found)
     assert sum(bucket.samples for bucket in buckets) == samples_of(found).total() == sum(r.samples for r in found)

@@ -23,6 +23,7 @@ from recipe_runtime.order import Order
 from recipe_runtime.stop import StopRequested
 from recipe_schema.events import Evaluated, StageStarted
 from recipe_schema.ledger import ClipRow, join_starts
+from recipe_schema.stream import Stream, group_rows
 
 
 AFTER = (10 / 16, 21 / 16)
@@ -61,7 +62,9 @@ groups = st.tuples(st.integers(1, 3), st.integers(1, 2), st.integers(1, 3)).map(
 
 
 def samples(rows, count, group=1, share=1, seed=3):
-    order = Order(rows, seed=seed, samples_per_step=group, shares={"d": Fraction(share), "e": Fraction(1)})
+    groups_of_rows = group_rows(rows, {"d": group, "e": group})
+    stream = Stream(groups_of_rows, micro_batches=1, shares={"d": Fraction(share), "e": Fraction(1)})
+    order = Order(stream, seed=seed)
     return [sample for step in range(-(-count // group)) for sample in order.step(step).samples][:count]
 
 

@@ -1,10 +1,22 @@
 import json
 from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 
 from recipe_schema.canonical import digest
-from recipe_schema.plan import PLAN_VERSION, Body, Bucket, Execution, FirstImage, Plan, PlanStage, Prompt, Schedule
+from recipe_schema.plan import (
+    PLAN_VERSION,
+    Body,
+    Bucket,
+    Execution,
+    FirstImage,
+    Phase,
+    Plan,
+    PlanStage,
+    Prompt,
+    Schedule,
+)
 from recipe_schema.planfile import PLAN_FILE, PlanChangedError, PlanError, plan_id, read_plan, write_plan
 
 
@@ -118,3 +130,56 @@ def test_numbers_that_a_plan_never_has_are_noticed(tmp_path):
 def test_a_missing_plan_is_refused(tmp_path):
     with pytest.raises(PlanError, match="does not exist"):
         read_plan(tmp_path)
+
+
+def test_what_few_plans_have_leaves_the_ids_of_others_alone(tmp_path):
+    plan = a_plan()
+    write_plan(plan, tmp_path)
+
+    body = json.loads((tmp_path / PLAN_FILE).read_text(encoding="utf-8"))["body"]
+
+    assert "batch_size" not in body["buckets"][0]
+    assert "phases" not in body["schedule"]
+
+
+def test_phases_and_batch_sizes_come_back_as_they_were_written(tmp_path):
+    plan = a_plan()
+    phases = (phase(0, 6, 0, 2.0), phase(6, 4, 2, 0.4))
+    schedule = replace(plan.body.schedule, phases=phases, samples_per_step=2.5)
+    body = replace(plan.body, schedule=schedule, buckets=(replace(plan.body.buckets[0], batch_size=4),))
+    plan = replace(plan, body=body, plan_id=plan_id(body))
+    write_plan(plan, tmp_path)
+
+    assert read_plan(tmp_path) == plan
+    assert plan.body.buckets[0].name == "832x480@81/4"
+    assert plan.plan_id != a_plan().plan_id
+
+
+def phase(first_step, steps, first_epoch, epochs):
+    return Phase(
+        first_step=first_step,
+        steps=steps,
+        first_epoch=first_epoch,
+        epochs=epochs,
+        datasets=("a", "b"),
+        first_pass=first_epoch,
+        first_image_pass=0,
+    )
+
+
+def test_epochs_pass_evenly_within_each_phase():
+    schedule = Schedule(
+        max_steps=10, samples_per_step=1, samples_per_epoch=5, phases=(phase(0, 6, 0, 1.5), phase(6, 4, 2, 0.4))
+    )
+
+    assert [float(schedule.epochs(step)) for step in (0, 2, 6, 7, 10)] == [0, 0.5, 1.5, 2.1, 2.4]
+
+
+@pytest.mark.parametrize(("per_step", "per_epoch"), [(1, 10), (3, 7), (2.5, 12.5)])
+def test_intervals_of_epochs_are_counted_exactly(per_step, per_epoch):
+    schedule = Schedule(max_steps=100, samples_per_step=per_step, samples_per_epoch=per_epoch)
+
+    for tenths in (1, 3, 10, 25):
+        for step in range(100):
+            exact = step * Fraction(str(per_step)) / Fraction(str(per_epoch)) / Fraction(tenths, 10)
+            assert schedule.intervals(step, tenths / 10) == exact // 1

@@ -31,7 +31,12 @@ _CLIPS: Mapping[ClipChange, str] = {
     "place": "in another bucket, window or crop",
     "repeats": "repeated another number of times",
 }
-_LENGTHS = {"max_steps": "steps", "samples_per_step": "samples a step", "samples_per_epoch": "samples an epoch"}
+_LENGTHS = {
+    "max_steps": "steps",
+    "samples_per_step": "samples a step",
+    "samples_per_epoch": "samples an epoch",
+    "phases": "phases of data sets",
+}
 _COSTS = {"memory_gb": "memory", "train_pflop": "training", "encode_pflop": "encoding", "step_tflop": "a step"}
 _DISK = {
     "latents_gb": "latents",

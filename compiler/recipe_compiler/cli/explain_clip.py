@@ -59,7 +59,10 @@ def clip_text(subject: Subject, row: ClipRow, shares: Mapping[str, Fraction]) ->
         shares: The share of its samples that an epoch takes of each data set that is trained.
     """
     rows = [("fate", row.fate + (f": {row.reason}" if row.reason else ""))]
-    if row.codec:
+    picture = row.codec and not row.fps
+    if picture:
+        rows.append(("file", f"{row.width}x{row.height}, {row.codec}"))
+    elif row.codec:
         rows.append(
             (
                 "file",
@@ -70,7 +73,7 @@ def clip_text(subject: Subject, row: ClipRow, shares: Mapping[str, Fraction]) ->
         rate = f"at {row.framerate:g} fps" if row.framerate else "as they follow each other"
         window = f"{row.bucket_frames} of {row.frames_at_rate} frames {rate}, {_from(row)}"
         scale = f"resized to {row.resize_width}x{row.resize_height}, cropped at {row.crop_left},{row.crop_top}"
-        rows += [("bucket", f"{row.bucket}: {scale}"), ("window", window)]
+        rows += [("bucket", f"{row.bucket}: {scale}"), *(() if picture else [("window", window)])]
     if row.text:
         rows += [
             ("caption", row.caption),
@@ -81,7 +84,10 @@ def clip_text(subject: Subject, row: ClipRow, shares: Mapping[str, Fraction]) ->
         mean = "" if shares[row.dataset] == 1 else " in the mean"
         often = "once" if times == 1 else f"{amount(times)} times"
         what = "each window is seen" if len(row.items) > 1 else "seen"
-        rows.append(("repeats", f"{row.repeats}: {what} {often} an epoch{mean}"))
+        # Where images have steps of their own, they take their time: an epoch is a pass through the videos.
+        own = picture and subject.values()["data.image_interval"] is not None
+        turn = "a pass of the images" if own else "an epoch"
+        rows.append(("repeats", f"{row.repeats}: {what} {often} {turn}{mean}"))
     if row.mask_sha256:
         rows.append(("mask", f"{row.mask_dataset}/{row.mask_path}, sha256 {row.mask_sha256}"))
     rows += [(stock.kind, stock.text()) for stock in stocks(subject, row)]

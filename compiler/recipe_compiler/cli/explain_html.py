@@ -107,7 +107,8 @@ def _lines(text: str) -> list[dict[str, Any]]:
 def _step_parts(counted: Figures) -> str:
     """Say what multiplies to a step's samples."""
     processes = f" × {counted.processes}" if counted.processes > 1 else ""
-    return f"{counted.batch_size} × {counted.accumulation}{processes}"
+    sizes = sorted({bucket.batch_size for bucket in counted.buckets})
+    return f"{' or '.join(map(str, sizes))} × {counted.accumulation}{processes}"
 
 
 def _data(counted: Figures, cost: dict[str, Any]) -> dict[str, Any]:
@@ -118,7 +119,7 @@ def _data(counted: Figures, cost: dict[str, Any]) -> dict[str, Any]:
         "cards": [
             ("clips trained", f"{counted.fates['trained']:,}", f"of {sum(counted.fates.values()):,} found"),
             ("steps", f"{counted.max_steps:,}", samples_text(counted)),
-            ("samples a step", f"{counted.samples_per_step:,}", _step_parts(counted)),
+            ("samples a step", amount(counted.samples_per_step), _step_parts(counted)),
             ("memory", size(cost["memory_gb"]), f"in bucket {cost['largest_bucket']}"),
             ("training", flop(cost["train_pflop"]), f"{flop(cost['step_tflop'] / 1000)} a step"),
             ("disk", size(counted.disk_gb), "written by the run"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from recipe_compiler.cli.plan_text import clips_of_bucket, clips_text, cost_text, count_text
+from recipe_compiler.cli.plan_text import clips_of_bucket, clips_text, cost_text, count_text, phase_lines
 from recipe_compiler.passes.figures import BucketFigures, Figures, Group, figures
 from recipe_compiler.subject import Subject
 
@@ -24,7 +24,8 @@ def figures_text(subject: Subject) -> list[str]:
         f"  clips      {clips_text(counted.fates)}",
         *_groups("left out", counted.left_out),
         *_groups("worth a look", counted.notable),
-        *_histogram(counted.buckets),
+        *_histogram(counted),
+        *(f"  data sets  {line}" for line in phase_lines(plan)),
         f"  batch      {batch_text(counted)}",
         f"  epoch      {epoch_text(counted)}",
         f"  training   {training_text(counted)}",
@@ -36,10 +37,12 @@ def figures_text(subject: Subject) -> list[str]:
 def batch_text(counted: Figures) -> str:
     """Say how large a step is."""
     processes = f" × {counted.processes} processes" if counted.processes > 1 else ""
-    return (
-        f"{count_text(counted.samples_per_step, 'sample')} a step: "
-        f"batch_size {counted.batch_size} × {counted.accumulation} accumulated{processes}"
-    )
+    own = any(bucket.batch_size != counted.batch_size for bucket in counted.buckets)
+    sizes = sorted({bucket.batch_size for bucket in counted.buckets})
+    batches = f"batches of {' or '.join(map(str, sizes))}" if own else f"batch_size {counted.batch_size}"
+    mean = " in the mean" if len(sizes) > 1 else ""
+    samples = count_text(counted.samples_per_step, "sample")
+    return f"{samples} a step{mean}: {batches} × {counted.accumulation} accumulated{processes}"
 
 
 def epoch_text(counted: Figures) -> str:
@@ -57,12 +60,16 @@ def samples_text(counted: Figures) -> str:
     return f"{count_text(counted.samples, 'sample')}, {count_text(counted.epochs, 'epoch')}"
 
 
-def bucket_text(bucket: BucketFigures) -> str:
+def bucket_text(bucket: BucketFigures, counted: Figures) -> str:
     """Say what a bucket holds and what the model sees of it."""
+    batches = ""
+    if counted.processes > 1 or bucket.batch_size != counted.batch_size:
+        each = f" on each of {counted.processes} processes" if counted.processes > 1 else ""
+        batches = f" ({round(bucket.batches, 2):,.10g} batches of {bucket.batch_size}{each})"
     shape = "×".join(str(n) for n in bucket.latent_shape)
     return (
         f"{clips_of_bucket(bucket.clips, bucket.windows)}, {count_text(bucket.samples, 'sample')} an epoch, "
-        f"{count_text(bucket.steps, 'step')}; "
+        f"{count_text(bucket.steps, 'step')}{batches}; "
         f"latents {shape}, {bucket.tokens:,} tokens"
     )
 
@@ -75,9 +82,10 @@ def _groups(title: str, groups: Sequence[Group]) -> Iterator[str]:
         )
 
 
-def _histogram(buckets: Sequence[BucketFigures]) -> Iterator[str]:
+def _histogram(counted: Figures) -> Iterator[str]:
+    buckets = counted.buckets
     width = max(len(bucket.name) for bucket in buckets)
     most = max(bucket.samples for bucket in buckets)
     for bucket in buckets:
         bar = "█" * max(round(_BAR * bucket.samples / most), 1)
-        yield f"  bucket     {bucket.name:<{width}}  {bar:<{_BAR}}  {bucket_text(bucket)}"
+        yield f"  bucket     {bucket.name:<{width}}  {bar:<{_BAR}}  {bucket_text(bucket, counted)}"

@@ -1,17 +1,17 @@
 """A plan in words."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from recipe_compiler.passes.figures import disk_gb, disk_parts
+from recipe_compiler.passes.figures import amount, disk_gb, disk_parts, steps_of
 from recipe_schema.plan import Plan
 
 
 def plan_text(plan: Plan) -> str:
     """Say what a plan will do and cost."""
     schedule, cost = plan.body.schedule, plan.meta["estimate"]
-    samples = schedule.max_steps * schedule.samples_per_step
-    epochs = samples / schedule.samples_per_epoch
+    samples = round(schedule.max_steps * schedule.samples_per_step)
+    epochs = float(schedule.epochs(schedule.max_steps))
     lines = [
         f"{plan.name}  {plan.plan_id[:19]}",
         "",
@@ -19,11 +19,12 @@ def plan_text(plan: Plan) -> str:
         *(
             f"  bucket     {b.name}: {clips_of_bucket(b.clips, plan.meta['windows'][b.name])}, "
             f"{count_text(b.samples, 'sample')} an epoch, "
-            f"{count_text(b.samples / schedule.samples_per_step, 'step')}"
+            f"{count_text(steps_of(b, plan), 'step')}"
             for b in plan.body.buckets
         ),
+        *(f"  data sets  {line}" for line in phase_lines(plan)),
         (
-            f"  training   {count_text(schedule.max_steps, 'step')} of {schedule.samples_per_step} = "
+            f"  training   {count_text(schedule.max_steps, 'step')} of {amount(schedule.samples_per_step)} = "
             f"{count_text(samples, 'sample')}, {count_text(epochs, 'epoch')}"
         ),
         f"  stages     {' → '.join(['preflight', *(stage.id for stage in plan.body.stages)])}",
@@ -32,6 +33,17 @@ def plan_text(plan: Plan) -> str:
     for path, ignored in plan.meta["ignored"].items():
         lines.append(f"  ignored    {path} = {ignored['value']}: {ignored['reason']}")
     return "\n".join(lines)
+
+
+def phase_lines(plan: Plan) -> Iterator[str]:
+    """Say which data sets are in use at which steps, and which steps are of images, where there is something to say."""
+    for phase in plan.body.schedule.phases:
+        last = phase.first_step + phase.steps
+        yield f"steps {phase.first_step + 1:,} to {last:,}, from epoch {phase.first_epoch + 1}: {', '.join(phase.datasets)}"
+    interval = plan.settings["data.image_interval"]
+    frames = {bucket.frames == 1 for bucket in plan.body.buckets}
+    if interval is not None and len(frames) > 1:
+        yield f"after every {count_text(interval, 'step')}, one of images"
 
 
 def count_text(number: float, thing: str) -> str:

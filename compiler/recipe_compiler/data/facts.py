@@ -1,7 +1,6 @@
 """What is known of the data, as frozen values. Nothing here opens a file."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -158,15 +157,6 @@ def epoch_shares(values: Mapping[str, Any], rows: Sequence[ClipRow]) -> Mapping[
     probability = {values[f"{table}.id"]: values[f"{table}.probability"] for table in tables}
     trained = (row for row in rows if row.fate == "trained")
     return shares_of(trained, probability, uniform=values["data.sampling"] == "uniform")
-
-
-def count_windows(rows: Iterable[ClipRow]) -> Mapping[str, int]:
-    """Count the windows of trained clips, each of which is encoded, by the buckets' names."""
-    counts: Counter[str] = Counter()
-    for row in rows:
-        if row.fate == "trained":
-            counts[row.bucket] += len(row.starts)
-    return counts
 
 
 def count_buckets(rows: tuple[ClipRow, ...]) -> tuple[Bucket, ...]:

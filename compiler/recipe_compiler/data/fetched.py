@@ -65,8 +65,9 @@ def wanted_source(settings: Resolved, table: str) -> str:
     kind = settings[f"{table}.type"]
     if kind == "csv":
         return f"csv:{settings[f'{table}.csv_file']}"
+    images = settings[f"{table}.dataset_type"] == "image"
     if kind == "webdataset":
-        return "webdataset"
+        return "webdataset of images" if images else "webdataset"
     if kind == "aws":
         bucket, prefix, address = (
             settings[f"{table}.{key}"] for key in ("aws_bucket_name", "aws_data_prefix", "aws_endpoint_url")
@@ -74,7 +75,8 @@ def wanted_source(settings: Resolved, table: str) -> str:
         return f"s3://{bucket}/{prefix.strip('/')}" + (f" at {address}" if address else "")
     name, split, revision = (settings[f"{table}.{key}"] for key in ("dataset_name", "split", "revision"))
     words = [f"hf:{name}" + (f"@{revision}" if revision else ""), f"split {split}"]
-    words.append(f"clips {settings[f'{table}.huggingface.video_column']}")
+    column = "image_column" if images else "video_column"
+    words.append(f"clips {settings[f'{table}.huggingface.{column}']}")
     if caption_source(settings, table) == "fetched":
         words.append(f"captions {', '.join(settings[f'{table}.huggingface.caption_column'])}")
         fallback = settings[f"{table}.huggingface.fallback_caption_column"]

@@ -41,6 +41,8 @@ def why_left_out(row: ClipRow, settings: Resolved, table: str) -> str:
 
 
 def _length(row: ClipRow, settings: Resolved, table: str) -> Iterator[str]:
+    if settings[f"{table}.dataset_type"] == "image":
+        return
     least, most = settings[f"{table}.video.min_frames"], settings[f"{table}.video.max_frames"]
     rate = f" at {row.framerate:g} fps" if row.framerate else ""
     length = f"{row.frames_at_rate} frames{rate} ({row.seconds:.2f} s)"

@@ -13,7 +13,7 @@ from recipe_compiler.data.probe import Probe
 from recipe_compiler.data.probing import probe_each
 
 
-VERSION = 2
+VERSION = 3
 """Raised when `recipe_compiler.data.probe` learns to see more."""
 
 _Stamp = tuple[int, int]

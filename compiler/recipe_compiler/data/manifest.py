@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from recipe_compiler.data.caption_table import Layout, TableError, read_table
 from recipe_compiler.data.captions import caption_source
-from recipe_compiler.data.probe import VIDEO_SUFFIXES
+from recipe_compiler.data.probe import suffixes
 from recipe_compiler.settings import Resolved
 
 
@@ -72,13 +72,14 @@ def read_manifest(settings: Resolved, table: str, root: Path) -> Manifest:
         keys={"file": f"{table}.csv_file", "name": column, "caption": caption, "fallback": caption},
     )
     records, sha256 = read_table(layout)
+    images = settings[f"{table}.dataset_type"] == "image"
     captions: dict[str, str] = {}
     for number, record in enumerate(records, 1):
-        source = _source(layout, record[layout.name].strip(), number)
+        source = _source(layout, record[layout.name].strip(), number, images=images)
         text = record[layout.caption].strip()
         if captions.setdefault(source, text) != text:
             raise TableError(layout.problem(f"row {number} gives `{source}` another caption", "keep one of the rows"))
-    names = _names(captions)
+    names = _names(captions, images=images)
     entries = tuple(
         Entry(source=source, name=names[source], caption=text if captioned else None)
         for source, text in captions.items()
@@ -89,7 +90,7 @@ def read_manifest(settings: Resolved, table: str, root: Path) -> Manifest:
     return Manifest(file=layout.file, entries=entries, state=state)
 
 
-def _source(layout: Layout, text: str, number: int) -> str:
+def _source(layout: Layout, text: str, number: int, *, images: bool) -> str:
     """Return the absolute path or the address that a row names."""
     if is_address(text):
         return text
@@ -101,16 +102,23 @@ def _source(layout: Layout, text: str, number: int) -> str:
                 f"correct the column `{layout.name}`, or take out the row",
             )
         )
-    if PurePosixPath(text).suffix.lower() not in VIDEO_SUFFIXES:
+    if PurePosixPath(text).suffix.lower() not in _endings(images=images):
+        kind = "picture" if images else "video"
         raise TableError(
-            layout.problem(f"{place} names `{text}`, which is no video by its ending", "take out the row, or rename it")
+            layout.problem(
+                f"{place} names `{text}`, which is no {kind} by its ending", "take out the row, or rename it"
+            )
         )
     return os.path.normpath(layout.file.parent / text)
 
 
-def _names(sources: Mapping[str, str]) -> Mapping[str, str]:
+def _endings(*, images: bool) -> frozenset[str]:
+    return suffixes("image" if images else "video")
+
+
+def _names(sources: Mapping[str, str], *, images: bool) -> Mapping[str, str]:
     """Give each clip a file name: its own where no other has it, without case or ending."""
-    own = {source: _name(source) for source in sources}
+    own = {source: _name(source, images=images) for source in sources}
     count = Counter(PurePosixPath(name).stem.casefold() for name in own.values())
     return {
         source: name if count[PurePosixPath(name).stem.casefold()] == 1 else _apart(name, source)
@@ -118,10 +126,11 @@ def _names(sources: Mapping[str, str]) -> Mapping[str, str]:
     }
 
 
-def _name(source: str) -> str:
+def _name(source: str, *, images: bool) -> str:
     name = PurePosixPath(unquote(urlsplit(source).path) if is_address(source) else source).name
-    # Containers are recognized by their content; the ending only says that it is a video.
-    name = name if PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES else f"{name or 'clip'}.mp4"
+    # Files are recognized by their content; the ending only says that it is a video, or a picture.
+    if PurePosixPath(name).suffix.lower() not in _endings(images=images):
+        name = f"{name or 'image'}.jpg" if images else f"{name or 'clip'}.mp4"
     return name.lstrip(".")
 
 

@@ -53,7 +53,7 @@ class MaskFolder:
 
 def mask_tables(settings: Resolved, table: str) -> Iterator[str]:
     """Yield the data sets that hold the masks of a data set of clips. Those with wrong settings are left to findings."""
-    trained = settings.in_use(table) and settings[f"{table}.dataset_type"] == "video"
+    trained = settings.in_use(table) and settings[f"{table}.dataset_type"] in ("video", "image")
     if not trained or not settings.fine(ENABLED) or not settings[ENABLED]:
         return
     for other in settings.tables(_DATA_SETS):

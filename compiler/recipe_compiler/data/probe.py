@@ -1,4 +1,4 @@
-"""What one video file says of itself. The only module here that opens video."""
+"""What one video or picture says of itself. The only module here that opens them."""
 
 import hashlib
 from dataclasses import dataclass
@@ -8,7 +8,8 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from recipe_schema.video import OPEN_OPTIONS, PICTURE_OPTIONS, PICTURE_SUFFIXES, is_picture
+from recipe_schema.orientation import SIDEWAYS, orientation
+from recipe_schema.video import OPEN_OPTIONS, PICTURE_OPTIONS, PICTURE_SUFFIXES, is_picture, picture_format
 
 
 VIDEO_SUFFIXES = frozenset(
@@ -21,6 +22,15 @@ MASK_SUFFIXES = VIDEO_SUFFIXES | PICTURE_SUFFIXES
 """Files with these endings count as masks."""
 
 
+def suffixes(dataset_type: str) -> frozenset[str]:
+    """Return the endings of what a data set of clips or images takes."""
+    return PICTURE_SUFFIXES if dataset_type == "image" else VIDEO_SUFFIXES
+
+
+_STRICT = {"err_detect": "explode"}
+"""A decoder hides damage as well as it can, unless it is told to give up."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
     """The facts of one file.
@@ -31,9 +41,9 @@ class Probe:
         codec: As FFmpeg names it.
         width: As shown: rotated, and with square pixels.
         height: As shown.
-        fps: Mean frame rate.
+        fps: Mean frame rate; 0 for a picture.
         frames: Number of frames.
-        seconds: From the first frame to the end of the last.
+        seconds: From the first frame to the end of the last; 0 for a picture.
     """
 
     problem: str = ""
@@ -54,13 +64,35 @@ def probe(path: Path) -> Probe:
         return Probe(problem=f"can't be read: {error.strerror}")
     if path.stat().st_size == 0:
         return Probe(problem="is empty", sha256=sha256)
-    picture = is_picture(path)
+    if is_picture(path):
+        return _picture(path, sha256)
     try:
-        with av.open(f"file:{path}", options=PICTURE_OPTIONS if picture else OPEN_OPTIONS) as container:
+        with av.open(f"file:{path}", options=OPEN_OPTIONS) as container:
             return _video(container, sha256)
     except av.FFmpegError as error:
-        kind = "picture" if picture else "video"
-        return Probe(problem=f"is no readable {kind} ({error.strerror})", sha256=sha256)
+        return Probe(problem=f"is no readable video ({error.strerror})", sha256=sha256)
+
+
+def _picture(path: Path, sha256: str) -> Probe:
+    try:
+        with av.open(f"file:{path}", format=picture_format(path), options=PICTURE_OPTIONS) as container:
+            stream = container.streams.video[0]
+            stream.codec_context.options = _STRICT
+            frame = next(container.decode(stream), None)
+            codec = stream.codec_context.name
+    except (av.FFmpegError, ValueError) as error:
+        reason = error.strerror if isinstance(error, av.FFmpegError) else error
+        return Probe(problem=f"is no readable picture ({reason})", sha256=sha256)
+    if frame is None or (codec == "mjpeg" and not _has_an_end(path)):
+        return Probe(problem="is no readable picture (it ends too early)", sha256=sha256)
+    sides = (frame.height, frame.width) if orientation(path) in SIDEWAYS else (frame.width, frame.height)
+    return Probe(sha256=sha256, codec=codec, width=sides[0], height=sides[1], frames=1)
+
+
+def _has_an_end(path: Path) -> bool:
+    """Say whether a JPEG file has the mark of its end. A decoder fills up what is missing of a progressive one."""
+    content = path.read_bytes()
+    return content.find(b"\xff\xd9", content.find(b"\xff\xda")) >= 0
 
 
 def _sha256(path: Path) -> str:

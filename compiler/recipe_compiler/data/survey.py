@@ -1,7 +1,7 @@
 """The survey: every clip of every data set becomes a row of the ledger."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from recipe_compiler.data.first_images import image_files, look_at_images
 from recipe_compiler.data.geometry import fit, frames_at, parse_size, resolution_of, sample_frames, target_size
 from recipe_compiler.data.index import ProbeIndex
 from recipe_compiler.data.masks import MaskFolder, mask_files, mask_tables, pair
-from recipe_compiler.data.probe import VIDEO_SUFFIXES, Probe
+from recipe_compiler.data.probe import Probe, suffixes
 from recipe_compiler.data.set_apart import set_apart
 from recipe_compiler.data.windows import first_frames
 from recipe_compiler.settings import Resolved
@@ -136,7 +136,8 @@ def _folder(settings: Resolved, table: str, root: Path) -> Path:
 
 def _find(settings: Resolved, table: str, root: Path) -> _Found:
     folder = _folder(settings, table, root)
-    clips = tuple(sorted(_clips(folder), key=lambda path: path.relative_to(folder).as_posix()))
+    endings = suffixes(settings[f"{table}.dataset_type"])
+    clips = tuple(sorted(_clips(folder, endings), key=lambda path: path.relative_to(folder).as_posix()))
     reads = settings.in_use(table) and caption_source(settings, table) in TABLES
     captions = CaptionTable(_layout(settings, table, root), folder, clips) if reads else None
     return _Found(table=table, folder=folder, clips=clips, captions=captions)
@@ -162,8 +163,8 @@ def _layout(settings: Resolved, table: str, root: Path) -> Layout:
     )
 
 
-def _clips(folder: Path) -> Iterator[Path]:
-    """Yield the video files below a folder. Hidden files and folders are not looked at.
+def _clips(folder: Path, endings: Collection[str]) -> Iterator[Path]:
+    """Yield the files of some endings below a folder. Hidden files and folders are not looked at.
 
     Links are followed, and one that leads nowhere is yielded. A folder that links lead to more than once is
     looked at once, so that a circle of links has an end.
@@ -177,7 +178,7 @@ def _clips(folder: Path) -> Iterator[Path]:
         seen.add((stat.st_dev, stat.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for path in (Path(here, name) for name in files if not name.startswith(".")):
-            if path.suffix.lower() in VIDEO_SUFFIXES and (path.is_file() or not path.exists()):
+            if path.suffix.lower() in endings and (path.is_file() or not path.exists()):
                 yield path
 
 
@@ -251,7 +252,9 @@ def _sizes(row: ClipRow, settings: Resolved, table: str) -> list[tuple[int, int]
 
 
 def _windowed(row: ClipRow, settings: Resolved, table: str) -> ClipRow:
-    """Say which frames of a clip are used."""
+    """Say which frames of a clip are used. A picture is one frame, at no rate."""
+    if settings[f"{table}.dataset_type"] == "image":
+        return replace(row, frames_at_rate=1, bucket_frames=1)
     video = f"{table}.video"
     rate = 0.0 if settings[f"{video}.fps"] == "ignore" else settings["data.framerate"]
     available = frames_at(row.seconds, rate) if rate else row.frames
@@ -279,5 +282,6 @@ def _captioned(row: ClipRow, path: Path, settings: Resolved, dataset: _Found) ->
         captions = captioner(settings, dataset.table, dataset.captions)(path)
     except CaptionError as error:
         return replace(row, fate="missing-caption", reason=str(error))
-    text, *more = (caption + motion_suffix(settings) for caption in captions)
+    suffix = "" if settings[f"{dataset.table}.dataset_type"] == "image" else motion_suffix(settings)
+    text, *more = (caption + suffix for caption in captions)
     return replace(row, caption=captions[0], text=text, more_texts=join_texts(more))

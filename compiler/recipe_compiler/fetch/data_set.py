@@ -7,6 +7,7 @@ from recipe_compiler.data.caption_table import TableError
 from recipe_compiler.data.captions import caption_source
 from recipe_compiler.data.fetched import wanted_source
 from recipe_compiler.data.manifest import read_manifest
+from recipe_compiler.data.probe import suffixes
 from recipe_compiler.fetch.errors import FetchError
 from recipe_compiler.fetch.hub_set import Wish, fetch_split
 from recipe_compiler.fetch.manifest_clips import fetch_manifest
@@ -33,7 +34,7 @@ def fetch_data_set(settings: Resolved, table: str, root: Path, folder: Path, rep
         if kind == "csv":
             fetch_manifest(read_manifest(settings, table, root), source, folder.resolve(), report)
         elif kind == "webdataset":
-            fetch_shards(folder.resolve(), report)
+            fetch_shards(folder.resolve(), suffixes(settings[f"{table}.dataset_type"]), source, report)
         elif kind == "aws":
             bucket, prefix = (settings[f"{table}.{key}"] for key in ("aws_bucket_name", "aws_data_prefix"))
             region, address = (settings[f"{table}.{key}"] for key in ("aws_region_name", "aws_endpoint_url"))
@@ -49,11 +50,13 @@ def fetch_data_set(settings: Resolved, table: str, root: Path, folder: Path, rep
 def _wish(settings: Resolved, table: str) -> Wish:
     captioned = caption_source(settings, table) == "fetched"
     columns = f"{table}.huggingface"
+    images = settings[f"{table}.dataset_type"] == "image"
     return Wish(
         name=settings[f"{table}.dataset_name"],
         split=settings[f"{table}.split"],
         revision=settings[f"{table}.revision"],
-        clips=settings[f"{columns}.video_column"],
+        clips=settings[f"{columns}.{'image_column' if images else 'video_column'}"],
+        endings=suffixes(settings[f"{table}.dataset_type"]),
         captions=tuple(settings[f"{columns}.caption_column"]) if captioned else (),
         fallback=settings[f"{columns}.fallback_caption_column"] if captioned else None,
     )

@@ -33,6 +33,7 @@ class Wish:
         split: Its split.
         revision: Branch, tag or commit; None for the newest.
         clips: The column of clips.
+        endings: Endings of what it holds, each with its dot.
         captions: The columns of captions; empty where captions come from elsewhere.
         fallback: The column that is used where captions are empty.
     """
@@ -41,6 +42,7 @@ class Wish:
     split: str
     revision: str | None
     clips: str
+    endings: frozenset[str] = VIDEO_SUFFIXES
     captions: tuple[str, ...]
     fallback: str | None
 
@@ -122,7 +124,7 @@ def _patterns(card: Mapping[str, Any], wish: Wish) -> list[str] | None:
 
 def _other_splits(files: Sequence[str], wish: Wish) -> tuple[str, ...]:
     """Return the clips that lie in folders of other splits."""
-    clips = [f for f in files if PurePosixPath(f).suffix.lower() in VIDEO_SUFFIXES]
+    clips = [f for f in files if PurePosixPath(f).suffix.lower() in wish.endings]
     splits = {f: set(PurePosixPath(f.lower()).parts[:-1]) & set(SPLITS) for f in clips}
     if not any(splits.values()):
         if wish.split != "train":
@@ -140,6 +142,16 @@ def _caption_files(folder: Path, wish: Wish, report: Callable[[str], None]) -> N
         count = join_tables(folder, wish.captions, wish.fallback)
         if count is None:
             report("it has neither Parquet files, nor a metadata table, nor videos.txt: captions are its .txt files")
+
+
+_PICTURES = ((b"\xff\xd8", ".jpg"), (b"\x89PNG", ".png"), (b"RIFF", ".webp"))
+
+
+def _suffix(content: bytes, endings: frozenset[str]) -> str:
+    """Return the ending of a file that has no name: that of a picture by its first bytes, or .mp4, as players look inside."""
+    if endings == VIDEO_SUFFIXES:
+        return ".mp4"
+    return next((suffix for start, suffix in _PICTURES if content.startswith(start)), ".jpg")
 
 
 class _Rows:
@@ -161,7 +173,7 @@ class _Rows:
             for row in self._rows(table):
                 self.count += 1
                 content, path = self._clip(row[self._wish.clips])
-                target = folder / self._name(path, names)
+                target = folder / self._name(path, content, names)
                 if content is None:
                     shutil.copyfile(self._download(path), target)
                 else:
@@ -201,11 +213,11 @@ class _Rows:
             )
         return content, path
 
-    def _name(self, path: str, names: set[str]) -> str:
-        """Return a file name of its own for a row's clip."""
+    def _name(self, path: str, content: bytes | None, names: set[str]) -> str:
+        """Return a file name of its own for a row's clip, with the ending that its path has or its first bytes tell."""
         name = PurePosixPath(path.replace("\\", "/")).name
         suffix = PurePosixPath(name).suffix.lower()
-        suffix = suffix if suffix in VIDEO_SUFFIXES else ".mp4"
+        suffix = suffix if suffix in self._wish.endings else _suffix(content or b"", self._wish.endings)
         stem = (PurePosixPath(name).stem if name else f"{self.count:06d}").lstrip(".") or f"{self.count:06d}"
         if stem.casefold() in names:
             stem = f"{stem}-{self.count:06d}"

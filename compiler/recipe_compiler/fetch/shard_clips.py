@@ -5,19 +5,15 @@ import json
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from recipe_compiler.data.fetched import UNPACKED, read_marker, shard_state, shards
-from recipe_compiler.data.probe import VIDEO_SUFFIXES
 from recipe_compiler.fetch.errors import FetchError
 from recipe_compiler.fetch.folder import write_marker
 from recipe_schema.files import sync_folder
 
-
-SOURCE = "webdataset"
-"""How the marker calls what is unpacked."""
 
 _REPLACED = ".replaced"
 _CAPTION_KEYS = ("caption", "text", "prompt")
@@ -26,7 +22,7 @@ _CAPTION_KEYS = ("caption", "text", "prompt")
 _DIGITS = 12
 
 
-def fetch_shards(folder: Path, report: Callable[[str], None]) -> None:
+def fetch_shards(folder: Path, endings: Collection[str], source: str, report: Callable[[str], None]) -> None:
     """Unpack all tar files of a folder into its subfolder ``unpacked``; what is unpacked already is left alone.
 
     Each tar file gets a folder that has the tar file's SHA-256 in its name, and appears when it is complete. One whose
@@ -34,6 +30,8 @@ def fetch_shards(folder: Path, report: Callable[[str], None]) -> None:
 
     Args:
         folder: The tar files.
+        endings: Endings of the clips or pictures that are wanted, each with its dot.
+        source: How the marker calls what is unpacked.
         report: Told what happens, a line at a time.
 
     Raises:
@@ -44,18 +42,21 @@ def fetch_shards(folder: Path, report: Callable[[str], None]) -> None:
         raise FetchError(f"{folder} holds no .tar file; check `instance_data_dir`")
     if place.exists() and read_marker(place) is None and any(place.iterdir()):
         raise FetchError(f"{place} was not made by `recipe fetch`; it is left as it is: move it away")
+    marker = read_marker(place)
+    if marker is not None and marker["source"] != source:
+        raise FetchError(f"{place} holds `{marker['source']}`, not `{source}`; move it away")
     place.mkdir(exist_ok=True)
-    write_marker(place, SOURCE, {"state": {}})
-    names = [_unpack(tar, tar.relative_to(folder), place, report) for tar in shards(folder)]
+    write_marker(place, source, {"state": {}})
+    names = [_unpack(tar, tar.relative_to(folder), place, endings, report) for tar in shards(folder)]
     for old in sorted(place.iterdir()):
         if old.name not in names and not old.name.startswith("."):
             (place / _REPLACED).mkdir(exist_ok=True)
             old.rename(Path(tempfile.mkdtemp(dir=place / _REPLACED)) / old.name)
-    write_marker(place, SOURCE, {"state": state})
+    write_marker(place, source, {"state": state})
     report(f"{folder} holds {len(names)} tar files, and all are unpacked")
 
 
-def _unpack(tar: Path, relative: Path, place: Path, report: Callable[[str], None]) -> str:
+def _unpack(tar: Path, relative: Path, place: Path, endings: Collection[str], report: Callable[[str], None]) -> str:
     """Unpack a tar file, unless that was done. Returns the name of its folder."""
     with tar.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -64,7 +65,7 @@ def _unpack(tar: Path, relative: Path, place: Path, report: Callable[[str], None
         return name
     temporary = Path(tempfile.mkdtemp(prefix=".", dir=place))
     try:
-        count = _extract(tar, temporary)
+        count = _extract(tar, temporary, endings)
         temporary.chmod(0o755)
         temporary.rename(place / name)
         sync_folder(place)
@@ -76,14 +77,14 @@ def _unpack(tar: Path, relative: Path, place: Path, report: Callable[[str], None
     return name
 
 
-def _extract(tar: Path, folder: Path) -> int:
+def _extract(tar: Path, folder: Path, endings: Collection[str]) -> int:
     captions: dict[Path, str] = {}
     clips: set[Path] = set()
     with tarfile.open(tar) as archive:
         for member in archive:
             name = PurePosixPath(member.name)
             suffix = name.suffix.lower()
-            if not member.isfile() or suffix not in {*VIDEO_SUFFIXES, ".txt", ".json"}:
+            if not member.isfile() or suffix not in {*endings, ".txt", ".json"}:
                 continue
             if name.is_absolute() or ".." in name.parts:
                 raise FetchError(f"{tar} has a member `{name}` that lies outside; it is not unpacked")

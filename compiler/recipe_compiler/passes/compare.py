@@ -115,7 +115,7 @@ def compare(a: Subject, b: Subject) -> Comparison:
     if a.plan is not None and b.plan is not None:
         parts = {
             "buckets": _bucket_pairs(a.plan.body.buckets, b.plan.body.buckets),
-            "schedule": _pairs(asdict(a.plan.body.schedule), asdict(b.plan.body.schedule)),
+            "schedule": _pairs(_lengths(a.plan), _lengths(b.plan)),
             "cost": _pairs(_flat(a.plan.meta["estimate"]), _flat(b.plan.meta["estimate"])),
             "stages": tuple(_redone(a.plan, b.plan)),
             "other": tuple(other_causes(a.plan, b.plan)),
@@ -239,6 +239,11 @@ def _flat(estimate: Mapping[str, Any]) -> dict[str, Any]:
     """Write an estimate without its inner mapping of memory parts."""
     parts = {f"memory_parts_gb.{name}": value for name, value in estimate["memory_parts_gb"].items()}
     return {**{name: value for name, value in estimate.items() if name != "memory_parts_gb"}, **parts}
+
+
+def _lengths(plan: Plan) -> dict[str, Any]:
+    schedule = plan.body.schedule
+    return {**asdict(schedule), "phases": len(schedule.phases) or 1}
 
 
 def _redone(a: Plan, b: Plan) -> Iterator[str]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from recipe_compiler.data.course import micro_batches
 from recipe_compiler.passes.alignment_cost import alignment_memory, feature_bytes, projector_parameters, teacher_flop
 from recipe_compiler.passes.extra_passes import extra_passes, two_levels
 from recipe_compiler.passes.first_frame_cost import first_frame_memory
@@ -43,7 +44,7 @@ class Estimate:
         step_tflop: One optimizer step in the largest bucket.
         train_pflop: All of training, the mean over buckets.
         encode_pflop: Encoding every window of every clip once with the VAE, and with a teacher where features are aligned.
-        memory_gb: Peak on the training device, in the largest bucket.
+        memory_gb: Peak on the training device, in the largest bucket: that whose micro-batch has most tokens.
         memory_parts_gb: Its parts.
         latents_gb: Latents on disk.
         features_gb: A teacher's features on disk, where features are aligned.
@@ -87,7 +88,8 @@ def estimate(
     """
     preset = values["model.random_weights"]
     config = family.transformer(preset)
-    largest = max(buckets, key=lambda b: (family.tokens(b.width, b.height, b.frames), b.name))
+    batch = {b.name: int(b.batch_size or values["train.batch_size"]) for b in buckets}
+    largest = max(buckets, key=lambda b: (batch[b.name] * family.tokens(b.width, b.height, b.frames), b.name))
     forward = {b.name: forward_flop(config, family.tokens(b.width, b.height, b.frames)) for b in buckets}
     adapter = adapter_of(values, config)
     passes = (3 if adapter is None else 2) + recomputed_blocks(values, config) / config["num_layers"]
@@ -95,9 +97,10 @@ def estimate(
     samples = sum(b.samples for b in buckets)
     mean_forward = sum(forward[b.name] * b.samples for b in buckets) / samples
     tokens = family.tokens(largest.width, largest.height, largest.frames)
-    parts = memory_parts(values, config, tokens, each_timestep=two_levels(values))
+    at_once = {**values, "train.batch_size": batch[largest.name]}
+    parts = memory_parts(at_once, config, tokens, each_timestep=two_levels(values))
     latent_frames = family.latent_shape(largest.width, largest.height, largest.frames)[1]
-    if aligned := alignment_memory(values, _width(config), tokens, latent_frames):
+    if aligned := alignment_memory(at_once, _width(config), tokens, latent_frames):
         parts["alignment"] = aligned / 1e9
     if told := first_frame_memory(values, config, latent_frames):
         parts["first frame"] = told / 1e9
@@ -109,7 +112,7 @@ def estimate(
     result = Estimate(
         trained_parameters=parameters,
         forward_tflop=forward[largest.name] / 1e12,
-        step_tflop=forward[largest.name] * passes * schedule.samples_per_step / 1e12,
+        step_tflop=forward[largest.name] * passes * batch[largest.name] * micro_batches(values) / 1e12,
         train_pflop=mean_forward * passes * schedule.samples_per_step * schedule.max_steps / 1e15,
         encode_pflop=sum((vae_encode_flop(b) + teacher_flop(values, family, b)) * windows[b.name] for b in buckets)
         / 1e15

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from recipe_compiler.data.facts import count_windows
+from recipe_compiler.data.course import count_windows, micro_batches
 from recipe_compiler.data.filters import kind_of
 from recipe_schema.family import FamilyFacts
 from recipe_schema.ledger import FATES, ClipRow
@@ -32,6 +32,8 @@ class BucketFigures:
         samples: Samples of one epoch, in the mean.
         share: The bucket's part of all samples.
         steps: Optimizer steps of one epoch; a fraction is carried into the next one.
+        batch_size: Samples of one forward pass.
+        batches: Forward passes of one epoch, of each process.
         latent_shape: Channels, frames, height, width.
         tokens: What the transformer sees of one sample.
     """
@@ -42,6 +44,8 @@ class BucketFigures:
     samples: float
     share: float
     steps: float
+    batch_size: int
+    batches: float
     latent_shape: tuple[int, int, int, int]
     tokens: int
 
@@ -69,7 +73,7 @@ class Figures:
         batch_size: Samples of one forward pass.
         accumulation: Forward passes of one step.
         processes: Processes that train together.
-        samples_per_step: Their product.
+        samples_per_step: Their product; the mean, where data sets have batch sizes of their own.
         samples_per_epoch: Clips with their repeats; in the mean, where data sets give a share of theirs.
         steps_per_epoch: A fraction is carried into the next epoch.
         max_steps: Optimizer steps in all.
@@ -85,7 +89,7 @@ class Figures:
     batch_size: int
     accumulation: int
     processes: int
-    samples_per_step: int
+    samples_per_step: float
     samples_per_epoch: float
     steps_per_epoch: float
     max_steps: int
@@ -106,8 +110,8 @@ def figures(plan: Plan, rows: Sequence[ClipRow], family: FamilyFacts) -> Figures
         rows: Its ledger.
         family: The model family.
     """
-    schedule, cost, windows = plan.body.schedule, plan.meta["estimate"], count_windows(rows)
-    samples = schedule.max_steps * schedule.samples_per_step
+    schedule, cost, windows = plan.body.schedule, plan.meta["estimate"], count_windows(plan.settings, rows)
+    samples = round(schedule.max_steps * schedule.samples_per_step)
     return Figures(
         batch_size=plan.settings["train.batch_size"],
         accumulation=plan.settings["train.gradient_accumulation_steps"],
@@ -117,7 +121,7 @@ def figures(plan: Plan, rows: Sequence[ClipRow], family: FamilyFacts) -> Figures
         steps_per_epoch=schedule.samples_per_epoch / schedule.samples_per_step,
         max_steps=schedule.max_steps,
         samples=samples,
-        epochs=samples / schedule.samples_per_epoch,
+        epochs=float(schedule.epochs(schedule.max_steps)),
         buckets=tuple(
             _bucket(b, plan, family, windows[b.name]) for b in sorted(plan.body.buckets, key=_size, reverse=True)
         ),
@@ -150,16 +154,25 @@ def _size(bucket: Bucket) -> tuple[float, int, str]:
 
 def _bucket(bucket: Bucket, plan: Plan, family: FamilyFacts, windows: int) -> BucketFigures:
     size = bucket.width, bucket.height, bucket.frames
+    accumulation = plan.settings["train.gradient_accumulation_steps"]
     return BucketFigures(
         name=bucket.name,
         clips=bucket.clips,
         windows=windows,
         samples=bucket.samples,
         share=bucket.samples / plan.body.schedule.samples_per_epoch,
-        steps=bucket.samples / plan.body.schedule.samples_per_step,
+        steps=steps_of(bucket, plan),
+        batch_size=bucket.batch_size or plan.settings["train.batch_size"],
+        batches=steps_of(bucket, plan) * accumulation,
         latent_shape=family.latent_shape(*size),
         tokens=family.tokens(*size),
     )
+
+
+def steps_of(bucket: Bucket, plan: Plan) -> float:
+    """Count the optimizer steps of one epoch that a bucket fills, in the mean."""
+    each = (bucket.batch_size or plan.settings["train.batch_size"]) * micro_batches(plan.settings)
+    return float(bucket.samples / each)
 
 
 def left_out(rows: Sequence[ClipRow]) -> tuple[Group, ...]:

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recipe_compiler import __version__
-from recipe_compiler.data.facts import Survey, count_windows
+from recipe_compiler.data.course import count_windows
+from recipe_compiler.data.facts import Survey
 from recipe_compiler.settings import Resolved
 from recipe_compiler.source import Source
 from recipe_schema.files import write_atomically
@@ -46,7 +47,7 @@ def meta(settings: Resolved, survey: Survey, sources: Sequence[Source], estimate
             if setting.ignored is not None
         },
         "clips": fate_counts(survey.rows),
-        "windows": dict(count_windows(survey.rows)),
+        "windows": dict(count_windows(settings.values(), survey.rows)),
         "estimate": estimate,
     }
 

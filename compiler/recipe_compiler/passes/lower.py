@@ -2,18 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from fractions import Fraction
 from typing import Any
 
 from recipe_compiler.data.captions import motion_suffix
-from recipe_compiler.data.facts import Survey, epoch_shares
+from recipe_compiler.data.course import course
+from recipe_compiler.data.facts import Survey
 from recipe_compiler.rules.nickname_clash import MAIN
 from recipe_compiler.settings import Resolved
 from recipe_schema.canonical import digest
-from recipe_schema.ledger import ClipRow, ledger_digest
+from recipe_schema.ledger import ledger_digest
 from recipe_schema.marks import Stage
-from recipe_schema.plan import Body, Execution, PlanStage, Prompt, Schedule
-from recipe_schema.shares import in_an_epoch, plain, samples_of, taken
+from recipe_schema.plan import Body, Execution, PlanStage, Prompt
 
 
 STAGE_VERSIONS: Mapping[str, int] = {"build-model": 1, "encode-text": 1, "encode-video": 1, "train": 1, "export": 1}
@@ -45,12 +44,12 @@ def lower(settings: Resolved, survey: Survey) -> Body:
         "train": {"ledger": ledger, "noise_schedule": digest(facts["noise_schedule"])},
         "export": {},
     }
-    samples, shares = _samples(survey), epoch_shares(settings.values(), survey.trained())
+    counted = course(settings.values(), survey.trained())
     return Body(
         settings=values,
         facts=facts,
-        buckets=tuple(replace(b, samples=plain(in_an_epoch(samples[b.name], shares))) for b in survey.buckets),
-        schedule=_schedule(settings, tuple(samples.values()), shares),
+        buckets=counted.buckets,
+        schedule=counted.schedule,
         ledger_digest=ledger,
         stages=_stages(settings, values, inputs),
     )
@@ -84,27 +83,6 @@ def used_facts(settings: Resolved) -> dict[str, Any]:
         "noise_schedule": raw["noise_schedules"][settings["train.noise_schedule"]],
         "random_weights": raw["random_weights"][preset] if preset is not None else None,
     }
-
-
-def _samples(survey: Survey) -> Mapping[str, Mapping[str, int]]:
-    """Count the samples of each bucket by data set."""
-    rows: dict[str, list[ClipRow]] = {}
-    for row in survey.trained():
-        rows.setdefault(row.bucket, []).append(row)
-    return {name: samples_of(members) for name, members in rows.items()}
-
-
-def _schedule(settings: Resolved, buckets: Sequence[Mapping[str, int]], shares: Mapping[str, Fraction]) -> Schedule:
-    """Count steps. Buckets carry what does not fill a step into their next epoch, so epochs end on whole steps."""
-    per_process = settings["train.batch_size"] * settings["train.gradient_accumulation_steps"]
-    per_step = per_process * settings["launch.processes"]
-    steps = settings["train.max_steps"]
-    if steps is None:
-        epochs = settings["train.num_epochs"]
-        given = (sum(taken(count, shares[name], epochs) for name, count in bucket.items()) for bucket in buckets)
-        steps = max(sum(samples // per_step for samples in given), 1)
-    each = sum((in_an_epoch(bucket, shares) for bucket in buckets), Fraction(0))
-    return Schedule(max_steps=steps, samples_per_step=per_step, samples_per_epoch=plain(each))
 
 
 def _stages(

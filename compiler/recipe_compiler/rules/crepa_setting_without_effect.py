@@ -23,7 +23,7 @@ Use instead:
 
 from collections.abc import Iterator
 
-from recipe_compiler.rules.data_set_roles import ROLE_KEYS, TRAINED, in_role
+from recipe_compiler.rules.data_set_roles import ROLE_KEYS, in_role
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 from recipe_compiler.rules.switched_off import Switch, without_effect
 from recipe_compiler.rules.wording import counted
@@ -58,7 +58,7 @@ def check(facts: Facts) -> Iterator[Finding]:
         return
     for switch in SWITCHES:
         yield from without_effect(settings, switch)
-    lengths = [f"{table}.video.num_frames" for table in in_role(settings, *TRAINED)]
+    lengths = [f"{table}.video.num_frames" for table in in_role(settings, "video")]
     if not lengths or not settings.given(DISTANCE) or not settings[DISTANCE]:
         return
     longest = max(lengths, key=lambda path: int(settings[path]))

@@ -25,6 +25,7 @@ from pathlib import PurePath
 
 from recipe_compiler.rules.data_sets import in_use
 from recipe_compiler.rules.rule import Facts, Finding, Rule
+from recipe_schema.video import is_picture
 
 
 FOLDER = "instance_data_dir"
@@ -62,15 +63,18 @@ def _unlike_a_folder(text: str) -> Iterator[tuple[str, str]]:
     elif "{env:" in text:
         message = f"`{text}` holds a placeholder of SimpleTuner's, and would be taken as it is"
         yield message, 'declare the variable with `env: [NAME]`, and write `"{{ env.NAME }}"`'
-    elif PurePath(text).suffix and _is_video(text):
-        message = f"`{text}` is named like a video, and `{FOLDER}` takes the folder that holds them"
+    elif PurePath(text).suffix and (kind := _is_file(text)):
+        message = f"`{text}` is named like a {kind}, and `{FOLDER}` takes the folder that holds them"
         yield message, f"write `{PurePath(text).parent}`; all clips below it are used"
 
 
-def _is_video(text: str) -> bool:
+def _is_file(text: str) -> str:
+    """Return what a name stands for by its ending: a video, a picture, or nothing that is known."""
     from recipe_compiler.data.probe import VIDEO_SUFFIXES  # noqa: PLC0415 - loads the video library
 
-    return PurePath(text).suffix.lower() in VIDEO_SUFFIXES
+    return (
+        "video" if PurePath(text).suffix.lower() in VIDEO_SUFFIXES else "picture" if is_picture(PurePath(text)) else ""
+    )
 
 
 RULE = Rule(code="R333", name="data-folder-is-address", severity="error", reads=(), check=check, page=__doc__)

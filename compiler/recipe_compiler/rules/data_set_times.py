@@ -52,6 +52,17 @@ def check(facts: Facts) -> Iterator[Finding]:
         yield from _too_late(settings, table)
 
 
+def is_turned(settings: Resolved, table: str) -> bool:
+    """Say whether a data set ends before it begins."""
+    return any(True for _ in _turned(settings, table))
+
+
+def steps_add_up(settings: Resolved) -> bool:
+    """Say whether nothing is wrong that the numbers of steps alone tell."""
+    trained = in_role(settings, *TRAINED)
+    return not any(is_turned(settings, table) for table in trained) and _first_gap(settings, trained) is None
+
+
 def _turned(settings: Resolved, table: str) -> Iterator[Finding]:
     """Find ends before their start."""
     for first, last, _ in PAIRS:
@@ -63,9 +74,9 @@ def _turned(settings: Resolved, table: str) -> Iterator[Finding]:
 
 def _too_late(settings: Resolved, table: str) -> Iterator[Finding]:
     """Find starts after the end of training."""
-    for (first, _, length), past in zip(PAIRS, (0, 1), strict=True):  # the last step may be counted from 0 or from 1
+    for first, _, length in PAIRS:
         start = f"{table}.{first}"
-        if settings[length] is not None and settings[start] >= settings[length] + past:
+        if settings[length] is not None and settings[start] > settings[length]:
             yield Finding(
                 at=start,
                 message=f"data set `{settings[f'{table}.id']}` is never used: `{first}` is {settings[start]}, and "

@@ -16,8 +16,8 @@ Use instead:
 """
 
 from collections.abc import Iterator
-from math import prod
 
+from recipe_compiler.data.course import batch_sizes, micro_batches
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 from recipe_compiler.rules.wording import counted, lacks_captions
 
@@ -30,7 +30,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     """Compare each data set with a batch of the VAE."""
     assert facts.survey is not None
     settings = facts.settings
-    size, step = settings[BATCH], prod(settings[path] for path in STEP)
+    size, batches, values = settings[BATCH], micro_batches(settings.values()), settings.values()
     for table in facts.survey.looked:
         name = settings[f"{table}.id"]
         trained = [row for row in facts.survey.of(name) if row.fate == "trained"]
@@ -38,6 +38,7 @@ def check(facts: Facts) -> Iterator[Finding]:
         samples = items * (settings[f"{table}.repeats"] + 1)
         if not trained or samples > size or lacks_captions(facts, table):
             continue
+        step = batch_sizes(values)[name] * batches
         names = sorted({row.bucket for row in trained})
         if step > size and any(bucket.samples < step for bucket in facts.survey.buckets if bucket.name in names):
             continue  # another rule says that a step can't be filled, and its repair is the larger one
@@ -59,7 +60,7 @@ RULE = Rule(
     code="R304",
     name="data-set-not-larger-than-vae-batch",
     severity="error",
-    reads=(*STEP, BATCH),
+    reads=(*STEP, BATCH, "data.datasets.*.train_batch_size"),
     check=check,
     page=__doc__,
 )

@@ -26,6 +26,11 @@ def in_use(settings: Resolved, *keys: str) -> Iterator[str]:
             yield table
 
 
+def videos_in_use(settings: Resolved, *keys: str) -> Iterator[str]:
+    """Yield the data sets in use but those of images, as `in_use` does: only they have a length and a rate."""
+    return (table for table in in_use(settings, *keys) if settings[f"{table}.dataset_type"] != "image")
+
+
 def told(settings: Resolved, path: str) -> bool:
     """Say whether somebody wrote something other than the default: only then anything is expected of it."""
     setting = settings.settings[path]

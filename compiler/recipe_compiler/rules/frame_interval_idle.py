@@ -28,7 +28,7 @@ Use instead:
 
 from collections.abc import Iterator
 
-from recipe_compiler.rules.data_sets import in_use
+from recipe_compiler.rules.data_sets import videos_in_use
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 from recipe_compiler.rules.wording import counted
 
@@ -40,7 +40,7 @@ LENGTHS = ("video.num_frames", "video.min_frames")
 def check(facts: Facts) -> Iterator[Finding]:
     """Find intervals without the strategy that reads them, and those to which no clip is rounded."""
     settings = facts.settings
-    for table in in_use(settings, INTERVAL, STRATEGY, *LENGTHS):
+    for table in videos_in_use(settings, INTERVAL, STRATEGY, *LENGTHS):
         interval, strategy = settings[f"{table}.{INTERVAL}"], settings[f"{table}.{STRATEGY}"]
         wanted, least = (settings[f"{table}.{key}"] for key in LENGTHS)
         if interval is None:

@@ -26,7 +26,7 @@ Use instead:
 
 from collections.abc import Iterator
 
-from recipe_compiler.rules.data_sets import in_use
+from recipe_compiler.rules.data_sets import videos_in_use
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 from recipe_compiler.rules.wording import counted
 
@@ -34,7 +34,7 @@ from recipe_compiler.rules.wording import counted
 def check(facts: Facts) -> Iterator[Finding]:
     """Compare the limits of each data set."""
     keys = ("video.num_frames", "video.min_frames", "video.max_frames")
-    for table in in_use(facts.settings, *keys):
+    for table in videos_in_use(facts.settings, *keys):
         number, low, high = (f"{table}.{key}" for key in keys)
         wanted, least, most = (facts.settings[path] for path in (number, low, high))
         if least > wanted:

@@ -29,7 +29,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     assert facts.survey is not None
     rate = facts.settings[RATE]
     for table in with_clips(facts):
-        if facts.settings[f"{table}.video.fps"] == "ignore":
+        if facts.settings[f"{table}.video.fps"] == "ignore" or facts.settings[f"{table}.dataset_type"] == "image":
             continue
         name = facts.settings[f"{table}.id"]
         rows = [row for row in facts.survey.of(name) if row.used]

@@ -24,7 +24,7 @@ Use instead:
 
 from collections.abc import Iterator
 
-from recipe_compiler.rules.data_sets import in_use
+from recipe_compiler.rules.data_sets import videos_in_use
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 
 
@@ -34,13 +34,13 @@ VALIDATION = "validation.num_video_frames"
 def check(facts: Facts) -> Iterator[Finding]:
     """Check all numbers of frames."""
     settings, family = facts.settings, facts.settings.family
-    paths = [f"{table}.video.num_frames" for table in in_use(settings)]
+    paths = [f"{table}.video.num_frames" for table in videos_in_use(settings)]
     for path in (*paths, VALIDATION):
         frames = settings[path]
         below = family.legal_frames(frames)
         if settings.fine(path) and frames != below:
             above = below + family.raw["vae"]["temporal"]
-            trained = above in [settings[f"{table}.video.num_frames"] for table in in_use(settings)]
+            trained = above in [settings[f"{table}.video.num_frames"] for table in videos_in_use(settings)]
             yield Finding(
                 at=path,
                 message=f"`{path}` is {frames}, and the VAE takes 4k + 1 frames",

@@ -28,6 +28,9 @@ from recipe_compiler.rules.rule import Facts, Finding, Rule
 from recipe_compiler.rules.wording import reasons
 
 
+_VIDEOS = "clips end in .mp4, .mov, .mkv, .webm, .avi, .mpg and the like"
+
+
 def check(facts: Facts) -> Iterator[Finding]:
     """Find data sets of which nothing is trained."""
     assert facts.survey is not None
@@ -39,8 +42,10 @@ def check(facts: Facts) -> Iterator[Finding]:
         if any(row.used for row in rows):
             continue
         if not rows:
-            message = f"data set `{name}` holds no video file"
-            advice = "clips end in .mp4, .mov, .mkv, .webm, .avi, .mpg and the like; subfolders are searched too"
+            images = facts.settings[f"{table}.dataset_type"] == "image"
+            message = f"data set `{name}` holds no {'picture' if images else 'video file'}"
+            kinds = "images end in .jpg, .jpeg, .png or .webp" if images else _VIDEOS
+            advice = f"{kinds}; subfolders are searched too"
         else:
             fates = ", ".join(f"{count} {fate}" for fate, count in sorted(Counter(row.fate for row in rows).items()))
             which = "the only clip" if len(rows) == 1 else f"none of the {len(rows)} clips"

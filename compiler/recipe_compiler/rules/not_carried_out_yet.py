@@ -6,12 +6,19 @@ What it does: names every setting whose value the language has and the trainer o
 Why it hurts: a trainer that passes over an option trains something else than was asked for, and nobody learns of it.
 
 Example:
-    evaluation:
-      type: clip
+    data:
+      datasets:
+        - id: films
+          type: huggingface
+          dataset_name: somebody/films
+          streaming: true
 
 Use instead:
-    evaluation:
-      type: none
+    data:
+      datasets:
+        - id: films
+          type: huggingface
+          dataset_name: somebody/films
 """
 
 from collections.abc import Iterator

@@ -19,7 +19,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from recipe_compiler.data.geometry import parse_size
-from recipe_compiler.rules.data_sets import in_use
+from recipe_compiler.rules.data_sets import in_use, videos_in_use
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 from recipe_compiler.rules.wording import counted
 
@@ -39,21 +39,28 @@ def check(facts: Facts) -> Iterator[Finding]:
             message=f"validation draws {settings[SIZE]}, a size that is not trained",
             help=f"trained are {', '.join(sizes[:SHOWN])}",
         )
-    tables = [f"{t}.video" for t in in_use(settings)]
+    tables = [f"{t}.video" for t in videos_in_use(settings)]
     lengths = [(settings[f"{t}.min_frames"], settings[f"{t}.num_frames"]) for t in tables]
+    lengths += [(1, 1) for t in in_use(settings) if settings[f"{t}.dataset_type"] == "image"]
     legal = settings[FRAMES] == settings.family.legal_frames(settings[FRAMES])
     trained = any(
         settings[FRAMES] == longest or shortest <= settings[FRAMES] < longest for shortest, longest in lengths
     )
-    if tables and not trained and (settings.given(FRAMES) or draws) and legal:
+    if lengths and not trained and (settings.given(FRAMES) or draws) and legal:
         usual = settings.family.default("num_frames")
         beyond = f", and longer than the {usual} of the model's own training" if settings[FRAMES] > usual else ""
         yield Finding(
             at=FRAMES,
             message=f"validation draws {counted(settings[FRAMES], 'frame')}, a length that is not trained{beyond}",
-            help="trained are " + ", ".join(str(n) for n in sorted({longest for _, longest in lengths})) + " frames",
+            help=_trained({longest for _, longest in lengths}),
             also=tuple((f"{t}.num_frames", "trained here") for t in tables if settings.given(f"{t}.num_frames")),
         )
+
+
+def _trained(lengths: set[int]) -> str:
+    if lengths == {1}:
+        return "trained is 1 frame"
+    return f"trained are {', '.join(map(str, sorted(lengths)))} frames"
 
 
 def _sizes(facts: Facts) -> tuple[list[str], bool]:

@@ -50,7 +50,7 @@ def _story(plan: Plan, marker: Mapping[str, Any]) -> Iterator[str]:
         yield from (plan.settings["description"], "")
     average = "the average of the weights" if marker["weights"] == "ema" else "the weights"
     yield f"Sana Video, trained with sana-recipes from {_base(plan) or 'a local model'}. This is {average} after"
-    yield f"{marker['step']} optimizer steps of {schedule.samples_per_step} samples."
+    yield f"{marker['step']} optimizer steps of {schedule.samples_per_step:.4g} samples."
     yield from ("", f"Plan: `{plan.plan_id}`", "", "## Data", "")
     yield from ("| fate of a file | files |", "| --- | --- |")
     yield from (f"| {fate} | {count} |" for fate, count in plan.meta["clips"].items())

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from recipe_schema.marks import ANY_OTHER, ONE_OR_MANY, REQUIRED, Derived, Family, Ge, Gt, Le, Pattern, key
+from recipe_schema.marks import ONE_OR_MANY, REQUIRED, Derived, Family, Ge, Gt, Le, Pattern, key
 from recipe_schema.section import section
 from recipe_schema.sections.forms import (
     MOST_AT_ONCE,
@@ -202,7 +202,6 @@ class Dataset:
         "What the data set is: clips or images to train, clips that only measure (`eval`), masks and the like of "
         "another data set (`conditioning`). The two kinds of embeds name caches in SimpleTuner, and nothing here.",
         reads=("survey",),
-        pending=("image",),
     )
     instance_data_dir: PathText | None = key(
         Derived(
@@ -290,10 +289,16 @@ class Dataset:
         unit="clips",
         reads=("survey",),
     )
-    start_epoch: Count = key(1, "The first epoch that uses the data set.", reads=("train",), pending=ANY_OTHER)
-    start_step: StepsOrNone = key(0, "The first step that uses the data set.", reads=("train",), pending=ANY_OTHER)
-    end_epoch: Count | None = key(None, "The last epoch that uses the data set.", reads=("train",), pending=ANY_OTHER)
-    end_step: Steps | None = key(None, "The last step that uses the data set.", reads=("train",), pending=ANY_OTHER)
+    start_epoch: Count = key(
+        1,
+        "The first epoch that uses the data set. Where the data sets in use change, an epoch ends and the next begins.",
+        reads=("train",),
+    )
+    start_step: StepsOrNone = key(
+        0, "The first step that uses the data set, counted from 1. 0 is the beginning, too.", reads=("train",)
+    )
+    end_epoch: Count | None = key(None, "The last epoch that uses the data set.", reads=("train",))
+    end_step: Steps | None = key(None, "The last step that uses the data set, counted from 1.", reads=("train",))
     resolution: Edge | None = key(
         None,
         "Size to train at, by resolution_type. With null, data.buckets lists the sizes.",
@@ -369,10 +374,10 @@ class Dataset:
     )
     train_batch_size: Count | None = key(
         None,
-        "Clips in one forward pass, where it differs for this data set.",
+        "Clips in one forward pass, where it differs for this data set. A step then takes so many × "
+        "gradient_accumulation_steps × processes of its samples; data sets with different numbers never share a step.",
         unit="clips",
         reads=("train",),
-        pending=ANY_OTHER,
     )
     conditioning_data: Annotated[tuple[Name, ...], ONE_OR_MANY] | None = key(
         None, "Ids of the data sets that hold masks for this one.", reads=("survey",)
@@ -485,10 +490,10 @@ class Data:
     )
     image_interval: Steps | None = key(
         None,
-        "Every so many steps, train one of images as clips of one frame.",
+        "After every so many steps, the next one is of images: with 50, those after step 50, 100, and so on. Images are "
+        "clips of one frame. With null, they take part by their number, as every data set does.",
         unit="steps",
         reads=("train",),
-        pending=ANY_OTHER,
     )
     vae_batch_size: Count = key(
         1,
