@@ -62,6 +62,8 @@ def make_project(root: Path) -> Path:
     (root / "masks-cut" / "c0.png").write_bytes(b"no picture")
     lines = ["file,caption", *(f'c{index}.mp4,"a bar, row {index}"' for index in range(4))]
     (root / "captions.csv").write_text("\n".join(lines), encoding="utf-8")
+    scores = ["filename,motion_score", *(f"c{index}.mp4,{index + 0.9}" for index in range(4))]
+    (root / "motion.csv").write_text("\n".join(scores), encoding="utf-8")
     recipe = root / "recipe.yaml"
     recipe.write_text(RECIPE, encoding="utf-8")
     return recipe

@@ -133,8 +133,7 @@ _READERS: Mapping[str, Callable[[Path], str]] = {
 }
 
 
-def motion_suffix(settings: Resolved) -> str:
-    """Return what each text ends with, such as `` motion score: 30.``; empty without a motion score."""
-    score = settings["data.motion_score"]
+def motion_suffix(settings: Resolved, score: int | None) -> str:
+    """Return what a text ends with, such as `` motion score: 30.``; empty without a motion score."""
     suffix: str = settings.family.raw["text"]["motion_score_suffix"]
     return "" if score is None else suffix.format(score=score)

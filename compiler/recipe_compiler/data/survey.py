@@ -1,7 +1,7 @@
 """The survey: every clip of every data set becomes a row of the ledger."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,8 +19,9 @@ from recipe_compiler.data.facts import Survey, TableProblem, Unfetched, count_bu
 from recipe_compiler.data.fetched import why_unfetched
 from recipe_compiler.data.filters import choose, why_left_out
 from recipe_compiler.data.geometry import fit, frames_at, parse_size, resolution_of, sample_frames, target_size
-from recipe_compiler.data.index import ProbeIndex
+from recipe_compiler.data.index import ProbeIndex, Report
 from recipe_compiler.data.masks import MaskFolder, mask_files, mask_tables, pair
+from recipe_compiler.data.motion import is_measured, measured, motion_layout, score_of
 from recipe_compiler.data.probe import VIDEO_SUFFIXES, Probe
 from recipe_compiler.data.set_apart import set_apart
 from recipe_compiler.settings import Resolved
@@ -36,16 +37,18 @@ class _Found:
         folder: Its folder.
         clips: The files in it, in order of path.
         captions: Its table of captions; None where captions come from elsewhere.
+        scores: Its table of motion scores; None where they come from elsewhere.
     """
 
     table: str
     folder: Path
     clips: tuple[Path, ...]
     captions: CaptionTable | None
+    scores: CaptionTable | None
 
 
 def survey(
-    settings: Resolved, root: Path, tables: Sequence[str], *, index: ProbeIndex, report: Callable[[int, int], None]
+    settings: Resolved, root: Path, tables: Sequence[str], *, index: ProbeIndex, report: Report, measuring: Report
 ) -> Survey:
     """Look at data sets.
 
@@ -55,6 +58,7 @@ def survey(
         tables: The data sets to look at, as in ``data.datasets.0``. Nothing is wrong with their settings.
         index: Remembers unchanged files.
         report: Called with files done and their total.
+        measuring: Called with clips whose motion is measured, and their total.
     """
     missing: dict[str, Path] = {}
     found: list[_Found] = []
@@ -82,14 +86,18 @@ def survey(
     ]
     wanted = [*active, *(file for folder in masks for file in folder.files)]
     probes = index.probe_all(dict.fromkeys(wanted), report)
-    clips = [row for dataset in found for row in _rows(settings, dataset, probes)]
+    clips: Sequence[ClipRow] = [row for dataset in found for row in _rows(settings, dataset, probes)]
+    moving = [dataset for dataset in found if is_measured(settings, dataset.table)]
+    if moving:
+        folders = {settings[f"{dataset.table}.id"]: dataset.folder for dataset in moving}
+        clips = measured(clips, settings, folders, index, measuring)
     rows, of_masks = pair(clips, masks, probes, frozenset(active))
     return Survey(
         rows=rows,
         looked=tuple(table for table in tables if table not in problems),
         missing=missing,
         buckets=count_buckets(rows),
-        tables={f.captions.file: f.captions.sha256 for f in found if f.captions is not None},
+        tables={each.file: each.sha256 for f in found for each in (f.captions, f.scores) if each is not None},
         problems=tuple(problem for several in problems.values() for problem in several),
         unfetched=unfetched,
         several_lines={settings[f"{f.table}.id"]: _several_lines(rows, settings, f) for f in found},
@@ -132,8 +140,11 @@ def _find(settings: Resolved, table: str, root: Path) -> _Found:
     folder = _folder(settings, table, root)
     clips = tuple(sorted(_clips(folder), key=lambda path: path.relative_to(folder).as_posix()))
     reads = settings.in_use(table) and caption_source(settings, table) in TABLES
-    captions = CaptionTable(_layout(settings, table, root), folder, clips) if reads else None
-    return _Found(table=table, folder=folder, clips=clips, captions=captions)
+    layout = _layout(settings, table, root) if reads else None
+    captions = CaptionTable(layout, folder, clips) if layout is not None else None
+    scored = motion_layout(settings, table, root, layout) if settings.in_use(table) else None
+    scores = CaptionTable(scored, folder, clips) if scored is not None else None
+    return _Found(table=table, folder=folder, clips=clips, captions=captions, scores=scores)
 
 
 def _layout(settings: Resolved, table: str, root: Path) -> Layout:
@@ -263,7 +274,15 @@ def _captioned(row: ClipRow, path: Path, settings: Resolved, dataset: _Found) ->
         return row
     try:
         captions = captioner(settings, dataset.table, dataset.captions)(path)
+        suffix = _suffix(settings, dataset, path)
     except CaptionError as error:
         return replace(row, fate="missing-caption", reason=str(error))
-    text, *more = (caption + motion_suffix(settings) for caption in captions)
+    text, *more = (caption + suffix for caption in captions)
     return replace(row, caption=captions[0], text=text, more_texts=join_texts(more))
+
+
+def _suffix(settings: Resolved, dataset: _Found, path: Path) -> str:
+    """Return what the texts of a clip end with, as far as it is known before motion is measured."""
+    if is_measured(settings, dataset.table):
+        return ""
+    return motion_suffix(settings, score_of(settings, dataset.scores, path))

@@ -136,7 +136,7 @@ def execution(settings: Resolved, root: str) -> Execution:
         settings: Settings without errors.
         root: Absolute folder at which relative paths start.
     """
-    suffix = motion_suffix(settings)
+    suffix = motion_suffix(settings, settings["data.motion_score"])
     prompts = dict(settings["validation.prompt_library"])
     if settings["validation.prompt"]:
         prompts = {MAIN: settings["validation.prompt"], **prompts}
