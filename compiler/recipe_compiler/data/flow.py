@@ -80,8 +80,8 @@ def _shown_at(path: Path, times: Sequence[float]) -> Iterator[NDArray[np.uint8]]
         before: av.VideoFrame | None = None
         first = 0.0
         for frame in container.decode(container.streams.video[0]):
-            if frame.is_corrupt or frame.pts is None:
-                raise FlowError("has a damaged frame")
+            if frame.pts is None:
+                raise FlowError("has a frame without a timestamp")
             if before is None:
                 first, before = frame.time, frame
             while left and left[-1] + SAME_TIME < frame.time - first:
@@ -89,6 +89,8 @@ def _shown_at(path: Path, times: Sequence[float]) -> Iterator[NDArray[np.uint8]]
                 yield _gray(before)
             if not left:
                 return
+            if frame.is_corrupt:
+                raise FlowError("has a damaged frame")
             before = frame
         while before is not None and left:
             left.pop()

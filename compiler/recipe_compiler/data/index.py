@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from recipe_compiler.data.motion import Wish
 
 
-VERSION = 2
+VERSION = 3
 """Raised when `recipe_compiler.data.probe` learns to see more."""
 
 Report = Callable[[int, int], None]

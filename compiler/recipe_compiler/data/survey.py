@@ -17,7 +17,7 @@ from recipe_compiler.data.captions import (
 from recipe_compiler.data.crop import cut, cut_shape
 from recipe_compiler.data.facts import Survey, TableProblem, Unfetched, count_buckets
 from recipe_compiler.data.fetched import why_unfetched
-from recipe_compiler.data.filters import choose, why_left_out
+from recipe_compiler.data.filters import TOO_SHORT, choose, why_left_out
 from recipe_compiler.data.geometry import fit, frames_at, parse_size, resolution_of, sample_frames, target_size
 from recipe_compiler.data.index import ProbeIndex, Report
 from recipe_compiler.data.masks import MaskFolder, mask_files, mask_tables, pair
@@ -227,7 +227,10 @@ def _row(settings: Resolved, dataset: _Found, path: Path, probes: Mapping[Path, 
     )
     if facts.problem:
         return replace(row, fate="quarantined", reason=facts.problem)
-    return _captioned(_placed(row, settings, dataset.table), path, settings, dataset)
+    row = _placed(row, settings, dataset.table)
+    if facts.damaged and row.reason.startswith(TOO_SHORT):
+        row = replace(row, reason=f"{row.reason}; the file is damaged from there on")
+    return _captioned(row, path, settings, dataset)
 
 
 def _placed(row: ClipRow, settings: Resolved, table: str) -> ClipRow:
