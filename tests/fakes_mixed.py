@@ -61,6 +61,25 @@ def _cut(ending: str, share: float) -> Callable[[Path, int], Path]:
     return write
 
 
+def _faststart(share: float, codec: str) -> Callable[[Path, int], Path]:
+    """Write a clip whose header comes first and speaks of frames that are cut off."""
+
+    def write(place: Path, number: int) -> Path:
+        path, drawn = _named(place, "mp4"), np.random.default_rng(number)
+        with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+            stream = container.add_stream(codec, rate=16)
+            stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+            for _ in range(30):
+                image = drawn.integers(0, 255, (64, 96, 3), dtype=np.uint8)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+            container.mux(stream.encode(None))
+        content = path.read_bytes()
+        path.write_bytes(content[: int(len(content) * share)])
+        return path
+
+    return write
+
+
 def _encoded(
     ending: str, codec: str, pixels: str, *, size: tuple[int, int] = (96, 64), times: tuple[int, ...] = tuple(range(14))
 ) -> Callable[[Path, int], Path]:
@@ -123,7 +142,7 @@ def _looping(place: Path, _: int) -> Path:
 _UNREADABLE = {"fate": "quarantined", "reason": "is no readable video"}
 
 KINDS: tuple[Kind, ...] = (
-    Kind(name="good", count=9, write=_plain("mp4")),
+    Kind(name="good", count=6, write=_plain("mp4")),
     Kind(name="good-mkv", count=2, write=_plain("mkv")),
     Kind(name="good-vp9", count=2, write=_encoded("webm", "libvpx-vp9", "yuv420p")),
     Kind(name="good-mpeg4", count=2, write=_encoded("avi", "mpeg4", "yuv420p")),
@@ -137,7 +156,16 @@ KINDS: tuple[Kind, ...] = (
     Kind(name="other-ending", count=2, write=_mkv_as_mp4),
     Kind(name="cut-early", count=2, write=_cut("mp4", 0.05), **_UNREADABLE),
     Kind(name="cut-late", count=2, write=_cut("mp4", 0.7), **_UNREADABLE),
-    Kind(name="cut-mkv", count=1, write=_cut("mkv", 0.15), fate="filtered", reason="too short"),
+    Kind(name="cut-mkv", count=1, write=_cut("mkv", 0.45), fate="filtered", reason="too short"),
+    Kind(name="cut-fast", count=1, write=_faststart(0.2, "libx264"), fate="filtered", reason="too short"),
+    Kind(name="cut-ts", count=1, write=_cut("ts", 0.7)),
+    Kind(
+        name="cut-first",
+        count=1,
+        write=_faststart(0.03, "mpeg4"),
+        fate="quarantined",
+        reason="has no frame that is whole",
+    ),
     Kind(name="empty", count=2, write=_bytes(b""), fate="quarantined", reason="is empty"),
     Kind(name="sound", count=2, write=_sound, fate="quarantined", reason="has no video, only sound"),
     Kind(name="picture", count=2, write=_picture, **_UNREADABLE),
@@ -169,7 +197,8 @@ def make_mixed(folder: Path) -> dict[str, Kind]:
             home = folder / "sub" if number % 2 else folder
             path = kind.write(home / f"{kind.name}{number}", number)
             if kind.caption is not None:
-                path.with_suffix(".txt").write_bytes(kind.caption + (b" %d" % number if kind.name != "twin" else b""))
+                own = f", {kind.name[:20]} {number}" if kind.name != "twin" else ""
+                path.with_suffix(".txt").write_bytes(kind.caption + own.encode())
             if kind.name == "no-words":
                 path.with_suffix(".txt").write_bytes(b" \n\n")
             made[path.relative_to(folder).as_posix()] = kind

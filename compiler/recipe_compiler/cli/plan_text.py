@@ -42,7 +42,7 @@ def count_text(number: float, thing: str) -> str:
 def clips_text(counts: Mapping[str, int]) -> str:
     """Count clips by fate: ``12 found: 10 trained, 2 filtered``."""
     total = sum(counts.values())
-    return f"{total} found: " + ", ".join(f"{count} {fate}" for fate, count in counts.items())
+    return f"{total:,} found: " + ", ".join(f"{count:,} {fate}" for fate, count in counts.items())
 
 
 def cost_text(cost: Mapping[str, Any]) -> list[str]:

@@ -66,8 +66,12 @@ def _text(clip: Path) -> str:
         return file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         return ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise CaptionError(f"`{file.name}` can't be read: {error}") from None
+    except UnicodeDecodeError as error:
+        raise CaptionError(
+            f"`{file.name}` is not UTF-8: byte {error.start + 1} is no part of it; save it anew"
+        ) from None
+    except OSError as error:
+        raise CaptionError(f"`{file.name}` can't be read: {error.strerror}") from None
 
 
 def _each_line(clip: Path) -> tuple[str, ...]:

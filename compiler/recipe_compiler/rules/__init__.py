@@ -204,6 +204,7 @@ ON_DATA: tuple[Listed, ...] = (
     Listed("R317", "framerate_above_source"),
     Listed("R328", "caption_of_several_lines"),
     Listed("R330", "motion_score_missing", ("data.datasets.*.motion",)),
+    Listed("R332", "clip_twice"),
     Listed("R340", "caption_table_unusable", ("data",)),
     Listed("R360", "clips_without_masks", ("regularizers.masked_loss.enabled",)),
     Listed("R361", "mask_unfit", ("regularizers.masked_loss.enabled",)),
