@@ -1,15 +1,17 @@
 import io
 import json
+import os
 import resource
 import sys
 from pathlib import Path
 
 import pytest
 
-from fakes_clips import make_clip
+from fakes_clips import make_clip, make_project
 from recipe_compiler.data import probing, worker
 from recipe_compiler.data.probe import Probe, probe
 from recipe_compiler.data.probing import probe_each
+from recipe_compiler.pipeline import Options, compile_recipe
 
 
 SCRIPT = """
@@ -125,3 +127,46 @@ def test_memory_is_limited(monkeypatch):
     worker.limit_memory()
 
     assert limits == [(resource.RLIMIT_AS, 8 << 30)]
+
+
+REAL = """
+import time
+from recipe_compiler.data import worker
+plain, worker.MOST_MEMORY = worker.probe, 1 << 30
+def probe(path):
+    if path.name.startswith("hungry"): bytearray(4 << 30)
+    if path.name.startswith("hangs"): time.sleep(600)
+    return plain(path)
+worker.probe = probe
+worker.main()
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems don't hold to the limit")
+def test_a_file_that_eats_memory_or_never_ends_costs_itself_and_no_other(tmp_path, monkeypatch):
+    """The process is the real one; only what a damaged file does to the video library is played."""
+    monkeypatch.setattr(probing, "COMMAND", (sys.executable, "-c", REAL))
+    monkeypatch.setattr(probing, "_IDLE", [])
+    clips = [make_clip(tmp_path / f"{name}.mp4", frames=9) for name in ("a", "hungry", "b", "hangs", "c")]
+
+    found = dict(probe_each(clips, workers=2, patience=4.0))
+    probing._end_idle()
+
+    assert {path.stem: facts.problem for path, facts in found.items()} == {
+        "a": "",
+        "b": "",
+        "c": "",
+        "hungry": "needs more than 1 GB of memory to be looked at",
+        "hangs": "gives no answer within 4 s",
+    }
+
+
+def test_what_is_no_file_is_not_opened(tmp_path):
+    """Opening a pipe that nobody writes to would take for ever."""
+    project = make_project(tmp_path)
+    os.mkfifo(tmp_path / "clips" / "pipe.mp4")
+    (tmp_path / "clips" / "folder.mp4").mkdir()
+
+    rows = compile_recipe(project, Options()).survey.rows
+
+    assert [row.path for row in rows] == ["c0.mp4", "c1.mp4", "c2.mp4", "c3.mp4"]
