@@ -71,7 +71,7 @@ class ProbeIndex:
         """
         files = list(files)
         # Before probing, as a file may change meanwhile.
-        stamps = {file: stamp for file in files if (stamp := _stamp(file)) is not None}
+        stamps = {file: seen for file in files if (seen := stamp(file)) is not None}
         known = self._recall(stamps)
         fresh = [file for file in files if file not in known]
         report(len(known), len(files))
@@ -155,7 +155,7 @@ class ProbeIndex:
         self._database = None
 
 
-def _stamp(file: Path) -> _Stamp | None:
+def stamp(file: Path) -> _Stamp | None:
     """Return size and time of modification; None for what can't be looked at, such as a link that leads nowhere."""
     try:
         stat = file.stat()

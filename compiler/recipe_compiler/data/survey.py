@@ -1,9 +1,11 @@
 """The survey: every clip of every data set becomes a row of the ledger."""
 
+import functools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from recipe_compiler.data.caption_table import CaptionTable, Layout, TableError
 from recipe_compiler.data.captions import (
@@ -11,7 +13,6 @@ from recipe_compiler.data.captions import (
     CaptionError,
     caption_source,
     captioner,
-    has_several_lines,
     motion_suffix,
 )
 from recipe_compiler.data.crop import cut, cut_shape
@@ -19,7 +20,7 @@ from recipe_compiler.data.facts import Survey, TableProblem, Unfetched, count_bu
 from recipe_compiler.data.fetched import why_unfetched
 from recipe_compiler.data.filters import TOO_SHORT, choose, why_left_out
 from recipe_compiler.data.geometry import fit, frames_at, parse_size, resolution_of, sample_frames, target_size
-from recipe_compiler.data.index import ProbeIndex, Report
+from recipe_compiler.data.index import ProbeIndex, Report, stamp
 from recipe_compiler.data.masks import MaskFolder, mask_files, mask_tables, pair
 from recipe_compiler.data.motion import is_measured, measured, motion_layout, score_of
 from recipe_compiler.data.probe import VIDEO_SUFFIXES, Probe
@@ -86,7 +87,8 @@ def survey(
     ]
     wanted = [*active, *(file for folder in masks for file in folder.files)]
     probes = index.probe_all(dict.fromkeys(wanted), report)
-    clips: Sequence[ClipRow] = [row for dataset in found for row in _rows(settings, dataset, probes)]
+    several: set[Path] = set()
+    clips: Sequence[ClipRow] = [row for dataset in found for row in _rows(settings, dataset, probes, several)]
     moving = [dataset for dataset in found if is_measured(settings, dataset.table)]
     if moving:
         folders = {settings[f"{dataset.table}.id"]: dataset.folder for dataset in moving}
@@ -100,7 +102,9 @@ def survey(
         tables={each.file: each.sha256 for f in found for each in (f.captions, f.scores) if each is not None},
         problems=tuple(problem for several in problems.values() for problem in several),
         unfetched=unfetched,
-        several_lines={settings[f"{f.table}.id"]: _several_lines(rows, settings, f) for f in found},
+        several_lines={
+            name: _several_lines(rows, name, f.folder, several) for f in found for name in (settings[f"{f.table}.id"],)
+        },
         masks=of_masks,
     )
 
@@ -123,13 +127,11 @@ def _masks(settings: Resolved, root: Path, found: Sequence[_Found], missing: dic
                 missing[table] = folder
 
 
-def _several_lines(rows: Sequence[ClipRow], settings: Resolved, dataset: _Found) -> tuple[str, ...]:
+def _several_lines(rows: Sequence[ClipRow], name: str, folder: Path, several: AbstractSet[Path]) -> tuple[str, ...]:
     """Return the clips of a data set that are used and whose caption file has several lines."""
-    if caption_source(settings, dataset.table) not in ("textfile", "fetched"):
-        return ()
-    name = settings[f"{dataset.table}.id"]
-    trained = (row.path for row in rows if row.dataset == name and row.used)
-    return tuple(path for path in trained if has_several_lines(dataset.folder / path))
+    return tuple(
+        row.path for row in rows if several and row.dataset == name and row.used and folder / row.path in several
+    )
 
 
 def _folder(settings: Resolved, table: str, root: Path) -> Path:
@@ -138,7 +140,7 @@ def _folder(settings: Resolved, table: str, root: Path) -> Path:
 
 def _find(settings: Resolved, table: str, root: Path) -> _Found:
     folder = _folder(settings, table, root)
-    clips = tuple(sorted(_clips(folder), key=lambda path: path.relative_to(folder).as_posix()))
+    clips = tuple(map(Path, sorted(_clips(folder))))
     reads = settings.in_use(table) and caption_source(settings, table) in TABLES
     layout = _layout(settings, table, root) if reads else None
     captions = CaptionTable(layout, folder, clips) if layout is not None else None
@@ -167,7 +169,7 @@ def _layout(settings: Resolved, table: str, root: Path) -> Layout:
     )
 
 
-def _clips(folder: Path) -> Iterator[Path]:
+def _clips(folder: Path) -> Iterator[str]:
     """Yield the video files below a folder. Hidden files and folders are not looked at.
 
     Links are followed, and one that leads nowhere is yielded. A folder that links lead to more than once is
@@ -181,9 +183,11 @@ def _clips(folder: Path) -> Iterator[Path]:
             continue
         seen.add((stat.st_dev, stat.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for path in (Path(here, name) for name in files if not name.startswith(".")):
-            if path.suffix.lower() in VIDEO_SUFFIXES and (path.is_file() or not path.exists()):
-                yield path
+        for name in files:
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES:
+                path = os.path.join(here, name)
+                if os.path.isfile(path) or not os.path.exists(path):
+                    yield path
 
 
 def _speakable(path: str) -> str:
@@ -191,32 +195,43 @@ def _speakable(path: str) -> str:
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _rows(settings: Resolved, dataset: _Found, probes: Mapping[Path, Probe]) -> tuple[ClipRow, ...]:
+def _rows(settings: Resolved, dataset: _Found, probes: Mapping[Path, Probe], several: set[Path]) -> tuple[ClipRow, ...]:
     """Return the rows of a data set."""
-    rows = [_row(settings, dataset, path, probes) for path in dataset.clips]
     if not settings.in_use(dataset.table):
-        return tuple(rows)
+        seen = (_seen(settings, dataset, path, Probe()) for path in dataset.clips)
+        return tuple(replace(row, fate="disabled", reason="the data set is disabled") for row in seen)
+    captions_of = captioner(settings, dataset.table, dataset.captions, several)
+    rows = [_row(settings, dataset, path, probes, captions_of) for path in dataset.clips]
     return set_apart(choose(rows, settings[f"{dataset.table}.max_num_samples"]), settings, dataset.table)
 
 
-def _row(settings: Resolved, dataset: _Found, path: Path, probes: Mapping[Path, Probe]) -> ClipRow:
-    stat = path.stat() if path.exists() else None
-    row = ClipRow(
+def _row(
+    settings: Resolved,
+    dataset: _Found,
+    path: Path,
+    probes: Mapping[Path, Probe],
+    captions_of: Callable[[Path], tuple[str, ...]],
+) -> ClipRow:
+    facts = probes.get(path) or Probe(problem="has a path that is not UTF-8; rename it")
+    row = _seen(settings, dataset, path, facts)
+    if facts.problem:
+        return replace(row, fate="quarantined", reason=facts.problem)
+    row = _placed(row, settings, dataset.table)
+    if facts.damaged and row.reason.startswith(TOO_SHORT):
+        row = replace(row, reason=f"{row.reason}; the file is damaged from there on")
+    return _captioned(row, path, settings, dataset, captions_of)
+
+
+def _seen(settings: Resolved, dataset: _Found, path: Path, facts: Probe) -> ClipRow:
+    """Return what is known of a file before anything is decided."""
+    size, mtime = stamp(path) or (0, 0)
+    return ClipRow(
         dataset=settings[f"{dataset.table}.id"],
         path=_speakable(path.relative_to(dataset.folder).as_posix()),
-        fate="disabled",
-        reason="the data set is disabled",
-        size_bytes=0 if stat is None else stat.st_size,
-        mtime_ns=0 if stat is None else stat.st_mtime_ns,
+        fate="trained",
+        size_bytes=size,
+        mtime_ns=mtime,
         repeats=settings[f"{dataset.table}.repeats"],
-    )
-    if not settings.in_use(dataset.table):
-        return row
-    if path not in probes:
-        return replace(row, fate="quarantined", reason="has a path that is not UTF-8; rename it")
-    facts = probes[path]
-    row = replace(
-        row,
         sha256=facts.sha256,
         codec=facts.codec,
         width=facts.width,
@@ -225,18 +240,11 @@ def _row(settings: Resolved, dataset: _Found, path: Path, probes: Mapping[Path, 
         frames=facts.frames,
         seconds=facts.seconds,
     )
-    if facts.problem:
-        return replace(row, fate="quarantined", reason=facts.problem)
-    row = _placed(row, settings, dataset.table)
-    if facts.damaged and row.reason.startswith(TOO_SHORT):
-        row = replace(row, reason=f"{row.reason}; the file is damaged from there on")
-    return _captioned(row, path, settings, dataset)
 
 
 def _placed(row: ClipRow, settings: Resolved, table: str) -> ClipRow:
     """Give a readable clip its bucket and window, or the reason why it has none."""
     place = cut(fit(row.width, row.height, _sizes(row, settings, table)), settings[f"{table}.crop_style"], row.clip_id)
-    row = _windowed(row, settings, table)
     row = replace(
         row,
         bucket_width=place.width,
@@ -245,20 +253,26 @@ def _placed(row: ClipRow, settings: Resolved, table: str) -> ClipRow:
         resize_height=place.resize_height,
         crop_left=place.crop_left,
         crop_top=place.crop_top,
+        **_window(row, settings, table),
     )
     reason = why_left_out(row, settings, table)
-    return replace(row, fate="filtered" if reason else "trained", reason=reason)
+    return replace(row, fate="filtered", reason=reason) if reason else row
 
 
 def _sizes(row: ClipRow, settings: Resolved, table: str) -> list[tuple[int, int]]:
     """Return the sizes that a clip may be trained at: that of its shape or of its crop's, or those of all buckets."""
     if settings[f"{table}.resolution"] is None:
-        return [parse_size(size) for size in settings["data.buckets"]]
+        return _parsed(tuple(settings["data.buckets"]))
     shape = cut_shape(row.width, row.height, settings.__getitem__, table, row.clip_id)
     return [target_size(*shape, resolution_of(settings.__getitem__, table))]
 
 
-def _windowed(row: ClipRow, settings: Resolved, table: str) -> ClipRow:
+@functools.cache
+def _parsed(sizes: tuple[str, ...]) -> list[tuple[int, int]]:
+    return [parse_size(size) for size in sizes]
+
+
+def _window(row: ClipRow, settings: Resolved, table: str) -> dict[str, Any]:
     """Say which frames of a clip are used."""
     video = f"{table}.video"
     rate = 0.0 if settings[f"{video}.fps"] == "ignore" else settings["data.framerate"]
@@ -267,16 +281,21 @@ def _windowed(row: ClipRow, settings: Resolved, table: str) -> ClipRow:
     interval = settings[f"{video}.frame_interval"] if rounds else None
     used = sample_frames(available, settings[f"{video}.num_frames"], settings.family, interval)
     first = (available - used) // 2 if settings[f"{video}.window"] == "middle" else 0
-    return replace(
-        row, frames_at_rate=available, framerate=rate, bucket_frames=used, start_seconds=first / (rate or row.fps)
-    )
+    return {
+        "frames_at_rate": available,
+        "framerate": rate,
+        "bucket_frames": used,
+        "start_seconds": first / (rate or row.fps),
+    }
 
 
-def _captioned(row: ClipRow, path: Path, settings: Resolved, dataset: _Found) -> ClipRow:
+def _captioned(
+    row: ClipRow, path: Path, settings: Resolved, dataset: _Found, captions_of: Callable[[Path], tuple[str, ...]]
+) -> ClipRow:
     if row.fate != "trained":
         return row
     try:
-        captions = captioner(settings, dataset.table, dataset.captions)(path)
+        captions = captions_of(path)
         suffix = _suffix(settings, dataset, path)
     except CaptionError as error:
         return replace(row, fate="missing-caption", reason=str(error))
