@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-CLIPS = 1000
+CLIPS = 500
 """Clips that are looked at."""
 
-CONTENTS = 3
+CONTENTS = 2
 """Different contents among them."""
 
 VALUES = 24
@@ -97,16 +97,13 @@ def draw_clips(folder: str) -> None:
     import numpy as np
 
     from fakes_clips import RECIPE
-    from fakes_runtime import draw_disc, write_video
+    from fakes_runtime import write_video
 
     clips, drawn = Path(folder) / "clips", np.random.default_rng(0)
     clips.mkdir()
     for index in range(CONTENTS):
-        frames = draw_disc((1280, 720), 121, (200, 30, index))
-        grain = drawn.integers(0, 12, (8, *frames.shape[1:]), dtype=np.uint8)
-        write_video(
-            clips / f"{index:04}.mp4", np.stack([f // 2 + grain[i % 8] for i, f in enumerate(frames)]), 24, crf=27
-        )
+        grain = drawn.integers(0, 64, (121, 480, 832, 3), dtype=np.uint8)
+        write_video(clips / f"{index:04}.mp4", grain, 24, crf=30)
     for index in range(CLIPS):
         if index >= CONTENTS:
             os.link(clips / f"{index % CONTENTS:04}.mp4", clips / f"{index:04}.mp4")
@@ -124,7 +121,7 @@ def survey(argument: str) -> None:
     recipe = Path(folder) / "recipe.yaml"
     seconds = timed(lambda: compile_recipe(recipe, options))
     size = sum(path.stat().st_size for path in recipe.parent.glob("clips/*.mp4")) / CLIPS / 1e6
-    what = f"survey, {CLIPS} clips of 1280x720, 121 frames, {size:.1f} MB, {temperature}"
+    what = f"survey, {CLIPS} clips of 832x480, 121 frames, {size:.1f} MB, {temperature}"
     tell(what, f"{CLIPS / seconds:,.0f} files/s, {seconds:.2f} s")
 
 

@@ -61,12 +61,12 @@ def _cut(ending: str, share: float) -> Callable[[Path, int], Path]:
     return write
 
 
-def _faststart(share: float, codec: str) -> Callable[[Path, int], Path]:
-    """Write a clip whose header comes first and speaks of frames that are cut off."""
+def _noise(ending: str, share: float, codec: str) -> Callable[[Path, int], Path]:
+    """Write a part of a clip. The header of an mp4 comes first, and speaks of frames that are cut off."""
 
     def write(place: Path, number: int) -> Path:
-        path, drawn = _named(place, "mp4"), np.random.default_rng(number)
-        with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+        path, drawn = _named(place, ending), np.random.default_rng(number)
+        with av.open(str(path), "w", options={"movflags": "faststart"} if ending == "mp4" else {}) as container:
             stream = container.add_stream(codec, rate=16)
             stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
             for _ in range(30):
@@ -157,12 +157,12 @@ KINDS: tuple[Kind, ...] = (
     Kind(name="cut-early", count=2, write=_cut("mp4", 0.05), **_UNREADABLE),
     Kind(name="cut-late", count=2, write=_cut("mp4", 0.7), **_UNREADABLE),
     Kind(name="cut-mkv", count=1, write=_cut("mkv", 0.45), fate="filtered", reason="too short"),
-    Kind(name="cut-fast", count=1, write=_faststart(0.2, "libx264"), fate="filtered", reason="too short"),
-    Kind(name="cut-ts", count=1, write=_cut("ts", 0.7)),
+    Kind(name="cut-fast", count=1, write=_noise("mp4", 0.2, "libx264"), fate="filtered", reason="too short"),
+    Kind(name="cut-ts", count=1, write=_noise("ts", 0.7, "libx264")),
     Kind(
         name="cut-first",
         count=1,
-        write=_faststart(0.03, "mpeg4"),
+        write=_noise("mp4", 0.03, "mpeg4"),
         fate="quarantined",
         reason="has no frame that is whole",
     ),

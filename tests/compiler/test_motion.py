@@ -4,6 +4,8 @@ import io
 import json
 import sqlite3
 import sys
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import av
 import cv2
@@ -14,7 +16,7 @@ from fakes_clips import make_clip, make_project
 from fakes_machine import machine
 from recipe_compiler.cli import findings
 from recipe_compiler.cli.main import main
-from recipe_compiler.data import index as indexes, motion, worker
+from recipe_compiler.data import flow, index as indexes, motion, worker
 from recipe_compiler.data.flow import FlowError, Window, motion_of
 from recipe_compiler.data.index import ProbeIndex
 from recipe_compiler.data.motion import Wish
@@ -255,6 +257,40 @@ def test_what_can_not_be_decoded_is_an_error(tmp_path):
     whole.write_bytes(content)
     with pytest.raises(FlowError, match=r"damaged|decode"):
         motion_of(whole, window(frames=57))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"pts": None}, "has a frame without a timestamp"),
+        ({"is_corrupt": True}, "has a damaged frame"),
+        (None, "no frame"),
+    ],
+)
+def test_frames_that_can_not_be_used_are_told(monkeypatch, tmp_path, changes, words):
+    clip = draw(tmp_path / "a.mp4", shift=1, frames=9)
+    with av.open(str(clip)) as container:
+        real = list(container.decode(video=0))
+    frames = (
+        []
+        if changes is None
+        else [_Changed(frame, changes if number == 1 else {}) for number, frame in enumerate(real)]
+    )
+    opened = SimpleNamespace(streams=SimpleNamespace(video=[0]), decode=lambda _: iter(frames))
+    monkeypatch.setattr(flow.av, "open", lambda *_, **__: nullcontext(opened))
+
+    with pytest.raises(FlowError, match=words):
+        motion_of(clip, window(frames=9))
+
+
+class _Changed:
+    """A frame of which something else is said."""
+
+    def __init__(self, frame, changes):
+        self.frame, self.changes = frame, changes
+
+    def __getattr__(self, name):
+        return self.changes[name] if name in self.changes else getattr(self.frame, name)
 
 
 def test_clips_are_measured_once_for_each_content_and_window(project, tmp_path, monkeypatch):

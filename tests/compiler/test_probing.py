@@ -21,6 +21,7 @@ for line in sys.stdin:
     if name.startswith("crash"): os.abort()
     if name.startswith("leave"): sys.exit(3)
     if name.startswith("hang"): time.sleep(60)
+    if name.startswith("talks"): print("not json", flush=True); continue
     print(json.dumps({"problem": "", "codec": name} if not name.startswith("odd") else {"no": 1}), flush=True)
 """
 
@@ -76,10 +77,21 @@ def test_a_file_that_gives_no_answer_is_given_up(tmp_path):
 
 
 @pytest.mark.usefixtures("scripted")
-def test_an_answer_that_makes_no_sense_is_a_problem_of_that_file(tmp_path):
-    ((_, facts),) = probe_each([tmp_path / "odd"])
+@pytest.mark.parametrize("name", ["odd", "talks"])
+def test_an_answer_that_makes_no_sense_is_a_problem_of_that_file(tmp_path, name):
+    ((_, facts),) = probe_each([tmp_path / name])
 
     assert facts.problem.startswith("could not be looked at: ")
+
+
+@pytest.mark.usefixtures("scripted")
+def test_a_process_that_died_just_now_gives_no_answer():
+    child = probing._Child()
+    child._process.kill()
+    child._process.wait()
+
+    assert child.ask("a", 5.0) is None
+    child.end()
 
 
 @pytest.mark.usefixtures("scripted")
