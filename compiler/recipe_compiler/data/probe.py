@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,7 +126,10 @@ def _damaged_at_the_end(container: InputContainer, stream: VideoStream) -> list[
     base = stream.time_base or 1
     last = (stream.start_time or 0) + (stream.duration or 0)
     container.seek(max(int(last - _TAIL_SECONDS / base), 0), stream=stream)
-    return [frame.pts for frame in container.decode(stream) if frame.is_corrupt and frame.pts is not None]
+    found: list[int] = []
+    with suppress(av.FFmpegError):  # what does not decode at all gives no frames, and is not waited for
+        found.extend(frame.pts for frame in container.decode(stream) if frame.is_corrupt and frame.pts is not None)
+    return found
 
 
 def _packet_times(container: InputContainer, stream: VideoStream) -> tuple[list[tuple[int, int]], list[int]]:
