@@ -2,8 +2,10 @@ import io
 import json
 import os
 import resource
+import runpy
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -171,6 +173,22 @@ def test_a_file_that_eats_memory_or_never_ends_costs_itself_and_no_other(tmp_pat
         "hungry": "needs more than 1 GB of memory to be looked at",
         "hangs": "gives no answer within 4 s",
     }
+
+
+def test_the_process_answers_on_standard_output_and_lets_libraries_talk_elsewhere(tmp_path, monkeypatch):
+    clip, answers, moved = make_clip(tmp_path / "a.mp4", frames=9), tmp_path / "answers", []
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(str(clip)) + "\n"))
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(fileno=lambda: 1))
+    monkeypatch.setattr(sys, "stderr", SimpleNamespace(fileno=lambda: 2))
+    monkeypatch.setattr(os, "dup", lambda _: os.open(answers, os.O_WRONLY | os.O_CREAT))
+    monkeypatch.setattr(os, "dup2", lambda *both: moved.append(both))
+    monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
+    monkeypatch.delitem(sys.modules, "recipe_compiler.data.worker")
+
+    runpy.run_module("recipe_compiler.data.worker", run_name="__main__")
+
+    assert Probe(**json.loads(answers.read_text())) == probe(clip)
+    assert moved == [(2, 1)]
 
 
 def test_what_is_no_file_is_not_opened(tmp_path):

@@ -54,10 +54,12 @@ def limit_memory() -> None:
 
 def main() -> None:
     """Serve standard input and output. What libraries print goes to standard error."""
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    limit_memory()
-    with suppress(KeyboardInterrupt, BrokenPipeError):
+    with (
+        suppress(KeyboardInterrupt, BrokenPipeError),
+        os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8") as answers,
+    ):
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        limit_memory()
         serve(sys.stdin, answers)
 
 
