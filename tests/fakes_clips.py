@@ -45,17 +45,19 @@ def make_project(root: Path) -> Path:
     make_clip(root / "uncaptioned" / "a.mp4")
     make_clip(root / "uncaptioned" / "b.mp4", caption="this one has a caption")
     for name in ("a", "b"):
-        make_clip(root / "broken" / f"{name}.mp4", caption="a bar")
+        make_clip(root / "broken" / f"{name}.mp4", caption=f"a bar, {name}")
     (root / "broken" / "cut.mp4").write_bytes((root / "broken" / "a.mp4").read_bytes()[:300])
     (root / "broken" / "empty.mp4").write_bytes(b"")
-    for name in ("a", "b", "c"):
-        make_clip(root / "repeated" / f"{name}.mp4", caption="a bar")
+    for index, name in enumerate("abc"):
+        make_clip(root / "repeated" / f"{name}.mp4", frames=84 + index, caption="a bar")
     make_clip(root / "wordy" / "a.mp4", caption="a long bar, " * 120)
     make_clip(root / "wordy" / "b.mp4", caption="a short bar")
     make_clip(root / "lines" / "a.mp4", caption="a bar\na bar moves\n")
     make_clip(root / "lines" / "b.mp4", caption="a bar that stands\n\n")
-    for suffix in (".mp4", ".mov"):
-        make_clip(root / "twins" / f"a{suffix}", caption="a bar")
+    for frames, suffix in ((84, ".mp4"), (85, ".mov")):
+        make_clip(root / "twins" / f"a{suffix}", frames=frames, caption="a bar")
+    for name in ("a", "b"):
+        make_clip(root / "copied" / f"{name}.mp4", frames=12, caption="a bar")
     for index in range(4):
         make_mask(root / "masks" / f"c{index}.png")
     for index in range(2):
@@ -64,6 +66,8 @@ def make_project(root: Path) -> Path:
     (root / "masks-cut" / "c0.png").write_bytes(b"no picture")
     lines = ["file,caption", *(f'c{index}.mp4,"a bar, row {index}"' for index in range(4))]
     (root / "captions.csv").write_text("\n".join(lines), encoding="utf-8")
+    scores = ["filename,motion_score", *(f"c{index}.mp4,{index + 0.9}" for index in range(4))]
+    (root / "motion.csv").write_text("\n".join(scores), encoding="utf-8")
     recipe = root / "recipe.yaml"
     recipe.write_text(RECIPE, encoding="utf-8")
     return recipe

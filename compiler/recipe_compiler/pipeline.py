@@ -26,7 +26,7 @@ from recipe_compiler.passes.suppress import suppress
 from recipe_compiler.passes.validate import validate
 from recipe_compiler.passes.variants import Matrix, Variant, choose, one_folder_each, read_matrix
 from recipe_compiler.passes.versions import unsupported_versions
-from recipe_compiler.rules.data_sets import ADDRESS, goes_together
+from recipe_compiler.rules.data_sets import ADDRESS, goes_together, scores_lack
 from recipe_compiler.rules.rule import Facts
 from recipe_compiler.settings import Resolved
 from recipe_compiler.source import Source, start_of
@@ -62,6 +62,7 @@ class Options:
         machine: What rules know of the machine; None is the one that this process runs on.
         index_file: Where probes of clips are remembered; None keeps them in memory.
         report: Called with files probed and their total.
+        measuring: Called with clips whose motion is measured and their total.
         variant: The id of one variant of a recipe with a matrix; None takes all.
         environment: The variables that a recipe may declare in ``env``.
     """
@@ -76,6 +77,7 @@ class Options:
     machine: Machine | None = None
     index_file: Path | None = None
     report: Callable[[int, int], None] = silent
+    measuring: Callable[[int, int], None] = silent
 
 
 @record
@@ -231,7 +233,7 @@ def _survey(settings: Resolved, root: Path, options: Options) -> "Survey | None"
     from recipe_compiler.data.survey import survey  # noqa: PLC0415
 
     with ProbeIndex(options.index_file) as index:
-        return survey(settings, root, tables, index=index, report=options.report)
+        return survey(settings, root, tables, index=index, report=options.report, measuring=options.measuring)
 
 
 def _lookable(settings: Resolved, table: str) -> bool:
@@ -254,7 +256,18 @@ def _lookable(settings: Resolved, table: str) -> bool:
             )
         )
         and goes_together(settings, table)
+        and _has_motion(settings, table)
     )
+
+
+def _has_motion(settings: Resolved, table: str) -> bool:
+    """Say whether the motion scores of a data set can be had. Where they can't, a finding says so."""
+    source = settings[f"{table}.motion.source"] if settings.in_use(table) else "constant"
+    if source == "flow":
+        from recipe_compiler.data.motion import can_measure  # noqa: PLC0415 - few ask for it
+
+        return can_measure()
+    return source == "constant" or scores_lack(settings, table, source) is None
 
 
 def _is_taken(settings: Resolved, table: str) -> bool:

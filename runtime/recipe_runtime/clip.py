@@ -9,6 +9,7 @@ from typing import TypeAlias
 import av
 import numpy as np
 import torch
+from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -297,22 +298,34 @@ def _shown(path: Path) -> Iterator[tuple[VideoFrame, float]]:
         stream.thread_type = "AUTO"
         first = begin = 0.0
         previous: VideoFrame | None = None
-        for frame in container.decode(stream):
-            begin = _begin(frame, path)
+        for frame in _before_damage(container, stream):
+            if frame.pts is None:
+                raise _damaged(path, "a frame without a timestamp")
+            begin = frame.time
             if previous is None:
                 first = begin
             else:
                 yield previous, begin - first
+            if frame.is_corrupt:  # what comes before it is whole
+                raise _damaged(path, "a damaged frame")
             previous = frame
         if previous is not None:
             yield previous, begin - first + _duration(previous, stream)
 
 
-def _begin(frame: VideoFrame, path: Path) -> float:
-    if frame.is_corrupt or frame.pts is None:
-        fault = "a damaged frame" if frame.is_corrupt else "a frame without a timestamp"
-        raise MediaError(f"{path} has {fault}; repair or remove the file and plan anew with `recipe plan RECIPE`")
-    return frame.time
+def _before_damage(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    """Yield frames up to the first damaged packet: the decoder would fail at it with frames still in its hands."""
+    begun = ended = False
+    for packet in container.demux(stream):
+        begun = begun or (packet.is_keyframe and not packet.is_corrupt)
+        ended = ended or (packet.is_corrupt and begun)
+        if ended and packet.size:  # the last packet is empty, and takes from the decoder what it still has
+            continue
+        yield from packet.decode()
+
+
+def _damaged(path: Path, fault: str) -> MediaError:
+    return MediaError(f"{path} has {fault}; repair or remove the file and plan anew with `recipe plan RECIPE`")
 
 
 def _duration(frame: VideoFrame, stream: VideoStream) -> float:

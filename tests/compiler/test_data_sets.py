@@ -211,6 +211,18 @@ def test_another_window_makes_another_plan(project, key):
     assert stages[0]["encode-video"] != stages[1]["encode-video"]
 
 
+@pytest.mark.parametrize(
+    ("asked", "severities"),
+    [("quarantine", ["warning"]), ("skip", []), ("error", ["error"]), ("delete", ["warning"])],
+)
+def test_clips_that_cannot_be_read_are_told_as_the_recipe_asks(project, asked, severities):
+    done = compiled(project, "broken", f"data.on_problem={asked}")
+
+    assert [d.severity for d in done.found if d.code == "R305"] == severities
+    assert done.ok == (asked != "error")
+    assert sum(row.fate == "quarantined" for row in done.survey.rows) == 2
+
+
 def test_clips_that_cannot_be_read_may_be_skipped_without_a_warning(project):
     done = compiled(project, "broken", "data.on_problem=skip")
 

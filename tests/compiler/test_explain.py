@@ -64,15 +64,30 @@ def test_what_follows_has_batch_histogram_disk_and_the_clips_that_fare_worst(pro
     assert main(["explain", str(everything(project))]) == 0
     out = capsys.readouterr().out.split("what follows\n")[1]
 
-    assert "clips      18 found: 9 trained, 2 filtered, 2 quarantined, 1 missing-caption, 4 disabled" in out
-    assert "left out, too short: mixed/short.mp4: 6 frames at 16 fps (0.38 s), min_frames is 33" in out
-    assert "left out, too long: mixed/longer.mp4: 90 frames" in out
-    assert "left out, is empty: broken/empty.mp4\n" in out
-    assert "left out, is no readable video: broken/cut.mp4: Invalid data" in out
-    assert "left out, without a caption: odd/silent.mp4: `silent.txt` is missing or empty" in out
-    assert "worth a look, enlarged: odd/small.mp4: 2 times, from 48x32 to 96x64" in out
-    assert "worth a look, much cropped: odd/tall.mp4: 50% of the picture is cut off" in out
-    assert "worth a look, mostly unused, worst of 9: odd/tall.mp4: 9 of 200 frames are used; " in out
+    assert out.startswith(
+        """\
+  clips      18 found: 9 trained, 2 filtered, 2 quarantined, 1 missing-caption, 4 disabled
+  left out: 5
+    1 × is empty
+        broken/empty.mp4
+    1 × is no readable video
+        broken/cut.mp4: Invalid data found when processing input
+    1 × too long
+        mixed/longer.mp4: 90 frames at 16 fps (5.62 s), max_frames is 85
+    1 × too short
+        mixed/short.mp4: 6 frames at 16 fps (0.38 s), min_frames is 33
+    1 × without a caption
+        odd/silent.mp4: `silent.txt` is missing or empty
+  trained, and worth a look
+    1 × enlarged
+        odd/small.mp4: 2 times, from 48x32 to 96x64
+    1 × much cropped
+        odd/tall.mp4: 50% of the picture is cut off
+    9 × mostly unused
+        odd/tall.mp4: 9 of 200 frames are used
+"""
+    )
+    assert "        and 6 more\n  bucket " in out
     assert "bucket     96x64@9   ████████████████████  " in out
     assert "bucket     96x64@33  ██" in out
     assert "1 clip, 2 samples an epoch, 1 step; latents 16×9×8×12, 216 tokens" in out

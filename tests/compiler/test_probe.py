@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fakes_clips import make_clip
+from fakes_mixed import make_mixed
 from recipe_compiler.data.probe import probe
 
 
@@ -86,3 +87,13 @@ def test_where_frames_state_no_duration_the_last_one_takes_as_long_as_others_do(
     facts = probe(path)
 
     assert (facts.frames, facts.seconds, facts.fps) == (10, pytest.approx(1), pytest.approx(10))
+
+
+def test_what_lies_behind_damage_does_not_count(tmp_path):
+    made = make_mixed(tmp_path / "clips")
+    facts = {path.partition(".")[0]: probe(tmp_path / "clips" / path) for path in made if path.startswith("cut-")}
+
+    assert (facts["cut-fast0"].problem, facts["cut-fast0"].damaged, facts["cut-fast0"].frames) == ("", True, 5)
+    assert facts["cut-first0"].problem == "has no frame that is whole"
+    assert (facts["cut-ts0"].problem, facts["cut-ts0"].damaged) == ("", True)
+    assert not facts["cut-mkv0"].damaged, "it ends between two frames"

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes_clips import make_project
-from recipe_compiler.data.captions import has_several_lines
+from fakes_clips import make_clip, make_project
 from recipe_compiler.pipeline import Options, compile_recipe, make_plan
 
 
@@ -410,10 +409,15 @@ def test_an_ignored_setting_alone_is_named_by_its_whole_path(tmp_path):
     assert match.message.startswith("`data.datasets.0.cache_dir_vae` is ignored: ")
 
 
-def test_a_caption_file_that_can_not_be_read_has_no_lines_to_count(tmp_path):
-    (tmp_path / "a.txt").write_bytes(b"\xff\n\xff")
+def test_a_caption_file_that_can_not_be_read_has_no_lines_to_count(project):
+    home = project.parent / "unreadable"
+    make_clip(home / "a.mp4", frames=12).with_suffix(".txt").write_bytes(b"\xff\n\xff")
+    make_clip(home / "b.mp4", frames=13, caption="one\ntwo")
+    data = "data.datasets=[{id: x, instance_data_dir: unreadable, video: {num_frames: 9}}]"
 
-    assert not has_several_lines(tmp_path / "a.mp4")
+    survey = compile_recipe(project, Options(overrides=[data])).survey
+
+    assert survey.several_lines == {"x": ("b.mp4",)}
 
 
 def test_a_step_that_can_not_be_filled_is_the_only_finding_about_few_clips(project):

@@ -81,9 +81,9 @@ def test_a_long_line_is_found_among_short_ones(project):
 
 
 def test_captions_are_repeated_only_if_all_of_them_are(project):
-    for name in ("a", "b", "c"):
-        make_clip(project.parent / "partly" / f"{name}.mp4", caption=f"a bar\na bar called {name}")
-        make_clip(project.parent / "wholly" / f"{name}.mp4", caption="a bar\na bar moves")
+    for frames, name in enumerate("abc", 84):
+        make_clip(project.parent / "partly" / f"{name}.mp4", frames=frames, caption=f"a bar\na bar called {name}")
+        make_clip(project.parent / "wholly" / f"{name}.mp4", frames=frames, caption="a bar\na bar moves")
 
     assert look(project, "multiline: split", "partly").found == ()
     (finding,) = look(project, "multiline: split", "wholly").found

@@ -218,6 +218,21 @@ def test_explain_says_what_the_store_has_of_a_clip_and_what_differs(project, tmp
     assert told(project, store, capsys)[0] == there
 
 
+def test_explain_names_the_file_and_the_text_that_were_there_before(project, tmp_path, capsys):
+    store = tmp_path / "store"
+    latents, text = clip_facts(project)
+    write_value(store, "latents", {**latents, "clip_sha256": "ab" * 32}, "aa")
+    write_value(store, "latents", {**latents, "clip_sha256": "cd" * 32, "clip": "clips/other.mp4"}, "bb")
+    write_value(store, "text", {**text, "text": "something else altogether"}, "cc")
+    write_value(store, "text", {**text, "text": text["text"].replace("30", "31")}, "dd")
+
+    of_clip, of_text = told(project, store, capsys)
+
+    new = latents["clip_sha256"][:12]
+    assert of_clip == f"encoded anew because the file's sha256 was abababababab… and is {new}…"
+    assert of_text == f"not in the store yet; the nearest there is `{text['text'].replace('30', '31')}`"
+
+
 def test_explain_in_json_has_the_store_too(project, tmp_path, capsys):
     latents, _ = clip_facts(project)
     write_value(tmp_path, "latents", {**latents, "crop": "x"})

@@ -217,7 +217,15 @@ def test_a_caption_that_is_no_text_is_missing_and_says_why(project):
     row = rows(project, "said")["a.mp4"]
 
     assert row.fate == "missing-caption"
-    assert row.reason.startswith("`a.txt` can't be read: 'utf-8' codec can't decode")
+    assert row.reason == "`a.txt` is not UTF-8: byte 4 is no part of it; save it anew"
+
+
+def test_a_caption_that_is_a_folder_is_missing_and_says_why(project):
+    make_clip(project.parent / "foldered" / "a.mp4").with_suffix(".txt").mkdir()
+
+    row = rows(project, "foldered")["a.mp4"]
+
+    assert (row.fate, row.reason) == ("missing-caption", "`a.txt` can't be read: Is a directory")
 
 
 def test_nobody_misses_the_folder_of_a_disabled_data_set(project):

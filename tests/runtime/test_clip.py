@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from fakes_runtime import write_video
+from recipe_compiler.data.geometry import frames_at
+from recipe_compiler.data.probe import probe
 from recipe_runtime.clip import read_clip, to_pixels
 from recipe_runtime.errors import MediaError
 from recipe_schema.ledger import ClipRow
@@ -177,3 +179,42 @@ def test_black_is_minus_one_and_white_is_one():
     assert pixels.shape == (3, 2, 4, 6)
     assert torch.equal(pixels[:, 0], torch.full((3, 4, 6), -1.0))
     assert torch.equal(pixels[:, 1], torch.full((3, 4, 6), 1.0))
+
+
+FORMS = {
+    "fast.mp4": ("libx264", {"movflags": "faststart"}),
+    "parts.mp4": ("libx264", {"movflags": "frag_keyframe+empty_moov"}),
+    "a.mkv": ("libx264", {}),
+    "a.ts": ("libx264", {}),
+    "a.avi": ("mpeg4", {}),
+    "a.webm": ("libvpx-vp9", {}),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_wherever_a_file_is_cut_off_what_the_survey_counts_can_be_decoded(tmp_path, form):
+    """The two sides read files on their own; a clip must not be planned with frames that encoding will not find."""
+    codec, options = FORMS[form]
+    path, drawn = tmp_path / form, np.random.default_rng(0)
+    with av.open(str(path), "w", options=options) as container:
+        stream = container.add_stream(codec, rate=16)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        stream.options = {"g": "10"}
+        for _ in range(30):
+            picture = drawn.integers(0, 255, (64, 96, 3), dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    whole = path.read_bytes()
+    counts = set()
+    for part in range(1, 26):
+        path.write_bytes(whole[: len(whole) * part // 25])
+        facts = probe(path)
+        if facts.problem:
+            continue
+        frames = frames_at(facts.seconds, 16)
+        counts.add(frames)
+        clip = read_clip(path, row(bucket_frames=frames, resize_width=96, fps=facts.fps))
+        assert clip.shape[0] == frames
+
+    assert max(counts) == 30
+    assert len(counts) > 8

@@ -4,13 +4,15 @@ Files say what made them, apart from weights, whose digests only the runtime tak
 as long as VAE and text encoder are those that it was made with.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from recipe_compiler.subject import Subject
 from recipe_schema.ledger import ClipRow
-from recipe_schema.record import record
+from recipe_schema.record import record, replace
 from recipe_schema.stored import latent_facts, read_facts, text_facts
 
 
@@ -27,12 +29,14 @@ class Stock:
         there: It is there.
         differs: If it is not there: how what is there of the same clip or text differs from it; empty if there is none.
         windows: Of a clip of several windows, how many are there, and of how many; else None.
+        nearest: If there is none of the same text: the text there that is most like it.
     """
 
     kind: str
     there: bool
     differs: tuple[Difference, ...] = ()
     windows: tuple[int, int] | None = None
+    nearest: str = ""
 
     def text(self) -> str:
         """Say it for people."""
@@ -41,7 +45,7 @@ class Stock:
         if self.there:
             return "in the store, for as long as the model's weights are the same"
         if not self.differs:
-            return "not in the store yet"
+            return "not in the store yet" + (f"; the nearest there is `{self.nearest}`" if self.nearest else "")
         return "encoded anew because " + ", ".join(f"{name} was {old} and is {new}" for name, old, new in self.differs)
 
     def values(self) -> dict[str, Any]:
@@ -74,7 +78,7 @@ def stocks(subject: Subject, row: ClipRow) -> tuple[Stock, ...]:
     )
     return (
         _of_windows(_stocks(store, "latents", latents, _is_same_clip)),
-        *_stocks(store, "text", [text], _is_same_text),
+        *(_with_nearest(store, stock, text["text"]) for stock in _stocks(store, "text", [text], _is_same_text)),
     )
 
 
@@ -87,14 +91,33 @@ def _of_windows(each: Sequence[Stock]) -> Stock:
     return Stock(kind=each[0].kind, there=there == len(each), differs=differs, windows=(there, len(each)))
 
 
+def _with_nearest(store: Path, stock: Stock, text: str) -> Stock:
+    """Name what a caption may have been before, where the store has nothing of it."""
+    if stock.there or stock.differs:
+        return stock
+    texts = [facts["text"] for facts in _all_facts(store / "text") if facts.get("text")]
+    return replace(stock, nearest=next(iter(get_close_matches(text, texts, n=1)), ""))
+
+
 def _is_same_clip(facts: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
-    """Compare clips by content; files of earlier versions have their name alone."""
-    name = "clip_sha256" if "clip_sha256" in facts else "clip"
-    return facts.get(name) == wanted[name]
+    """Compare clips by content, then by name."""
+    return any(facts.get(name) == wanted[name] for name in ("clip_sha256", "clip"))
 
 
 def _is_same_text(facts: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
     return all(facts.get(name) == wanted[name] for name in ("text", "with_instruction"))
+
+
+_WORDS = {"clip_sha256": "the file's sha256"}
+"""What people call a fact, where that is not its name."""
+
+
+def _brief(value: str) -> str:
+    """Cut a digest short."""
+    return f"{value[:12]}…" if _DIGEST.fullmatch(value) else value
+
+
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 def _stocks(
@@ -113,7 +136,11 @@ def _stock(kind: str, known: Sequence[Mapping[str, str]], wanted: Mapping[str, s
     for facts in known:
         # The same content is the same value, whatever it is called. Files of earlier versions say less.
         shared = [name for name in wanted if name in facts and name != "clip"]
-        differs = tuple((name, facts[name], wanted[name]) for name in shared if facts[name] != wanted[name])
+        differs = tuple(
+            (_WORDS.get(name, name), _brief(facts[name]), _brief(wanted[name]))
+            for name in shared
+            if facts[name] != wanted[name]
+        )
         if not differs:
             return Stock(kind=kind, there=True)
         if not nearest or len(differs) < len(nearest):

@@ -10,6 +10,9 @@ from recipe_compiler.subject import Subject
 _BAR = 20
 """Characters of the longest bar of the histogram."""
 
+_LONGEST = 72
+"""Characters of a clip's name."""
+
 
 def figures_text(subject: Subject) -> list[str]:
     """Say what follows from the settings and the data, a line each."""
@@ -22,8 +25,8 @@ def figures_text(subject: Subject) -> list[str]:
     return [
         "what follows",
         f"  clips      {clips_text(counted.fates)}",
-        *_groups("left out", counted.left_out),
-        *_groups("worth a look", counted.notable),
+        *_groups(f"left out: {sum(group.count for group in counted.left_out):,}", counted.left_out),
+        *_groups("trained, and worth a look", counted.notable),
         *_histogram(counted),
         *(f"  data sets  {line}" for line in phase_lines(plan)),
         f"  batch      {batch_text(counted)}",
@@ -75,11 +78,22 @@ def bucket_text(bucket: BucketFigures, counted: Figures) -> str:
 
 
 def _groups(title: str, groups: Sequence[Group]) -> Iterator[str]:
+    """Tell of groups of files: a line for each, and one for each of its worst."""
+    if not groups:
+        return
+    yield f"  {title}"
+    width = max(len(f"{group.count:,}") for group in groups)
     for group in groups:
-        more = f", worst of {group.count:,}" if group.count > len(group.worst) else ""
-        yield f"             {title}, {group.what}{more}: " + "; ".join(
-            f"{name}: {text}" if text else name for name, text in group.worst
-        )
+        yield f"    {group.count:>{width},} × {group.what}"
+        for name, text in group.worst:
+            yield f"    {'':{width}}   {short(name)}{f': {text}' if text else ''}"
+        if group.count > len(group.worst):
+            yield f"    {'':{width}}   and {group.count - len(group.worst):,} more"
+
+
+def short(name: str) -> str:
+    """Cut a very long name in its middle."""
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST // 2]}…{name[-_LONGEST // 2 + 1 :]}"
 
 
 def _histogram(counted: Figures) -> Iterator[str]:

@@ -46,6 +46,7 @@ def compile_from(
         starts_here=options.command in ("run", "encode"),
         index_file=_index_file() if look else None,
         report=_progress if sys.stderr.isatty() else silent,
+        measuring=_measuring if sys.stderr.isatty() else silent,
         variant=options.variant,
         environment=os.environ,
     )
@@ -70,8 +71,21 @@ def _progress(done: int, total: int) -> None:
     """Draw one line of progress while clips are probed; short looks stay silent."""
     if total < 200 or (done % 50 and done != total):  # noqa: PLR2004
         return
-    end = "\r" if done < total else "\r\x1b[K"
-    print(f"looking at clips: {done:,} of {total:,}", end=end, file=sys.stderr, flush=True)
+    _draw(f"looking at clips: {done:,} of {total:,}", last=done == total)
+
+
+def _measuring(done: int, total: int) -> None:
+    """Draw one line of progress while the motion of clips is measured: that takes as long as to decode them."""
+    bar = "━" * round(_BAR * done / max(total, 1))
+    _draw(f"measuring motion: {bar:<{_BAR}} {done:,} of {total:,}", last=done == total)
+
+
+_BAR = 20
+"""Characters."""
+
+
+def _draw(line: str, *, last: bool) -> None:
+    print(line, end="\r\x1b[K" if last else "\r", file=sys.stderr, flush=True)
 
 
 def wants_color(stream: TextIO | None) -> bool:

@@ -60,7 +60,7 @@ def clips_of_bucket(clips: int, windows: int) -> str:
 def clips_text(counts: Mapping[str, int]) -> str:
     """Count clips by fate: ``12 found: 10 trained, 2 filtered``."""
     total = sum(counts.values())
-    return f"{total} found: " + ", ".join(f"{count} {fate}" for fate, count in counts.items())
+    return f"{total:,} found: " + ", ".join(f"{count:,} {fate}" for fate, count in counts.items())
 
 
 def cost_text(cost: Mapping[str, Any]) -> list[str]:

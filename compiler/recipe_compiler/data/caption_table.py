@@ -40,6 +40,7 @@ class Layout:
         fallback: The column that is used where the caption is empty; None for none.
         endings: File names have their endings.
         keys: The setting that states each, by the names of the fields above.
+        what: What the column of captions holds, in words.
     """
 
     file: Path
@@ -48,6 +49,7 @@ class Layout:
     fallback: str | None
     endings: bool
     keys: Mapping[str, str]
+    what: str = "caption"
 
     def columns(self) -> tuple[tuple[str, str], ...]:
         """Return each column that is needed, with the setting that names it."""
@@ -107,10 +109,10 @@ class CaptionTable:
         captions = self._rows[key]
         if len(captions) > 1:
             first, second = (numbers[0] for numbers in list(captions.values())[:2])
-            raise CaptionError(f"rows {first} and {second} of {table} give it different captions")
+            raise CaptionError(f"rows {first} and {second} of {table} give it different {self._layout.what}s")
         ((caption, numbers),) = captions.items()
         if not caption:
-            raise CaptionError(f"its caption is empty in row {numbers[0]} of {table}")
+            raise CaptionError(f"its {self._layout.what} is empty in row {numbers[0]} of {table}")
         return caption
 
     def _keys(self, entry: str) -> set[str]:

@@ -1,5 +1,6 @@
 """Where the captions of a clip come from."""
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,27 +48,23 @@ def one_line(text: str) -> str:
     return " ".join(_lines(text))
 
 
-def has_several_lines(clip: Path) -> bool:
-    """Say whether the caption file beside a clip has more than one line with text."""
-    try:
-        return len(_lines(_text(clip))) > 1
-    except CaptionError:
-        return False
-
-
 def _lines(text: str) -> tuple[str, ...]:
     return tuple(line.strip() for line in text.splitlines() if line.strip())
 
 
 def _text(clip: Path) -> str:
     """Return the text of the caption file beside a clip; empty if there is none."""
-    file = clip.with_suffix(".txt")
+    file = f"{os.path.splitext(clip)[0]}.txt"  # a survey does this for every clip, and paths are slow
     try:
-        return file.read_text(encoding="utf-8-sig")
+        with open(file, encoding="utf-8-sig") as opened:
+            return opened.read()
     except FileNotFoundError:
         return ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise CaptionError(f"`{file.name}` can't be read: {error}") from None
+    except UnicodeDecodeError as error:
+        place = f"byte {error.start + 1} is no part of it"
+        raise CaptionError(f"`{os.path.basename(file)}` is not UTF-8: {place}; save it anew") from None
+    except OSError as error:
+        raise CaptionError(f"`{os.path.basename(file)}` can't be read: {error.strerror}") from None
 
 
 def _each_line(clip: Path) -> tuple[str, ...]:
@@ -77,10 +74,6 @@ def _each_line(clip: Path) -> tuple[str, ...]:
     return lines
 
 
-def _from_textfile(clip: Path) -> str:
-    return " ".join(_each_line(clip))
-
-
 def _from_filename(clip: Path) -> str:
     caption = " ".join(clip.stem.replace("_", " ").replace("-", " ").split())
     if not caption:
@@ -88,23 +81,29 @@ def _from_filename(clip: Path) -> str:
     return caption
 
 
-def captioner(settings: Resolved, table: str, captions: "CaptionTable | None") -> Callable[[Path], tuple[str, ...]]:
+def captioner(
+    settings: Resolved, table: str, captions: "CaptionTable | None", several: set[Path]
+) -> Callable[[Path], tuple[str, ...]]:
     """Return what gives each clip of a data set its captions, each once, or raises `CaptionError`.
 
     Args:
         settings: Resolved settings.
         table: The data set.
         captions: Its table of captions; None where it has none.
+        several: Takes the clips whose caption file has several lines.
     """
     prompt = (settings[f"{table}.instance_prompt"] or "").strip()
     source = caption_source(settings, table)
     begin = f"{prompt} " if source != "instanceprompt" and settings[f"{table}.prepend_instance_prompt"] else ""
     read = captions.caption_of if captions is not None else _READERS.get(source, lambda _: prompt)
-    splits = source in ("textfile", "fetched") and settings[f"{table}.multiline"] == "split"
+    beside, splits = source in ("textfile", "fetched"), settings[f"{table}.multiline"] == "split"
     orders = _shuffle(settings, table)
 
     def captions_of(clip: Path) -> tuple[str, ...]:
-        found = _each_line(clip) if splits else (read(clip),)
+        lines = _each_line(clip) if beside else (read(clip),)
+        if len(lines) > 1:
+            several.add(clip)
+        found = lines if splits else (" ".join(lines),)
         if orders is not None:
             found = tuple(order for caption in found for order in other_orders(caption, orders))
         return tuple(dict.fromkeys(begin + caption for caption in found))
@@ -126,15 +125,10 @@ def _shuffle(settings: Resolved, table: str) -> Shuffle | None:
     )
 
 
-_READERS: Mapping[str, Callable[[Path], str]] = {
-    "textfile": _from_textfile,
-    "fetched": _from_textfile,
-    "filename": _from_filename,
-}
+_READERS: Mapping[str, Callable[[Path], str]] = {"filename": _from_filename}
 
 
-def motion_suffix(settings: Resolved) -> str:
-    """Return what each text ends with, such as `` motion score: 30.``; empty without a motion score."""
-    score = settings["data.motion_score"]
+def motion_suffix(settings: Resolved, score: int | None) -> str:
+    """Return what a text ends with, such as `` motion score: 30.``; empty without a motion score."""
     suffix: str = settings.family.raw["text"]["motion_score_suffix"]
     return "" if score is None else suffix.format(score=score)

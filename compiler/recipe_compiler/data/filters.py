@@ -45,7 +45,8 @@ def _length(row: ClipRow, settings: Resolved, table: str) -> Iterator[str]:
         return
     least, most = settings[f"{table}.video.min_frames"], settings[f"{table}.video.max_frames"]
     rate = f" at {row.framerate:g} fps" if row.framerate else ""
-    length = f"{row.frames_at_rate} frames{rate} ({row.seconds:.2f} s)"
+    frames = f"{row.frames_at_rate} frame{'s' * (row.frames_at_rate != 1)}"
+    length = f"{frames}{rate} ({row.seconds:.2f} s)"
     if row.frames_at_rate < least:
         yield f"{TOO_SHORT}: {length}, min_frames is {least}"
     if most is not None and row.frames_at_rate > most:

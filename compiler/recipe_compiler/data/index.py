@@ -3,18 +3,25 @@
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 from recipe_compiler.data.probe import Probe
-from recipe_compiler.data.probing import probe_each
+from recipe_compiler.data.probing import ask_each, probe_each
+
+
+if TYPE_CHECKING:
+    from recipe_compiler.data.motion import Wish
 
 
 VERSION = 3
 """Raised when `recipe_compiler.data.probe` learns to see more."""
+
+Report = Callable[[int, int], None]
+"""Is told how many files are done, and how many there are."""
 
 _Stamp = tuple[int, int]
 """Size in bytes, and time of modification in ns: the same file as before has the same."""
@@ -40,6 +47,7 @@ class ProbeIndex:
             self._database.execute(
                 f"CREATE TABLE IF NOT EXISTS probes_{VERSION} (path TEXT PRIMARY KEY, size INT, mtime INT, facts TEXT)"
             )
+            self._database.execute("CREATE TABLE IF NOT EXISTS motion (key TEXT PRIMARY KEY, pixels REAL)")
             self._database.commit()
         except (OSError, sqlite3.Error):
             self._forget()
@@ -54,7 +62,7 @@ class ProbeIndex:
         """Close the table."""
         self._forget()
 
-    def probe_all(self, files: Iterable[Path], report: Callable[[int, int], None]) -> dict[Path, Probe]:
+    def probe_all(self, files: Iterable[Path], report: Report) -> dict[Path, Probe]:
         """Probe files that are new or changed, and recall the others.
 
         Args:
@@ -63,7 +71,7 @@ class ProbeIndex:
         """
         files = list(files)
         # Before probing, as a file may change meanwhile.
-        stamps = {file: stamp for file in files if (stamp := _stamp(file)) is not None}
+        stamps = {file: seen for file in files if (seen := stamp(file)) is not None}
         known = self._recall(stamps)
         fresh = [file for file in files if file not in known]
         report(len(known), len(files))
@@ -76,6 +84,41 @@ class ProbeIndex:
                 batch.clear()
         self._remember(batch, stamps)
         return known
+
+    def motion_of_all(self, wishes: Sequence["Wish"], report: Report) -> dict[str, float | str]:
+        """Measure the motion of clips that were not measured yet, and recall the others.
+
+        Args:
+            wishes: The clips. Equal ones are measured once.
+            report: Called with the number of different clips done and their total.
+
+        Returns:
+            By the wish's key the pixels in half a second, or why there are none. That is not remembered.
+        """
+        different = {wish.key: wish for wish in wishes}
+        known: dict[str, float | str] = dict(self._recall_motion(different))
+        fresh = [wish for key, wish in different.items() if key not in known]
+        report(len(known), len(different))
+        questions = [(wish.file, {"path": str(wish.file), "window": dict(wish.window)}) for wish in fresh]
+        for number, answer in ask_each(questions):
+            key = fresh[number].key
+            known[key] = answer["pixels"] if "pixels" in answer else str(answer["problem"])
+            self._write("INSERT OR REPLACE INTO motion VALUES (?, ?)", [(key, answer.get("pixels"))])
+            report(len(known), len(different))
+        return known
+
+    def _recall_motion(self, keys: Iterable[str]) -> dict[str, float]:
+        found: dict[str, float] = {}
+        if self._database is None:
+            return found
+        try:
+            for key in keys:
+                row = self._database.execute("SELECT pixels FROM motion WHERE key = ?", (key,)).fetchone()
+                if row is not None and isinstance(row[0], float):
+                    found[key] = row[0]
+        except sqlite3.Error:
+            self._forget()
+        return found
 
     def _recall(self, stamps: Mapping[Path, _Stamp]) -> dict[Path, Probe]:
         known: dict[Path, Probe] = {}
@@ -92,13 +135,15 @@ class ProbeIndex:
         return known
 
     def _remember(self, batch: Mapping[Path, Probe], stamps: Mapping[Path, _Stamp]) -> None:
+        seen = (file for file in batch if file in stamps)
+        rows = [(str(file), *stamps[file], json.dumps(asdict(batch[file]))) for file in seen]
+        self._write(f"INSERT OR REPLACE INTO probes_{VERSION} VALUES (?, ?, ?, ?)", rows)  # noqa: S608 - a number
+
+    def _write(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
         if self._database is None:
             return
         try:
-            seen = (file for file in batch if file in stamps)
-            rows = [(str(file), *stamps[file], json.dumps(asdict(batch[file]))) for file in seen]
-            insert = f"INSERT OR REPLACE INTO probes_{VERSION} VALUES (?, ?, ?, ?)"  # noqa: S608 - a number
-            self._database.executemany(insert, rows)
+            self._database.executemany(statement, rows)
             self._database.commit()
         except sqlite3.Error:
             self._forget()
@@ -110,7 +155,7 @@ class ProbeIndex:
         self._database = None
 
 
-def _stamp(file: Path) -> _Stamp | None:
+def stamp(file: Path) -> _Stamp | None:
     """Return size and time of modification; None for what can't be looked at, such as a link that leads nowhere."""
     try:
         stat = file.stat()

@@ -1,6 +1,8 @@
 """What one video or picture says of itself. The only module here that opens them."""
 
 import hashlib
+import math
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +46,7 @@ class Probe:
         fps: Mean frame rate; 0 for a picture.
         frames: Number of frames.
         seconds: From the first frame to the end of the last; 0 for a picture.
+        damaged: The file goes on, damaged: frames and seconds are what comes before.
     """
 
     problem: str = ""
@@ -54,6 +57,7 @@ class Probe:
     fps: float = 0.0
     frames: int = 0
     seconds: float = 0.0
+    damaged: bool = False
 
 
 def probe(path: Path) -> Probe:
@@ -107,15 +111,23 @@ def _video(container: InputContainer, sha256: str) -> Probe:
     if not container.streams.video:
         return Probe(problem="has no video, only sound", sha256=sha256)
     stream = container.streams.video[0]
-    times = _packet_times(container, stream)
+    times, damage = _packet_times(container, stream)
     if not times:
         return Probe(problem="has no frames", sha256=sha256)
+    if container.format.name in _ENDS_ANYWHERE:
+        damage += _damaged_at_the_end(container, stream)
     container.seek(0)
     frame = next(iter(container.decode(stream)), None)
     if frame is None:
         return Probe(problem="has no frame that decodes", sha256=sha256)
     start = times[0][0] if frame.pts is None else frame.pts  # a cut may begin with frames that need others, now gone
     times = [(time, duration) for time, duration in times if time >= start] or times
+    whole = [
+        (time, duration) for time, duration in times if time < min((d for d in damage if d >= start), default=math.inf)
+    ]
+    if not whole:
+        return Probe(problem="has no frame that is whole", sha256=sha256)
+    damaged, times = len(whole) < len(times), whole
     seconds = _seconds(times, stream)
     width, height = frame.width, frame.height
     if stream.sample_aspect_ratio:  # pixels that are not square
@@ -130,17 +142,38 @@ def _video(container: InputContainer, sha256: str) -> Probe:
         fps=len(times) / seconds,
         frames=len(times),
         seconds=seconds,
+        damaged=damaged,
     )
 
 
-def _packet_times(container: InputContainer, stream: VideoStream) -> list[tuple[int, int]]:
-    """Return time and duration of every packet. Headers often lie about the number of frames."""
-    times = []
+_ENDS_ANYWHERE = ("mpegts", "mpeg", "mpegvideo")
+"""Formats in which only a decoder notices that the last frame is cut off."""
+
+_TAIL_SECONDS = 2
+"""How far before the end a decoder starts at the latest key frame."""
+
+
+def _damaged_at_the_end(container: InputContainer, stream: VideoStream) -> list[int]:
+    """Return the times of damaged frames among the last ones."""
+    base = stream.time_base or 1
+    last = (stream.start_time or 0) + (stream.duration or 0)
+    container.seek(max(int(last - _TAIL_SECONDS / base), 0), stream=stream)
+    found: list[int] = []
+    with suppress(av.FFmpegError):  # what does not decode at all gives no frames, and is not waited for
+        found.extend(frame.pts for frame in container.decode(stream) if frame.is_corrupt and frame.pts is not None)
+    return found
+
+
+def _packet_times(container: InputContainer, stream: VideoStream) -> tuple[list[tuple[int, int]], list[int]]:
+    """Return time and duration of every packet, and the times of damaged ones. Headers often lie about the number of frames."""
+    times, damage = [], []
     for packet in container.demux(stream):
         time = packet.pts if packet.pts is not None else packet.dts
         if packet.size and time is not None and not packet.is_discard:
             times.append((time, packet.duration or 0))
-    return sorted(times)
+            if packet.is_corrupt:
+                damage.append(time)
+    return sorted(times), damage
 
 
 def _seconds(times: list[tuple[int, int]], stream: VideoStream) -> float:

@@ -1,4 +1,4 @@
-"""Looks at many video files at once, in processes that a damaged file can't take the survey down with."""
+"""Asks about many video files at once, in processes that a damaged file can't take the survey down with."""
 
 import atexit
 import json
@@ -8,9 +8,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 from recipe_compiler.data.probe import Probe
 
@@ -26,6 +27,10 @@ _SLOWEST_DISK = 10e6
 """Bytes a second."""
 
 
+Answer = Mapping[str, Any]
+"""What a process says of a file; ``{"problem": …}`` where it says nothing."""
+
+
 def probe_each(
     files: Sequence[Path], *, workers: int = WORKERS, patience: float = PATIENCE_SECONDS
 ) -> Iterator[tuple[Path, Probe]]:
@@ -36,15 +41,37 @@ def probe_each(
         workers: Processes at most.
         patience: Seconds after which a file that gives no answer is given up, besides the time to read it.
     """
-    waiting: queue.SimpleQueue[Path] = queue.SimpleQueue()
-    done: queue.SimpleQueue[tuple[Path, Probe]] = queue.SimpleQueue()
-    for file in files:
-        waiting.put(file)
-    hands = [_Hand(waiting, done, patience) for _ in range(min(workers, len(files)))]
+    with closing(ask_each([(file, str(file)) for file in files], workers=workers, patience=patience)) as answers:
+        for number, answer in answers:
+            yield files[number], _probe_of(answer)
+
+
+def _probe_of(answer: Answer) -> Probe:
+    try:
+        return Probe(**answer)
+    except TypeError as error:
+        return Probe(problem=f"could not be looked at: {error}")
+
+
+def ask_each(
+    questions: Sequence[tuple[Path, Any]], *, workers: int = WORKERS, patience: float = PATIENCE_SECONDS
+) -> Generator[tuple[int, Answer], None, None]:
+    """Yield the number of each question and its answer, in the order in which they are done.
+
+    Args:
+        questions: Each with the file that it is about, and as `recipe_compiler.data.worker` wants it.
+        workers: Processes at most.
+        patience: Seconds after which a file that gives no answer is given up, besides the time to read it.
+    """
+    waiting: queue.SimpleQueue[tuple[int, Path, Any]] = queue.SimpleQueue()
+    done: queue.SimpleQueue[tuple[int, Answer]] = queue.SimpleQueue()
+    for number, (file, question) in enumerate(questions):
+        waiting.put((number, file, question))
+    hands = [_Hand(waiting, done, patience) for _ in range(min(workers, len(questions)))]
     try:
         for hand in hands:
             hand.start()
-        for _ in files:
+        for _ in questions:
             yield done.get()
     except BaseException:  # whoever asked wants no more of it
         for hand in hands:
@@ -79,8 +106,8 @@ class _Hand(threading.Thread):
 
     def __init__(
         self,
-        waiting: "queue.SimpleQueue[Path]",
-        done: "queue.SimpleQueue[tuple[Path, Probe]]",
+        waiting: "queue.SimpleQueue[tuple[int, Path, Any]]",
+        done: "queue.SimpleQueue[tuple[int, Answer]]",
         patience: float,
     ) -> None:
         super().__init__(daemon=True)
@@ -94,13 +121,13 @@ class _Hand(threading.Thread):
         """Work until nothing waits."""
         while not self._stopped:
             try:
-                file = self._waiting.get_nowait()
+                number, file, question = self._waiting.get_nowait()
             except queue.Empty:
                 break
             try:
-                self._done.put((file, self._probe(file)))
+                self._done.put((number, self._ask(file, question)))
             except Exception as error:  # noqa: BLE001 - whoever waits for the answer must not wait for ever
-                self._done.put((file, Probe(problem=f"could not be looked at: {error}")))
+                self._done.put((number, {"problem": f"could not be looked at: {error}"}))
         if self._child is not None and not self._stopped:
             _IDLE.append(self._child)
             self._child = None
@@ -116,19 +143,19 @@ class _Hand(threading.Thread):
         child.end()
         self._child = None
 
-    def _probe(self, file: Path) -> Probe:
+    def _ask(self, file: Path, question: Any) -> Answer:
         child = self._child = self._child or _free_child()
         limit = self._patience + _size(file) / _SLOWEST_DISK
         try:
-            answer = child.ask(file, limit)
+            answer = child.ask(question, limit)
         except queue.Empty:
             self._drop(child)
-            return Probe(problem=f"gives no answer within {limit:.0f} s")
+            return {"problem": f"gives no answer within {limit:.0f} s"}
         if answer is None:
             how = child.how_it_ended()
             self._drop(child)
-            return Probe(problem=f"crashes the video library ({how})")
-        return Probe(**json.loads(answer))
+            return {"problem": f"crashes the video library ({how})"}
+        return dict(json.loads(answer))
 
 
 class _Child:
@@ -148,15 +175,15 @@ class _Child:
         self._answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         threading.Thread(target=self._listen, daemon=True).start()
 
-    def ask(self, file: Path, limit: float) -> str | None:
-        """Return the answer for a file; None if the process dies of it.
+    def ask(self, question: Any, limit: float) -> str | None:
+        """Return the answer to a question; None if the process dies of it.
 
         Raises:
             queue.Empty: There is none after ``limit`` seconds.
         """
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(json.dumps(str(file)) + "\n")
+            self._process.stdin.write(json.dumps(question) + "\n")
             self._process.stdin.flush()
         except (BrokenPipeError, OSError):
             return None
@@ -175,8 +202,7 @@ class _Child:
         """End the process."""
         self._process.kill()
         self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None
+        for pipe in filter(None, (self._process.stdin, self._process.stdout)):
             with suppress(OSError):
                 pipe.close()
 

@@ -1,9 +1,11 @@
 """The survey: every clip of every data set becomes a row of the ledger."""
 
+import functools
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from recipe_compiler.data.caption_table import CaptionTable, Layout, TableError
 from recipe_compiler.data.captions import (
@@ -11,17 +13,17 @@ from recipe_compiler.data.captions import (
     CaptionError,
     caption_source,
     captioner,
-    has_several_lines,
     motion_suffix,
 )
 from recipe_compiler.data.crop import cut, cut_shape
 from recipe_compiler.data.facts import Survey, TableProblem, Unfetched, count_buckets
 from recipe_compiler.data.fetched import why_unfetched
-from recipe_compiler.data.filters import choose, why_left_out
+from recipe_compiler.data.filters import TOO_SHORT, choose, why_left_out
 from recipe_compiler.data.first_images import image_files, look_at_images
 from recipe_compiler.data.geometry import fit, frames_at, parse_size, resolution_of, sample_frames, target_size
-from recipe_compiler.data.index import ProbeIndex
+from recipe_compiler.data.index import ProbeIndex, Report, stamp
 from recipe_compiler.data.masks import MaskFolder, mask_files, mask_tables, pair
+from recipe_compiler.data.motion import is_measured, measured, motion_layout, score_of
 from recipe_compiler.data.probe import Probe, suffixes
 from recipe_compiler.data.set_apart import set_apart
 from recipe_compiler.data.windows import first_frames
@@ -38,16 +40,18 @@ class _Found:
         folder: Its folder.
         clips: The files in it, in order of path.
         captions: Its table of captions; None where captions come from elsewhere.
+        scores: Its table of motion scores; None where they come from elsewhere.
     """
 
     table: str
     folder: Path
     clips: tuple[Path, ...]
     captions: CaptionTable | None
+    scores: CaptionTable | None
 
 
 def survey(
-    settings: Resolved, root: Path, tables: Sequence[str], *, index: ProbeIndex, report: Callable[[int, int], None]
+    settings: Resolved, root: Path, tables: Sequence[str], *, index: ProbeIndex, report: Report, measuring: Report
 ) -> Survey:
     """Look at data sets.
 
@@ -57,6 +61,7 @@ def survey(
         tables: The data sets to look at, as in ``data.datasets.0``. Nothing is wrong with their settings.
         index: Remembers unchanged files.
         report: Called with files done and their total.
+        measuring: Called with clips whose motion is measured, and their total.
     """
     missing: dict[str, Path] = {}
     found: list[_Found] = []
@@ -86,17 +91,24 @@ def survey(
     pictures = [path for path in images.values() if path.is_file()]
     wanted = [*active, *(file for folder in masks for file in folder.files), *pictures]
     probes = index.probe_all(dict.fromkeys(wanted), report)
-    clips = [row for dataset in found for row in _rows(settings, dataset, probes)]
+    several: set[Path] = set()
+    clips: Sequence[ClipRow] = [row for dataset in found for row in _rows(settings, dataset, probes, several)]
+    moving = [dataset for dataset in found if is_measured(settings, dataset.table)]
+    if moving:
+        folders = {settings[f"{dataset.table}.id"]: dataset.folder for dataset in moving}
+        clips = measured(clips, settings, folders, index, measuring)
     rows, of_masks = pair(clips, masks, probes, frozenset(active))
     return Survey(
         rows=rows,
         looked=tuple(table for table in tables if table not in problems),
         missing=missing,
         buckets=count_buckets(rows),
-        tables={f.captions.file: f.captions.sha256 for f in found if f.captions is not None},
+        tables={each.file: each.sha256 for f in found for each in (f.captions, f.scores) if each is not None},
         problems=tuple(problem for several in problems.values() for problem in several),
         unfetched=unfetched,
-        several_lines={settings[f"{f.table}.id"]: _several_lines(rows, settings, f) for f in found},
+        several_lines={
+            name: _several_lines(rows, name, f.folder, several) for f in found for name in (settings[f"{f.table}.id"],)
+        },
         masks=of_masks,
         images=look_at_images(settings, images, probes),
     )
@@ -121,13 +133,11 @@ def _masks(settings: Resolved, root: Path, found: Sequence[_Found], missing: dic
                 missing[table] = folder
 
 
-def _several_lines(rows: Sequence[ClipRow], settings: Resolved, dataset: _Found) -> tuple[str, ...]:
+def _several_lines(rows: Sequence[ClipRow], name: str, folder: Path, several: AbstractSet[Path]) -> tuple[str, ...]:
     """Return the clips of a data set that are used and whose caption file has several lines."""
-    if caption_source(settings, dataset.table) not in ("textfile", "fetched"):
-        return ()
-    name = settings[f"{dataset.table}.id"]
-    trained = (row.path for row in rows if row.dataset == name and row.used)
-    return tuple(path for path in trained if has_several_lines(dataset.folder / path))
+    return tuple(
+        row.path for row in rows if several and row.dataset == name and row.used and folder / row.path in several
+    )
 
 
 def _folder(settings: Resolved, table: str, root: Path) -> Path:
@@ -137,10 +147,13 @@ def _folder(settings: Resolved, table: str, root: Path) -> Path:
 def _find(settings: Resolved, table: str, root: Path) -> _Found:
     folder = _folder(settings, table, root)
     endings = suffixes(settings[f"{table}.dataset_type"])
-    clips = tuple(sorted(_clips(folder, endings), key=lambda path: path.relative_to(folder).as_posix()))
+    clips = tuple(map(Path, sorted(_clips(folder, endings))))
     reads = settings.in_use(table) and caption_source(settings, table) in TABLES
-    captions = CaptionTable(_layout(settings, table, root), folder, clips) if reads else None
-    return _Found(table=table, folder=folder, clips=clips, captions=captions)
+    layout = _layout(settings, table, root) if reads else None
+    captions = CaptionTable(layout, folder, clips) if layout is not None else None
+    scored = motion_layout(settings, table, root, layout) if settings.in_use(table) else None
+    scores = CaptionTable(scored, folder, clips) if scored is not None else None
+    return _Found(table=table, folder=folder, clips=clips, captions=captions, scores=scores)
 
 
 def _layout(settings: Resolved, table: str, root: Path) -> Layout:
@@ -163,7 +176,7 @@ def _layout(settings: Resolved, table: str, root: Path) -> Layout:
     )
 
 
-def _clips(folder: Path, endings: Collection[str]) -> Iterator[Path]:
+def _clips(folder: Path, endings: Collection[str]) -> Iterator[str]:
     """Yield the files of some endings below a folder. Hidden files and folders are not looked at.
 
     Links are followed, and one that leads nowhere is yielded. A folder that links lead to more than once is
@@ -177,9 +190,11 @@ def _clips(folder: Path, endings: Collection[str]) -> Iterator[Path]:
             continue
         seen.add((stat.st_dev, stat.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for path in (Path(here, name) for name in files if not name.startswith(".")):
-            if path.suffix.lower() in endings and (path.is_file() or not path.exists()):
-                yield path
+        for name in files:
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in endings:
+                path = os.path.join(here, name)
+                if os.path.isfile(path) or not os.path.exists(path):
+                    yield path
 
 
 def _speakable(path: str) -> str:
@@ -187,32 +202,43 @@ def _speakable(path: str) -> str:
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _rows(settings: Resolved, dataset: _Found, probes: Mapping[Path, Probe]) -> tuple[ClipRow, ...]:
+def _rows(settings: Resolved, dataset: _Found, probes: Mapping[Path, Probe], several: set[Path]) -> tuple[ClipRow, ...]:
     """Return the rows of a data set."""
-    rows = [_row(settings, dataset, path, probes) for path in dataset.clips]
     if not settings.in_use(dataset.table):
-        return tuple(rows)
+        seen = (_seen(settings, dataset, path, Probe()) for path in dataset.clips)
+        return tuple(replace(row, fate="disabled", reason="the data set is disabled") for row in seen)
+    captions_of = captioner(settings, dataset.table, dataset.captions, several)
+    rows = [_row(settings, dataset, path, probes, captions_of) for path in dataset.clips]
     return set_apart(choose(rows, settings[f"{dataset.table}.max_num_samples"]), settings, dataset.table)
 
 
-def _row(settings: Resolved, dataset: _Found, path: Path, probes: Mapping[Path, Probe]) -> ClipRow:
-    stat = path.stat() if path.exists() else None
-    row = ClipRow(
+def _row(
+    settings: Resolved,
+    dataset: _Found,
+    path: Path,
+    probes: Mapping[Path, Probe],
+    captions_of: Callable[[Path], tuple[str, ...]],
+) -> ClipRow:
+    facts = probes.get(path) or Probe(problem="has a path that is not UTF-8; rename it")
+    row = _seen(settings, dataset, path, facts)
+    if facts.problem:
+        return replace(row, fate="quarantined", reason=facts.problem)
+    row = _placed(row, settings, dataset.table)
+    if facts.damaged and row.reason.startswith(TOO_SHORT):
+        row = replace(row, reason=f"{row.reason}; the file is damaged from there on")
+    return _captioned(row, path, settings, dataset, captions_of)
+
+
+def _seen(settings: Resolved, dataset: _Found, path: Path, facts: Probe) -> ClipRow:
+    """Return what is known of a file before anything is decided."""
+    size, mtime = stamp(path) or (0, 0)
+    return ClipRow(
         dataset=settings[f"{dataset.table}.id"],
         path=_speakable(path.relative_to(dataset.folder).as_posix()),
-        fate="disabled",
-        reason="the data set is disabled",
-        size_bytes=0 if stat is None else stat.st_size,
-        mtime_ns=0 if stat is None else stat.st_mtime_ns,
+        fate="trained",
+        size_bytes=size,
+        mtime_ns=mtime,
         repeats=settings[f"{dataset.table}.repeats"],
-    )
-    if not settings.in_use(dataset.table):
-        return row
-    if path not in probes:
-        return replace(row, fate="quarantined", reason="has a path that is not UTF-8; rename it")
-    facts = probes[path]
-    row = replace(
-        row,
         sha256=facts.sha256,
         codec=facts.codec,
         width=facts.width,
@@ -221,15 +247,11 @@ def _row(settings: Resolved, dataset: _Found, path: Path, probes: Mapping[Path, 
         frames=facts.frames,
         seconds=facts.seconds,
     )
-    if facts.problem:
-        return replace(row, fate="quarantined", reason=facts.problem)
-    return _captioned(_placed(row, settings, dataset.table), path, settings, dataset)
 
 
 def _placed(row: ClipRow, settings: Resolved, table: str) -> ClipRow:
     """Give a readable clip its bucket and window, or the reason why it has none."""
     place = cut(fit(row.width, row.height, _sizes(row, settings, table)), settings[f"{table}.crop_style"], row.clip_id)
-    row = _windowed(row, settings, table)
     row = replace(
         row,
         bucket_width=place.width,
@@ -238,23 +260,29 @@ def _placed(row: ClipRow, settings: Resolved, table: str) -> ClipRow:
         resize_height=place.resize_height,
         crop_left=place.crop_left,
         crop_top=place.crop_top,
+        **_window(row, settings, table),
     )
     reason = why_left_out(row, settings, table)
-    return replace(row, fate="filtered" if reason else "trained", reason=reason)
+    return replace(row, fate="filtered", reason=reason) if reason else row
 
 
 def _sizes(row: ClipRow, settings: Resolved, table: str) -> list[tuple[int, int]]:
     """Return the sizes that a clip may be trained at: that of its shape or of its crop's, or those of all buckets."""
     if settings[f"{table}.resolution"] is None:
-        return [parse_size(size) for size in settings["data.buckets"]]
+        return _parsed(tuple(settings["data.buckets"]))
     shape = cut_shape(row.width, row.height, settings.__getitem__, table, row.clip_id)
     return [target_size(*shape, resolution_of(settings.__getitem__, table))]
 
 
-def _windowed(row: ClipRow, settings: Resolved, table: str) -> ClipRow:
+@functools.cache
+def _parsed(sizes: tuple[str, ...]) -> list[tuple[int, int]]:
+    return [parse_size(size) for size in sizes]
+
+
+def _window(row: ClipRow, settings: Resolved, table: str) -> dict[str, Any]:
     """Say which frames of a clip are used. A picture is one frame, at no rate."""
     if settings[f"{table}.dataset_type"] == "image":
-        return replace(row, frames_at_rate=1, bucket_frames=1)
+        return {"frames_at_rate": 1, "bucket_frames": 1}
     video = f"{table}.video"
     rate = 0.0 if settings[f"{video}.fps"] == "ignore" else settings["data.framerate"]
     available = frames_at(row.seconds, rate) if rate else row.frames
@@ -264,24 +292,32 @@ def _windowed(row: ClipRow, settings: Resolved, table: str) -> ClipRow:
     window, most = settings[f"{video}.window"], settings[f"{video}.max_windows"]
     frames = first_frames(window, available, used, most=most, content=row.sha256)
     first, *others = (frame / (rate or row.fps) for frame in frames)
-    return replace(
-        row,
-        frames_at_rate=available,
-        framerate=rate,
-        bucket_frames=used,
-        start_seconds=first,
-        more_starts=join_starts(others),
-        drawn=int(bool(others) and window == "random"),
-    )
+    return {
+        "frames_at_rate": available,
+        "framerate": rate,
+        "bucket_frames": used,
+        "start_seconds": first,
+        "more_starts": join_starts(others),
+        "drawn": int(bool(others) and window == "random"),
+    }
 
 
-def _captioned(row: ClipRow, path: Path, settings: Resolved, dataset: _Found) -> ClipRow:
+def _captioned(
+    row: ClipRow, path: Path, settings: Resolved, dataset: _Found, captions_of: Callable[[Path], tuple[str, ...]]
+) -> ClipRow:
     if row.fate != "trained":
         return row
     try:
-        captions = captioner(settings, dataset.table, dataset.captions)(path)
+        captions = captions_of(path)
+        suffix = _suffix(settings, dataset, path)
     except CaptionError as error:
         return replace(row, fate="missing-caption", reason=str(error))
-    suffix = "" if settings[f"{dataset.table}.dataset_type"] == "image" else motion_suffix(settings)
     text, *more = (caption + suffix for caption in captions)
     return replace(row, caption=captions[0], text=text, more_texts=join_texts(more))
+
+
+def _suffix(settings: Resolved, dataset: _Found, path: Path) -> str:
+    """Return what the texts of a clip end with, as far as it is known before motion is measured."""
+    if is_measured(settings, dataset.table) or settings[f"{dataset.table}.dataset_type"] == "image":
+        return ""
+    return motion_suffix(settings, score_of(settings, dataset.scores, path))

@@ -115,7 +115,7 @@ def execution(settings: Resolved, root: str, survey: Survey) -> Execution:
         root: Absolute folder at which relative paths start.
         survey: The data.
     """
-    suffix = motion_suffix(settings)
+    suffix = motion_suffix(settings, settings["data.motion_score"])
     prompts = dict(settings["validation.prompt_library"])
     if settings["validation.prompt"]:
         prompts = {MAIN: settings["validation.prompt"], **prompts}

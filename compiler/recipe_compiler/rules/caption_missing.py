@@ -23,6 +23,7 @@ from collections.abc import Iterator
 
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 from recipe_compiler.rules.wording import part_of, reasons, with_clips
+from recipe_schema.motion import NO_SCORE
 
 
 def check(facts: Facts) -> Iterator[Finding]:
@@ -30,7 +31,8 @@ def check(facts: Facts) -> Iterator[Finding]:
     assert facts.survey is not None
     for table in with_clips(facts):
         name = facts.settings[f"{table}.id"]
-        rows = [row for row in facts.survey.of(name) if row.fate == "missing-caption"]
+        missing = [row for row in facts.survey.of(name) if row.fate == "missing-caption"]
+        rows = [row for row in missing if not row.reason.startswith(NO_SCORE)]
         skips = facts.settings["data.on_missing_caption"] == "skip"
         if rows:
             yield Finding(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from recipe_compiler.data.captions import TABLES, caption_source
 from recipe_compiler.settings import Resolved
 
 
@@ -71,3 +72,17 @@ def in_other_unit(settings: Resolved, table: str) -> str | None:
         sizes = {"resolution": resolution, "minimum_image_size": least}
         return next((key for key, size in sizes.items() if size is not None and size > LARGEST_AREA), None)
     return "resolution" if resolution is not None and resolution < SMALLEST_EDGE else None
+
+
+def scores_lack(settings: Resolved, table: str, source: str) -> tuple[str, str] | None:
+    """Say what a source of motion scores lacks, and what to do; None if it lacks nothing."""
+    captions = caption_source(settings, table)
+    if source == "column" and captions not in TABLES:
+        where = "tables that `recipe fetch` reads" if captions == "fetched" else f"`{captions}`"
+        return (
+            f"`motion.source: column` reads the data set's table of captions, and captions come from {where}",
+            "put the scores into a table and set `source: file` with its `path`",
+        )
+    if source == "file" and settings[f"{table}.motion.path"] is None:
+        return "`motion.source: file` needs a `path`", "add `path:`, a table of file names and scores"
+    return None

@@ -186,6 +186,39 @@ class HuggingFace:
 
 
 @section
+class Motion:
+    """The motion score of each clip: what ` motion score: N.` at the end of its captions says."""
+
+    source: Literal["constant", "column", "file", "flow"] = key(
+        "constant",
+        "Where scores are: `constant` is data.motion_score for all, `column` a column of the data set's table of captions, "
+        "`file` a table of their own, `flow` measures how much moves, which needs OpenCV.",
+        reads=("survey",),
+    )
+    path: PathText | None = key(
+        None,
+        "The table, for source: file. Its ending says what it is: .parquet, .csv, .tsv, .jsonl or .ndjson. A relative path "
+        "starts at the recipe.",
+        impact="runtime",
+        reads=("survey",),
+    )
+    filename_column: Column = key(
+        "filename",
+        "For source: file, the column of file names: paths below instance_data_dir, paths from the table's folder, or "
+        "bare names.",
+        reads=("survey",),
+    )
+    score_column: Column = key(
+        "motion_score",
+        "For source: column and file, the column of scores. What is behind the point is cut off.",
+        reads=("survey",),
+    )
+    identifier_includes_extension: bool = key(
+        True, "For source: file, whether the file names have their endings.", reads=("survey",)
+    )
+
+
+@section
 class Dataset:
     """One set of clips. Key names are those of SimpleTuner's data backend file."""
 
@@ -440,6 +473,7 @@ class Dataset:
     )
     video: Video
     caption_shuffle: CaptionShuffle
+    motion: Motion
     parquet: Parquet
     huggingface: HuggingFace
 
@@ -472,7 +506,7 @@ class Data:
     motion_score: Annotated[int, Ge(0), Le(1000)] | None = key(
         Family("motion_score"),
         "Each caption and validation prompt ends with ` motion score: N.`, as the model saw in its training; "
-        "null leaves it out.",
+        "null leaves it out. Captions of a data set may have scores of their own: see its `motion`.",
         reads=("encode-text", "validate"),
         aka="sana_motion_score",
     )
