@@ -265,6 +265,7 @@ def _is_taken(settings: Resolved, table: str) -> bool:
 def make_plan(compiled: Compiled) -> "Plan":
     """Freeze a recipe without errors, whose data were looked at."""
     # Parquet is loaded only for plans.
+    from recipe_compiler.passes.cures import memory_facts  # noqa: PLC0415
     from recipe_compiler.passes.estimate import estimate  # noqa: PLC0415
     from recipe_compiler.passes.freeze import freeze, meta  # noqa: PLC0415
     from recipe_compiler.passes.lower import execution, lower  # noqa: PLC0415
@@ -276,6 +277,7 @@ def make_plan(compiled: Compiled) -> "Plan":
     body = lower(settings, survey)
     cost = estimate(settings.values(), settings.family, body.buckets, body.schedule)
     about = meta(settings, survey, compiled.sources, cost)
+    about["memory"] = memory_facts(settings.values(), settings.family, body.buckets)
     if compiled.variant is not None:
         about["variant"] = {"id": compiled.variant.id, "values": dict(compiled.variant.values)}
     return freeze(body, execution(settings, str(compiled.root)), about)

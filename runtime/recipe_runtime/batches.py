@@ -129,9 +129,20 @@ class BatchMaker:
         Args:
             step: Optimizer steps before this one: the first is 0.
         """
+        return self._make(step, self._rank, self._processes)
+
+    def whole(self, step: int) -> StepBatch:
+        """Return the batch of a step with the micro-batches of all processes."""
+        return self._make(step, 0, 1)
+
+    def first_of(self, bucket: str, steps: range) -> int | None:
+        """Return the first of some steps whose samples come from a bucket; None if none does."""
+        return next((step for step in steps if self._order.step(step).bucket == bucket), None)
+
+    def _make(self, step: int, rank: int, processes: int) -> StepBatch:
         chosen = self._order.step(step)
-        size = self._train.batch_size
-        slices = [chosen.samples[start : start + size] for start in self._starts(len(chosen.samples))]
+        size, mine = self._train.batch_size, len(chosen.samples) // processes
+        slices = [chosen.samples[start : start + size] for start in range(rank * mine, (rank + 1) * mine, size)]
         parts = tuple(self._part(samples, step) for samples in slices)
         levels = [self._level(sample).sigma for sample in chosen.samples]
         sigmas = tuple(torch.tensor(levels, dtype=torch.float32).tolist())
@@ -139,11 +150,6 @@ class BatchMaker:
             parts = tuple(part.pinned() for part in parts)
         texts = tuple(map(self._caption_of, chosen.samples))
         return StepBatch(bucket=chosen.bucket, samples=chosen.samples, texts=texts, sigmas=sigmas, parts=parts)
-
-    def _starts(self, samples: int) -> range:
-        """Return where this process's micro-batches begin among the samples of a step."""
-        mine = samples // self._processes
-        return range(self._rank * mine, (self._rank + 1) * mine, self._train.batch_size)
 
     def _level(self, sample: Sample) -> NoiseLevel:
         return self._schedule.draw(self._draws("noise-level", sample), exact=self._train.timesteps == "exact")

@@ -11,6 +11,8 @@ from recipe_schema.events import (
     Exported,
     Failed,
     Interrupted,
+    LossSpiked,
+    MemoryProbed,
     Pushed,
     Resumed,
     RunFinished,
@@ -19,6 +21,7 @@ from recipe_schema.events import (
     StageProgress,
     StageStarted,
     StepDone,
+    StepHung,
     Warned,
 )
 
@@ -90,6 +93,13 @@ def note(event: Event) -> str | None:
             )
         case Pushed(path=path, address=address, seconds=seconds):
             line = f"push: uploaded {path} to {address} in {format_duration(seconds)}"
+        case MemoryProbed(bucket=bucket, peak_gb=peak, predicted_gb=predicted):
+            plan = "" if predicted is None else f", predicted {predicted:.2f} GB"
+            line = f"train: the largest bucket, {bucket}, takes {peak:.2f} GB{plan}"
+        case LossSpiked(step=step, loss=loss, median=median):
+            line = f"warning: loss {loss:.4g} at step {step}, {loss / median:.1f} times the median {median:.4g} before it"
+        case StepHung(step=step, seconds=seconds, path=path):
+            line = f"warning: step {step} had not ended after {seconds:g} seconds; stacks are in {path}"
         case Warned(message=message):
             line = f"warning: {message}"
         case RunFinished(step=step, seconds=seconds):

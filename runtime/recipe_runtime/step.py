@@ -69,9 +69,9 @@ def train_step(  # noqa: PLR0913 - the last three are for runs that ask for them
     set_rate(optimizer, rate)
     if release is not None:
         release.begin()
-        losses = _backward(model, batch.parts[0], len(batch.samples), settings, alignment)
+        losses = backward(model, batch.parts[0], len(batch.samples), settings, alignment)
         return StepResult(losses=tuple(losses.tolist()), grad_norm=release.total_norm().item())
-    mine = torch.cat([_backward(model, part, len(batch.samples), settings, alignment) for part in batch.parts])
+    mine = torch.cat([backward(model, part, len(batch.samples), settings, alignment) for part in batch.parts])
     losses = team.gather_losses(mine)
     beside = () if alignment is None else alignment.parameters().values()
     parameters = [parameter for parameter in (*model.parameters(), *beside) if parameter.grad is not None]
@@ -102,7 +102,7 @@ def predict(model: nn.Module, noisy: Tensor, part: MicroBatch, *, mixed_precisio
     return prediction
 
 
-def _backward(model: nn.Module, part: MicroBatch, samples: int, settings: Train, alignment: Alignment | None) -> Tensor:
+def backward(model: nn.Module, part: MicroBatch, samples: int, settings: Train, alignment: Alignment | None) -> Tensor:
     """Add a micro-batch's share to the gradients and return its losses, (batch,), without what alignment adds.
 
     Each sample weighs 1 / samples, so that the split into micro-batches changes nothing.

@@ -26,6 +26,7 @@ from recipe_runtime.models.trained import trained_parameters
 from recipe_runtime.optim import KINDS, build_optimizer, store_weights
 from recipe_runtime.order import Order, shares
 from recipe_runtime.peers import assembled
+from recipe_runtime.probe import probe
 from recipe_runtime.release import GradientRelease
 from recipe_runtime.stage import report_stage
 from recipe_runtime.state import TrainState
@@ -153,4 +154,6 @@ def _train(ctx: Context, found: checkpoint.Checkpoint | None, stop: StopRequeste
     with assembled(ctx, None if found is None else found.folder, size=team_size) as team:
         state.team = team
         team.share_weights([parameter.detach() for parameter in trained_parameters(state.model).values()])
-        return train(ctx, state, batches.make, measure=measure, draw=draw, stop=stop)
+        if ctx.settings.memory.probe_largest_bucket:
+            probe(ctx, state, batches)
+        return train(ctx, state, batches, measure=measure, draw=draw, stop=stop)

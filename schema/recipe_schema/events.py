@@ -105,6 +105,48 @@ class StepDone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryProbed:
+    """One pass through the largest bucket was taken before training, and thrown away.
+
+    Attributes:
+        bucket: The bucket.
+        peak_gb: The most memory that was taken at once: by tensors on a CUDA device, else by the whole process.
+        predicted_gb: What the plan predicts for tensors; null if it says nothing.
+        seconds: Wall time.
+    """
+
+    kind: ClassVar[str] = "memory-probe"
+    level: ClassVar[Level] = "info"
+    bucket: str
+    peak_gb: float
+    predicted_gb: float | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossSpiked:
+    """The loss of a step was more than ``factor`` times the ``median`` of the steps before it."""
+
+    kind: ClassVar[str] = "loss-spike"
+    level: ClassVar[Level] = "warning"
+    step: int
+    loss: float
+    median: float
+    factor: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepHung:
+    """A step had not ended after ``seconds``. ``path`` is the file in the run directory with the stacks of all threads."""
+
+    kind: ClassVar[str] = "step-hung"
+    level: ClassVar[Level] = "warning"
+    step: int
+    seconds: float
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Aligned:
     """Alignment with a teacher (CREPA) in one optimizer step. It comes before the step's own event.
 
@@ -255,6 +297,9 @@ Event = (
     | StageFinished
     | Resumed
     | StepDone
+    | MemoryProbed
+    | LossSpiked
+    | StepHung
     | Aligned
     | CheckpointSaved
     | Evaluated

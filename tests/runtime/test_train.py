@@ -221,8 +221,10 @@ def test_a_loss_that_is_no_number_stops_the_run_with_everything_named(tmp_path):
     with pytest.raises(NonFiniteLoss, match=r"discs/sub/c\.mp4 \(sigma") as failure:
         train.run(ctx, StopRequested())
 
-    (report,) = project.run_dir.glob("failure-*.json")
-    record = json.loads(report.read_text())
+    assert "the input latents (" in str(failure.value)
+    (folder,) = project.run_dir.glob("failure-*")
+    assert f"`recipe replay {folder}` takes the step again" in str(failure.value)
+    record = json.loads((folder / "failure.json").read_text())
     assert [sample["clip"] for sample in record["samples"]] == [poison]
     assert record["samples"][0]["text"] == "a blue disc moves left motion score: 30."
     assert record["samples"][0]["loss"] == "nan"

@@ -87,6 +87,20 @@ examples:
 Each worker takes its share and then what others have not begun. Any of them may be killed and started again.
 """
 
+_REPLAY = """\
+examples:
+  recipe replay runs/mine/failure-00000412      the step again, and where the first NaN or infinity arises
+  recipe replay runs/mine/failure-00000412 --mixed-precision no    does it go well in fp32?
+  recipe replay failure-00000412 --root ~/project --device cpu     a bundle that was copied to another machine
+
+A run whose loss or gradient is not a number leaves such a folder behind: the batch, the weights, the plan. The model that
+the plan names has to be there; clips and the store are not needed. Nothing is written.
+
+exit codes:
+  0 every value is finite this time   1 the first that is not is named   2 no such folder   3 its plan was changed
+  4 it can't be taken again
+"""
+
 _STORE = """\
 examples:
   recipe store ls mine.yaml                     what the store of a recipe holds
@@ -214,6 +228,14 @@ def _encode(encode: argparse.ArgumentParser) -> None:
     _composition(encode)
 
 
+def _replay(replay: argparse.ArgumentParser) -> None:
+    replay.add_argument("bundle", metavar="BUNDLE", help="a folder failure-STEP of a run directory")
+    replay.add_argument("--device", choices=("auto", "cpu", "cuda"), help="where; default: as the plan says")
+    replay.add_argument("--mixed-precision", choices=("bf16", "no"), help="precision; default: as the plan says")
+    replay.add_argument("--root", metavar="DIR", help="where relative paths of the plan start; default: where they did")
+    _format(replay)
+
+
 def _store(store: argparse.ArgumentParser) -> None:
     store.add_argument("action", choices=("ls", "verify", "gc"), help="list, check, or remove what is not needed")
     store.add_argument("subject", metavar="DIR|FILE", help="a store, or a recipe or plan whose store is meant")
@@ -256,6 +278,7 @@ COMMANDS: Mapping[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]
     "plan": ("freeze a recipe into a plan, and say what it costs", _PLAN, _plan),
     "run": ("execute a recipe or a plan; the same command again resumes", _RUN, _run),
     "encode": ("fill the store with latents and text embeddings; several processes may share it", _ENCODE, _encode),
+    "replay": ("take a failed step again, and find where its first NaN arises", _REPLAY, _replay),
     "store": ("list, check and clean a store of latents and text embeddings", _STORE, _store),
     "fetch": ("get the data folders that a recipe names", _FETCH, _fetch),
     "schema": ("print the JSON Schema of the recipe language, or of webhooks", _SCHEMA, _schema),
