@@ -31,22 +31,26 @@ def report_nonfinite(
         result: What came of it.
         whole: Makes the batch with the micro-batches of all processes.
     """
-    step, model = state.step + 1, state.model
+    step = state.step + 1
     broken = [
         name
-        for name, parameter in model.named_parameters()
-        if parameter.grad is not None and not bool(torch.isfinite(parameter.grad).all())
+        for name, weight in state.optimized().items()
+        if weight.grad is not None and not bool(torch.isfinite(weight.grad).all())
     ]
-    weights = {name: parameter.detach().clone() for name, parameter in state.optimized().items()}
     if state.team.size > 1:
         batch = whole().to(ctx.device)
-    origin = first_nonfinite(
-        model,
-        batch.parts,
-        samples=len(batch.samples),
-        settings=ctx.settings.train,
-        alignment=state.alignment,
-    )
+    origin = None
+    if state.shards is None:
+        weights = {name: weight.detach().clone() for name, weight in state.optimized().items()}
+        origin = first_nonfinite(
+            state.model,
+            batch.parts,
+            samples=len(batch.samples),
+            settings=ctx.settings.train,
+            alignment=state.alignment,
+        )
+    else:  # a pass needs all processes; `recipe replay` takes it with one
+        weights = dict(state.parts()["model"])
     record = {
         "step": step,
         "plan_id": ctx.plan.plan_id,

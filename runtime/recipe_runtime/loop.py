@@ -61,15 +61,17 @@ def train(
             if _is_drawn(ctx, state.step):
                 failures += draw()
             name = stop.requested
-            state.team.agree_to_stop(wish=name is not None)
             if name is not None:
                 if state.step > saver.saved:
                     saver.save()
                 saver.finish()
+                state.team.give("stop")
                 ctx.recorder.emit(Interrupted(signal=name, step=state.step))
                 raise StoppedBySignal(name, state.step)
             if state.step >= last:
+                state.team.give("stop")
                 return tuple(failures)
+            state.team.give("step")
 
             began = time.monotonic()
             with watchdog.step(state.step + 1):
@@ -101,6 +103,7 @@ def _step(ctx: Context, state: TrainState, batch: StepBatch, batches: BatchMaker
             release=state.release,
             alignment=state.alignment,
             team=state.team,
+            shards=state.shards,
         )
     if not result.finite:
         raise report_nonfinite(ctx, state, batch, result, whole=lambda: batches.whole(state.step))

@@ -17,17 +17,20 @@ from pathlib import Path
 import torch
 
 from recipe_runtime import checkpoint, train
-from recipe_runtime.batches import StepBatch, prefetch
+from recipe_runtime.alarms import Watchdog
+from recipe_runtime.batches import BatchMaker, StepBatch, prefetch
 from recipe_runtime.context import Context, build_context
 from recipe_runtime.errors import CheckpointError, RunError
 from recipe_runtime.launch import choose_device, quiet_libraries
+from recipe_runtime.memory import shortage_explained
 from recipe_runtime.models.trained import trained_parameters
 from recipe_runtime.peers import READY
+from recipe_runtime.probe import probe
 from recipe_runtime.record import Silence
 from recipe_runtime.schedule import learning_rate
 from recipe_runtime.state import TrainState
 from recipe_runtime.step import train_step
-from recipe_runtime.team import Team, joined
+from recipe_runtime.team import joined
 from recipe_schema.exits import Exit
 from recipe_schema.planfile import read_plan
 
@@ -66,28 +69,65 @@ def _run(options: argparse.Namespace) -> None:
         rank=options.rank,
     )
     with train.matrix_products(tf32=ctx.settings.hardware.tf32):
-        state = train.build_state(ctx)
-        _load(state, options.checkpoint)
+        size = ctx.settings.launch.processes
+        state = None
+        if ctx.settings.launch.strategy == "ddp":
+            state = train.build_state(ctx)
+            _load(state, options.checkpoint)
         batches = train.batch_maker(ctx)
         sys.stdout.write(f"{READY}\n")
         sys.stdout.flush()
-        size = ctx.settings.launch.processes
         with joined(options.meeting, rank=options.rank, size=size, device=device) as team:
-            team.share_weights([p.detach() for p in trained_parameters(state.model).values()])
-            with closing(prefetch(batches.make, range(state.step, plan.body.schedule.max_steps))) as made:
-                for batch in made:
-                    if team.agree_to_stop(wish=False) or not _step(ctx, state, team, batch.to(device)):
-                        return
-            team.agree_to_stop(wish=False)
+            if state is None:
+                state = train.build_state(ctx, team)
+                _load(state, options.checkpoint)
+                if ctx.settings.memory.probe_largest_bucket:
+                    probe(ctx, state, batches)
+            else:
+                state.team = team
+                team.share_weights([p.detach() for p in trained_parameters(state.model).values()])
+            _follow(ctx, state, batches)
 
 
-def _step(ctx: Context, state: TrainState, team: Team, batch: StepBatch) -> bool:
+def _follow(ctx: Context, state: TrainState, batches: BatchMaker) -> None:
+    """Do what the first process says, until it says to stop or a step fails."""
+    steps = range(state.step, ctx.plan.body.schedule.max_steps)
+    with closing(prefetch(batches.make, steps)) as made, Watchdog(ctx).watching() as watchdog:
+        while True:
+            order = state.team.take()
+            if order == "stop":
+                return
+            if order == "gather":
+                state.parts()
+                continue
+            with watchdog.step(state.step + 1):
+                finite = _step(ctx, state, next(made).to(ctx.device))
+            if not finite:
+                if state.shards is not None and state.team.take() == "gather":  # the first process leaves the step behind
+                    state.parts()
+                return
+
+
+def _step(ctx: Context, state: TrainState, batch: StepBatch) -> bool:
     """Take a step, and return whether it was taken: its loss and gradients are numbers."""
     peak, last = ctx.settings.optimizer.learning_rate, ctx.plan.body.schedule.max_steps
     rate = learning_rate(state.step, ctx.settings.lr_schedule, peak=peak, max_steps=last)
-    result = train_step(state.model, state.optimizer, batch, rate=rate, settings=ctx.settings.train, team=team)
+    with shortage_explained(ctx, f"step {state.step + 1}", bucket=batch.bucket):
+        result = train_step(
+            state.model,
+            state.optimizer,
+            batch,
+            rate=rate,
+            settings=ctx.settings.train,
+            team=state.team,
+            shards=state.shards,
+        )
+    if not result.finite:
+        return False
     state.step += 1
-    return result.finite
+    if state.shards is not None and state.average is not None:
+        state.average.update(state.step)
+    return True
 
 
 def _load(state: TrainState, folder: Path | None) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, distributed as dist
@@ -15,6 +16,12 @@ from torch import Tensor, distributed as dist
 
 _PATIENCE = timedelta(days=365)
 """How long a process waits for the others, in which one of them may draw clips. That one died is noticed otherwise."""
+
+
+Order = Literal["step", "stop", "gather"]
+"""What the first process asks of the others: take a step, end, or help to put the state together."""
+
+_ORDERS: tuple[Order, ...] = ("step", "stop", "gather")
 
 
 class Team:
@@ -35,9 +42,12 @@ class Team:
         """Return the losses of all samples of a step, in their order, from those of this process."""
         return losses
 
-    def agree_to_stop(self, *, wish: bool) -> bool:
-        """Return whether the first process wishes to stop. All ask this before each step."""
-        return wish
+    def give(self, order: Order) -> None:
+        """Tell the others what comes next. The first process alone does so."""
+
+    def take(self) -> Order:
+        """Wait for the first process to say what comes next. All others do so."""
+        raise AssertionError("there are no others")
 
     def share_weights(self, weights: Sequence[Tensor]) -> None:
         """Give all processes the weights of the first one."""
@@ -70,11 +80,15 @@ class JoinedTeam(Team):
         dist.all_gather(found, mine)
         return torch.cat(found).to(losses.device)
 
-    def agree_to_stop(self, *, wish: bool) -> bool:
-        """Return whether the first process wishes to stop. All ask this before each step."""
-        told = torch.tensor([int(wish)])
+    def give(self, order: Order) -> None:
+        """Tell the others what comes next. The first process alone does so."""
+        dist.broadcast(torch.tensor([_ORDERS.index(order)]), src=0)
+
+    def take(self) -> Order:
+        """Wait for the first process to say what comes next. All others do so."""
+        told = torch.zeros(1, dtype=torch.int64)
         dist.broadcast(told, src=0)
-        return bool(told.item())
+        return _ORDERS[int(told.item())]
 
     def share_weights(self, weights: Sequence[Tensor]) -> None:
         """Give all processes the weights of the first one."""

@@ -41,3 +41,6 @@ STORAGE: Mapping[str, Storage] = {
     "schedule-free": Storage(weight=4, full=8),
 }
 """By the values of ``optimizer.name``."""
+
+ELEMENTWISE = ("adamw", "optimi-adamw", "optimi-lion", "optimi-adan", "optimi-radam")
+"""Optimizers that treat each value by itself, so that a slice of a weight is updated as the whole weight is."""

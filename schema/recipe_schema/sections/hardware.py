@@ -52,8 +52,8 @@ class Launch:
     machines: Count = key(1, "Machines.", impact="runtime", reads=("train",), aka="num_machines", pending=ANY_OTHER)
     strategy: Literal["ddp", "fsdp2"] = key(
         "ddp",
-        "What several processes share: `ddp` gradients alone, `fsdp2` weights and optimizer state too.",
+        "What several processes share: `ddp` gradients alone, `fsdp2` weights, optimizer state and the average too, of which "
+        "each process then holds a slice.",
         impact="runtime",
         reads=("train",),
-        pending=("fsdp2",),
     )
