@@ -18,6 +18,7 @@ from recipe_runtime.noise import SCHEDULES, NoiseLevel
 from recipe_runtime.order import Order, Sample
 from recipe_runtime.randomness import generator
 from recipe_runtime.rollout import draw_offset
+from recipe_schema.sections.hardware import processes_of
 from recipe_schema.sections.regularizers import Rollout
 
 
@@ -115,7 +116,7 @@ class BatchMaker:
         self._store = ctx.store
         self._pins = ctx.device.type == "cuda"
         self._order = order
-        self._rank, self._processes = ctx.rank, ctx.settings.launch.processes
+        self._rank, self._processes = ctx.rank, processes_of(ctx.settings.launch)
         self._latents = latents
         self._texts = texts
         self._masked_loss = ctx.settings.regularizers.masked_loss

@@ -37,9 +37,7 @@ class WeightAverage:
         parameters: What is averaged, where that is not all that is trained of the model.
     """
 
-    def __init__(
-        self, model: nn.Module, settings: Ema, parameters: Mapping[str, nn.Parameter] | None = None
-    ) -> None:
+    def __init__(self, model: nn.Module, settings: Ema, parameters: Mapping[str, nn.Parameter] | None = None) -> None:
         self._settings = settings
         self._parameters = trained_parameters(model) if parameters is None else parameters
         cpu = torch.device("cpu") if settings.device == "cpu" else None

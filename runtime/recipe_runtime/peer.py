@@ -33,6 +33,7 @@ from recipe_runtime.step import train_step
 from recipe_runtime.team import joined
 from recipe_schema.exits import Exit
 from recipe_schema.planfile import read_plan
+from recipe_schema.sections.hardware import processes_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,7 +58,7 @@ def _run(options: argparse.Namespace) -> None:
     torch.set_num_threads(options.threads)
     device = choose_device(str(plan.settings["hardware.device"]))
     if device.type == "cuda":
-        device = torch.device("cuda", options.rank)
+        device = torch.device("cuda", options.rank % plan.settings["launch.processes"])
         torch.cuda.set_device(device)
     ctx = build_context(
         plan,
@@ -69,7 +70,7 @@ def _run(options: argparse.Namespace) -> None:
         rank=options.rank,
     )
     with train.matrix_products(tf32=ctx.settings.hardware.tf32):
-        size = ctx.settings.launch.processes
+        size = processes_of(ctx.settings.launch)
         state = None
         if ctx.settings.launch.strategy == "ddp":
             state = train.build_state(ctx)
@@ -103,7 +104,9 @@ def _follow(ctx: Context, state: TrainState, batches: BatchMaker) -> None:
             with watchdog.step(state.step + 1):
                 finite = _step(ctx, state, next(made).to(ctx.device))
             if not finite:
-                if state.shards is not None and state.team.take() == "gather":  # the first process leaves the step behind
+                if (
+                    state.shards is not None and state.team.take() == "gather"
+                ):  # the first process leaves the step behind
                     state.parts()
                 return
 
@@ -159,7 +162,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--run-dir", type=Path, required=True)
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--rank", type=int, required=True)
-    parser.add_argument("--meeting", type=Path, required=True)
+    parser.add_argument("--meeting", required=True)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--checkpoint", type=Path)
     return parser

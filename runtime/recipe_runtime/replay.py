@@ -46,9 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         return Exit.BUG
     if options.format == "json":
-        print(json.dumps({"record": bundle.record, "now": None if origin is None else asdict(origin)}, indent=1))
+        told = json.dumps({"record": bundle.record, "now": None if origin is None else asdict(origin)}, indent=1)
     else:
-        print("\n".join(_lines(bundle.record, origin)))
+        told = "\n".join(_lines(bundle.record, origin))
+    sys.stdout.write(f"{told}\n")
     return Exit.OK if origin is None else Exit.FINDINGS
 
 
@@ -119,7 +120,7 @@ def _alone(ctx: Context) -> Context:
     return dataclasses.replace(
         ctx,
         settings=replace(
-            settings, launch=replace(settings.launch, processes=1), ema=replace(settings.ema, enabled=False)
+            settings, launch=replace(settings.launch, processes=1, machines=1), ema=replace(settings.ema, enabled=False)
         ),
     )
 

@@ -102,9 +102,7 @@ class Saver:
             checkpoint.prune(ctx.run_dir, saved=step, limit=limits.total_limit, counts=lambda _: True)
             return
         checkpoint.prune(ctx.run_dir, saved=step, limit=limits.total_limit, counts=self._kept)
-        checkpoint.prune(
-            ctx.run_dir, saved=step, limit=limits.rolling_total_limit, counts=lambda n: not self._kept(n)
-        )
+        checkpoint.prune(ctx.run_dir, saved=step, limit=limits.rolling_total_limit, counts=lambda n: not self._kept(n))
 
 
 def _copied(parts: Parts) -> dict[str, dict[str, Tensor]]:

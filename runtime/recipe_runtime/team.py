@@ -7,11 +7,11 @@ process makes the same update. Everything else goes through the processor (gloo)
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor, distributed as dist
+from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-defined]  # exported without saying so
 
 
 _PATIENCE = timedelta(days=365)
@@ -100,17 +100,27 @@ class JoinedTeam(Team):
 
 
 @contextmanager
-def joined(meeting: Path, *, rank: int, size: int, device: torch.device) -> Iterator[JoinedTeam]:
+def joined(
+    meeting: str, *, rank: int, size: int, device: torch.device, store: Store | None = None
+) -> Iterator[JoinedTeam]:
     """Join the other processes, and leave them at the end.
 
     Args:
-        meeting: A file that is not there yet, or was made by the others: through it they find each other.
+        meeting: ``file://PATH`` of a file that is not there yet, or was made by the others, or ``tcp://HOST:PORT`` of the
+            first machine: through it they find each other.
         rank: This process's number.
         size: Processes in all.
         device: Where this process trains.
+        store: The other side of a ``tcp`` address, where it is open in this process already.
     """
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, init_method=f"file://{meeting}", rank=rank, world_size=size, timeout=_PATIENCE)
+    if meeting.startswith("tcp://"):
+        host, _, port = meeting.removeprefix("tcp://").rpartition(":")
+        store = store or TCPStore(host, int(port), None, is_master=False, timeout=_PATIENCE)
+        found = PrefixStore("team", store)
+        dist.init_process_group(backend, store=found, rank=rank, world_size=size, timeout=_PATIENCE)
+    else:
+        dist.init_process_group(backend, init_method=meeting, rank=rank, world_size=size, timeout=_PATIENCE)
     try:
         yield JoinedTeam()
     finally:

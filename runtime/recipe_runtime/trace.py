@@ -1,5 +1,6 @@
 """Finds where a value that is no number arises first: in weights, inputs, a layer's output, the loss, or a gradient."""
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -152,25 +153,29 @@ def _watched(model: nn.Module, watch: _Watch) -> Iterator[None]:
         forward["runs"] = False
 
     def hear(module: nn.Module, _inputs: Any, output: Any) -> None:
-        if not forward["runs"]:
-            return
-        for tensor in output if isinstance(output, tuple) else (output,):
-            if isinstance(tensor, Tensor):
-                watch.see("forward", names[module], tensor)
-                if tensor.requires_grad:
-                    tensor.register_hook(lambda gradient: watch.see("backward", names[module], gradient))
+        for tensor in _tensors(output) if forward["runs"] else ():
+            watch.see("forward", names[module], tensor)
+            if tensor.requires_grad:
+                tensor.register_hook(lambda gradient: watch.see("backward", names[module], gradient))
 
     hooks = [model.register_forward_pre_hook(begin)]
     hooks += [module.register_forward_hook(hear) for module in names]
     hooks.append(model.register_forward_hook(end))
-    for name, weight in model.named_parameters():
-        if weight.requires_grad:
-            hooks.append(weight.register_hook(lambda gradient, name=name: watch.see("weight-gradient", name, gradient)))
+    hooks += [
+        weight.register_hook(functools.partial(watch.see, "weight-gradient", name))
+        for name, weight in model.named_parameters()
+        if weight.requires_grad
+    ]
     try:
         yield
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def _tensors(output: Any) -> list[Tensor]:
+    """Return the tensors that a layer gives."""
+    return [value for value in (output if isinstance(output, tuple) else (output,)) if isinstance(value, Tensor)]
 
 
 def _largest(tensor: Tensor) -> float:

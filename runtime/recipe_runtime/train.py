@@ -37,6 +37,7 @@ from recipe_runtime.validate import draw_clips, missing_clips, planned_clips
 from recipe_schema.events import Resumed, Warned
 from recipe_schema.optimizers import ELEMENTWISE
 from recipe_schema.recipe import Settings
+from recipe_schema.sections.hardware import processes_of
 
 
 def run(ctx: Context, stop: StopRequested) -> None:
@@ -74,12 +75,12 @@ def build_state(ctx: Context, team: Team = ALONE) -> TrainState:
         PlanRefused: The settings contradict each other.
     """
     settings = ctx.settings
-    if settings.optimizer.release_gradients and settings.launch.processes > 1:
+    if settings.optimizer.release_gradients and processes_of(settings.launch) > 1:
         raise PlanRefused(
             "`optimizer.release_gradients` updates each weight at once, and several processes add up their gradients "
             "first; set `launch.processes: 1`, or leave it out"
         )
-    if settings.regularizers.crepa.enabled and settings.launch.processes > 1:
+    if settings.regularizers.crepa.enabled and processes_of(settings.launch) > 1:
         raise PlanRefused(
             "`regularizers.crepa` follows one average similarity, which several processes do not share yet; set "
             "`launch.processes: 1`, or leave one of them out"
@@ -177,7 +178,7 @@ def _train(ctx: Context, found: checkpoint.Checkpoint | None, stop: StopRequeste
     check_masks(ctx)
     last = ctx.plan.body.schedule.max_steps
     folder = None if found is None else found.folder
-    size = ctx.settings.launch.processes if found is None or found.step < last else 1
+    size = processes_of(ctx.settings.launch) if found is None or found.step < last else 1
     if size == 1 or ctx.settings.launch.strategy == "ddp":
         state = build_state(ctx)
         _go_on_from(ctx, state, found)

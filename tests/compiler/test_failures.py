@@ -72,7 +72,8 @@ def test_a_folder_without_a_failed_step_is_wrong_usage(tmp_path, became, capsys)
     assert became == []
 
 
-def test_replay_without_torch_names_what_is_missing(bundle, became, monkeypatch, capsys):
+@pytest.mark.usefixtures("became")
+def test_replay_without_torch_names_what_is_missing(bundle, monkeypatch, capsys):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
 
     assert main(["replay", str(bundle)]) == 4
@@ -88,7 +89,8 @@ def trained(run):
     (run / "checkpoints" / "step-00000001").mkdir(parents=True)
 
 
-def test_settings_that_changed_since_are_shown_by_what_they_do(project, became, tmp_path, capsys):
+@pytest.mark.usefixtures("became")
+def test_settings_that_changed_since_are_shown_by_what_they_do(project, tmp_path, capsys):
     run = tmp_path / "run"
     start(project, "--set", f"output_dir={run}")
     trained(run)
@@ -104,7 +106,8 @@ def test_settings_that_changed_since_are_shown_by_what_they_do(project, became, 
     assert capsys.readouterr().err == ""
 
 
-def test_a_change_of_the_result_is_refused_until_it_is_named(project, became, tmp_path, capsys):
+@pytest.mark.usefixtures("became")
+def test_a_change_of_the_result_is_refused_until_it_is_named(project, tmp_path, capsys):
     run = tmp_path / "run"
     changed = [project, "--set", f"output_dir={run}", "--set", "train.seed=7", "--set", "train.noise_offset=0.1"]
     start(project, "--set", f"output_dir={run}")
@@ -126,7 +129,8 @@ def test_a_change_of_the_result_is_refused_until_it_is_named(project, became, tm
     assert read_plan(run / "plan").plan_id != before
 
 
-def test_other_clips_are_refused_until_data_is_named(tmp_path, became, capsys):
+@pytest.mark.usefixtures("became")
+def test_other_clips_are_refused_until_data_is_named(tmp_path, capsys):
     project = make_project(tmp_path)
     run = tmp_path / "run"
     start(project, "--set", f"output_dir={run}")
@@ -236,3 +240,38 @@ def test_a_probe_of_a_step_and_other_alarms_are_settings(found):
     assert (finding.code, finding.help) == ("R208", "set `step_timeout`, or leave it out")
     (finding,) = found("alarms.loss_spike_window=50")
     assert finding.code == "R208"
+
+
+def test_what_fsdp2_can_not_cut_is_one_error_that_names_all_of_it(found):
+    two = ("launch.processes=2", "launch.strategy=fsdp2")
+
+    (finding,) = found(
+        *two, "model.type=lora", "model.lora.use_dora=true", "optimizer.name=came", "memory.group_offload.enabled=true",
+    )  # fmt: skip
+
+    assert (finding.code, finding.severity) == ("R512", "error")
+    assert "trains slices of weights, and `came` needs whole weights and `group_offload` moves" in finding.message
+    assert finding.help.startswith("write `strategy: ddp`, or take an optimizer of `adamw`, ")
+    assert len(finding.notes) == 3
+    (finding,) = found(*two, "model.type=lora", "model.base_model_precision=fp8-quanto")
+    assert "`fp8-quanto` weights can't be cut" in finding.message
+    assert found(*two, "optimizer.name=adamw") == ()
+    assert [f.code for f in found("launch.strategy=fsdp2", "optimizer.name=came")] == ["R208"]
+
+
+def test_slices_are_counted_in_the_memory_of_a_step(tmp_path):
+    from recipe_compiler.passes.estimate import memory_parts
+
+    def parts(*overrides):
+        recipe = tmp_path / "recipe.yaml"
+        recipe.write_text(RECIPE, encoding="utf-8")
+        (tmp_path / "clips").mkdir(exist_ok=True)
+        options = Options(overrides=("model.random_weights=null", "ema.enabled=true", *overrides), look_at_data=False)
+        return memory_parts(compile_recipe(recipe, options).settings.values(), FAMILY.transformer(None), 32760)
+
+    whole, two = parts("launch.processes=2"), parts("launch.processes=2", "launch.strategy=fsdp2")
+
+    for part in ("gradients", "optimizer", "ema"):
+        assert two[part] == pytest.approx(whole[part] / 2)
+    assert whole["weights"] / 2 < two["weights"] < whole["weights"] * 0.65
+    assert two["activations"] == whole["activations"]

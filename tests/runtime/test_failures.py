@@ -99,7 +99,9 @@ def test_a_loss_that_overflows_is_named_before_the_gradients_that_follow(tmp_pat
     _, ctx, _ = encoded_project(tmp_path, prompts=())
 
     def plant(_state, batch):
-        parts = tuple(dataclasses.replace(part, weights=torch.full_like(part.latents[:, :1], 3e38)) for part in batch.parts)
+        parts = tuple(
+            dataclasses.replace(part, weights=torch.full_like(part.latents[:, :1], 3e38)) for part in batch.parts
+        )
         return dataclasses.replace(batch, parts=parts)
 
     found = traced(ctx, plant)
@@ -130,9 +132,10 @@ def failed(tmp_path, monkeypatch, **settings):
         state.model.register_forward_pre_hook(spoil)
         return state
 
-    with monkeypatch.context() as patch, pytest.raises(NonFiniteLoss) as failure:
+    with monkeypatch.context() as patch:
         patch.setattr(train, "build_state", planted)
-        train.run(ctx, StopRequested())
+        with pytest.raises(NonFiniteLoss) as failure:
+            train.run(ctx, StopRequested())
     return project, ctx, failure.value
 
 
@@ -162,7 +165,7 @@ def test_a_replay_without_the_fault_says_so_and_json_is_for_machines(tmp_path, m
     bundle = replay.read_bundle(folder, None)
     weights = {name: torch.nan_to_num(weight) for name, weight in bundle.weights.items()}
     replay_file = folder / "weights.safetensors"
-    from safetensors.torch import save_file  # noqa: PLC0415
+    from safetensors.torch import save_file
 
     save_file(weights, replay_file)
 
@@ -199,7 +202,7 @@ def test_what_is_no_bundle_is_refused(tmp_path, monkeypatch, capsys):
 
 
 def test_a_full_disk_does_not_hide_the_failure(tmp_path, monkeypatch):
-    from recipe_runtime import failure  # noqa: PLC0415
+    from recipe_runtime import failure
 
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -233,7 +236,9 @@ def with_memory(project, ctx):
     [
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has"),
         MemoryError(),
-        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 2147483648 bytes"),
+        RuntimeError(
+            "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 2147483648 bytes"
+        ),
     ],
     ids=["cuda", "python", "cpu"],
 )
@@ -267,12 +272,14 @@ def test_where_nothing_alone_fits_that_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "peak_bytes", lambda _: 50 * 10**9)
     monkeypatch.setattr(memory, "total_bytes", lambda _: 4 * 10**9)
 
-    with pytest.raises(OutOfMemory, match="None of these alone would fit"), shortage_explained(
-        ctx, "step 7", bucket="96x64@9"
+    with (
+        pytest.raises(OutOfMemory, match="None of these alone would fit"),
+        shortage_explained(ctx, "step 7", bucket="96x64@9"),
     ):
         raise MemoryError
-    with pytest.raises(OutOfMemory, match="set `memory.vae_tiling: true` if it was the VAE"), shortage_explained(
-        ctx, "the stage encode-video"
+    with (
+        pytest.raises(OutOfMemory, match=r"set `memory\.vae_tiling: true` if it was the VAE"),
+        shortage_explained(ctx, "the stage encode-video"),
     ):
         raise MemoryError
 
@@ -321,7 +328,7 @@ def test_the_probe_of_a_run_that_does_not_fit_ends_it_before_the_first_step(tmp_
 
     monkeypatch.setattr(probe, "backward", full)
 
-    with pytest.raises(OutOfMemory, match="out of memory in the probe before step 1 in bucket 96x64@9"):
+    with pytest.raises(OutOfMemory, match=r"out of memory in the probe before step 1 in bucket 96x64@9"):
         train.run(ctx, StopRequested())
     assert heard.of(StepDone) == []
 
@@ -357,9 +364,7 @@ def test_a_run_tells_of_a_leap(tmp_path, monkeypatch):
 
 
 def test_a_hung_step_is_told_with_all_stacks_and_goes_on_where_that_is_asked_for(tmp_path, monkeypatch):
-    _, ctx, heard = encoded_project(
-        tmp_path, prompts=(), **{"alarms.step_timeout": 0.5, "alarms.on_hang": "warn"}
-    )
+    _, ctx, heard = encoded_project(tmp_path, prompts=(), **{"alarms.step_timeout": 0.5, "alarms.on_hang": "warn"})
     whole = step_module.backward
 
     def slow(*arguments):

@@ -100,7 +100,15 @@ def test_a_kill_loses_no_more_than_the_steps_since_the_last_whole_checkpoint(tmp
     straight, ctx, _ = encoded_project(tmp_path / "straight", **settings)
     train.run(ctx, StopRequested())
     project, _, _ = encoded_project(tmp_path / "killed", **settings)
-    command = [sys.executable, "-m", "recipe_runtime", str(project.plan_dir), "--run-dir", str(project.run_dir), "--quiet"]
+    command = [
+        sys.executable,
+        "-m",
+        "recipe_runtime",
+        str(project.plan_dir),
+        "--run-dir",
+        str(project.run_dir),
+        "--quiet",
+    ]
     paths = os.pathsep.join(str(ROOT / name) for name in ("schema", "runtime"))
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
     events = project.run_dir / "events.jsonl"
@@ -156,7 +164,7 @@ def test_a_run_goes_on_with_a_change_that_is_accepted_by_name(tmp_path):
     ],
 )
 def test_all_that_changed_has_to_be_named(tmp_path, change, accepted, fits):
-    from fakes_runtime import CLIPS  # noqa: PLC0415
+    from fakes_runtime import CLIPS
 
     first = make_project(tmp_path, prompts=())
     first.run_dir.mkdir(parents=True)
@@ -182,5 +190,7 @@ def test_a_plan_that_ends_before_the_checkpoint_has_nothing_to_train(tmp_path):
     shorter = in_the_place_of(first, tmp_path / "shorter", max_steps=3, **accepted)
     keep_plan(shorter.plan, shorter.plan_dir, shorter.run_dir)
 
-    with pytest.raises(CheckpointError, match=r"has 4 steps behind it and this plan ends after step 3: there is nothing"):
+    with pytest.raises(
+        CheckpointError, match=r"has 4 steps behind it and this plan ends after step 3: there is nothing"
+    ):
         train.run(make_context(shorter), StopRequested())

@@ -8,8 +8,8 @@ import torch
 from fakes_runtime import CLIPS, Clip, make_context
 from fakes_training import StopAfter, encoded_project, same_bits, saved_parts
 from recipe_runtime import train
-from recipe_runtime.errors import NonFiniteLoss, PlanRefused, StoppedBySignal
 from recipe_runtime.encode_video import latent_index
+from recipe_runtime.errors import NonFiniteLoss, PlanRefused, StoppedBySignal
 from recipe_runtime.stop import StopRequested
 from recipe_runtime.team import Team
 from recipe_schema.events import ClipDrawn, Evaluated, MemoryProbed, StepDone
@@ -42,7 +42,9 @@ def settings_of(kind, **more):
 def largest_difference(first, second):
     assert {part: set(tensors) for part, tensors in first.items()} == {p: set(t) for p, t in second.items()}
     return {
-        part: max(float((tensor.double() - second[part][name].double()).abs().max()) for name, tensor in tensors.items())
+        part: max(
+            float((tensor.double() - second[part][name].double()).abs().max()) for name, tensor in tensors.items()
+        )
         for part, tensors in first.items()
     }
 
@@ -69,7 +71,9 @@ def test_spread_weights_train_what_whole_ones_do(tmp_path, kind, mixed):
     assert all(value <= limit for value in difference.values()), difference
     mine, theirs = heard.of(StepDone), heard_alone.of(StepDone)
     assert [(e.bucket, e.sigma) for e in mine] == [(e.bucket, e.sigma) for e in theirs]
-    assert [e.grad_norm for e in mine] == pytest.approx([e.grad_norm for e in theirs], rel=1e-4 if mixed == "no" else 0.05)
+    assert [e.grad_norm for e in mine] == pytest.approx(
+        [e.grad_norm for e in theirs], rel=1e-4 if mixed == "no" else 0.05
+    )
     assert len(heard.of(MemoryProbed)) == 1
 
 
@@ -109,9 +113,9 @@ def test_clips_and_figures_are_those_of_whole_weights(tmp_path):
         "evaluation.step_interval": 2,
         "validation.step_interval": 4,
     }
-    alone, heard_alone = run(tmp_path / "1", "full", **looks, **{"train.gradient_accumulation_steps": 2})
+    _, heard_alone = run(tmp_path / "1", "full", **looks, **{"train.gradient_accumulation_steps": 2})
 
-    together, heard = run(tmp_path / "2", "full", **looks, **SHARDED)
+    _, heard = run(tmp_path / "2", "full", **looks, **SHARDED)
 
     mine, theirs = heard.of(Evaluated), heard_alone.of(Evaluated)
     assert [(e.step, e.weights) for e in mine] == [(e.step, e.weights) for e in theirs]
@@ -123,7 +127,7 @@ def test_clips_and_figures_are_those_of_whole_weights(tmp_path):
 
 @pytest.mark.slow
 def test_a_loss_that_is_no_number_is_left_behind_with_whole_weights(tmp_path):
-    from recipe_runtime import replay  # noqa: PLC0415
+    from recipe_runtime import replay
 
     project, ctx, _ = encoded_project(tmp_path, **settings_of("full", **SHARDED), **{"data.store_dir": "store"})
     for key in latent_index(ctx).values():

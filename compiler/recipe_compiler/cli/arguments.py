@@ -75,6 +75,8 @@ examples:
   recipe run mine.yaml                          lint, plan, and train; again to resume
   recipe run mine.plan                          execute a plan that was made before
   recipe run mine.yaml --set train.max_steps=20 --set output_dir=runs/short
+  recipe run mine.yaml --machine 0 --meeting 10.0.0.1:29500        on the first of several machines (launch.machines)
+  recipe run mine.yaml --machine 1 --meeting 10.0.0.1:29500        on the second, in the same shared folder
 
 Ctrl-C, SIGTERM and SIGUSR1 save a checkpoint before the run stops.
 """
@@ -218,6 +220,10 @@ def _plan(plan: argparse.ArgumentParser) -> None:
 def _run(run: argparse.ArgumentParser) -> None:
     run.add_argument("subject", metavar="FILE|PLAN", help="a recipe, or a folder made by `recipe plan`")
     run.add_argument("-q", "--quiet", action="store_true", help="no progress, only warnings and errors")
+    run.add_argument("--machine", metavar="I", help="of several machines: which this is, from 0 (default: NODE_RANK)")
+    run.add_argument(
+        "--meeting", metavar="HOST:PORT", help="address of the first machine (default: MASTER_ADDR and MASTER_PORT)"
+    )
     _composition(run)
 
 

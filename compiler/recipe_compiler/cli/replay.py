@@ -1,12 +1,10 @@
 """``recipe replay``: let the runtime take a failed step again."""
 
 import argparse
-import os
-import sys
 from pathlib import Path
 
 from recipe_compiler.cli.errors import UsageError
-from recipe_compiler.cli.run import has_runtime
+from recipe_compiler.cli.run import become_runtime, has_runtime
 from recipe_schema.exits import Exit
 
 
@@ -26,4 +24,4 @@ def run(options: argparse.Namespace) -> int:
     for name in ("root", "device", "mixed_precision"):
         value = getattr(options, name)
         arguments += [] if value is None else [f"--{name.replace('_', '-')}", value]
-    os.execv(sys.executable, [sys.executable, "-m", "recipe_runtime.replay", *arguments])  # noqa: S606 - no shell
+    return become_runtime(arguments, quiet=False, module="recipe_runtime.replay")

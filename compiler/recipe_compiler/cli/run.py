@@ -4,6 +4,7 @@ import argparse
 import importlib.util
 import os
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -54,6 +55,10 @@ def run(options: argparse.Namespace) -> int:
                 return Exit.FINDINGS
             assert compiled.survey is not None
             plan = make_plan(compiled)
+            if _is_another_machine(options, plan):
+                folder = Path(tempfile.mkdtemp(prefix="recipe-machine-"))
+                write(plan, compiled.survey.rows, folder)
+                return _train_along(options, plan, folder, discard=True)
             changed = check_run_directory(plan)
             clear_away(compiled)
             plan_dir = run_directory(plan) / "plan"
@@ -66,7 +71,30 @@ def run(options: argparse.Namespace) -> int:
     if not options.quiet:
         place = f"  run        {run_directory(plan)}\n" + (f"{changed}\n" if changed else "")
         print(plan_text(plan), place, sep="\n", file=sys.stderr, flush=True)
-    return become_runtime([str(plan_dir), "--run-dir", str(run_directory(plan))], quiet=options.quiet)
+    command = [str(plan_dir), "--run-dir", str(run_directory(plan)), *_place(options)]
+    return become_runtime(command, quiet=options.quiet)
+
+
+def _is_another_machine(options: argparse.Namespace, plan: Plan) -> bool:
+    """Tell whether this is not the first of several machines, by the arguments or torchrun's variable."""
+    if plan.settings["launch.machines"] == 1:
+        return False
+    number: str = os.environ.get("NODE_RANK", "0") if options.machine is None else options.machine
+    return number != "0"
+
+
+def _train_along(options: argparse.Namespace, plan: Plan, plan_dir: Path, *, discard: bool) -> int:
+    """Become one of the other machines, which write no run directory."""
+    if not has_runtime():
+        return Exit.FAILED
+    command = [str(plan_dir), "--run-dir", str(run_directory(plan)), *_place(options)]
+    return become_runtime([*command, *(["--discard-plan"] if discard else [])], quiet=options.quiet)
+
+
+def _place(options: argparse.Namespace) -> list[str]:
+    """Return what the runtime is told of several machines."""
+    given = (("--machine", options.machine), ("--meeting", options.meeting))
+    return [word for name, value in given if value is not None for word in (name, value)]
 
 
 def has_runtime() -> bool:
@@ -157,7 +185,7 @@ def _named(changes: Sequence[Change], others: Sequence[str]) -> str:
     return (", ".join(named[:SHOWN]) or "the stages of the tool") + rest
 
 
-def become_runtime(arguments: Sequence[str], *, quiet: bool) -> NoReturn:
+def become_runtime(arguments: Sequence[str], *, quiet: bool, module: str = "recipe_runtime") -> NoReturn:
     """Replace this process by the runtime, so that signals and the exit code are its own."""
-    command = [sys.executable, "-m", "recipe_runtime", *arguments, *(["--quiet"] if quiet else [])]
+    command = [sys.executable, "-m", module, *arguments, *(["--quiet"] if quiet else [])]
     os.execv(sys.executable, command)  # noqa: S606 - no shell is wanted

@@ -268,7 +268,8 @@ def memory_parts(values: Mapping[str, Any], config: Mapping[str, Any], tokens: i
     Unit of activations: U = batch × tokens × D × 2 bytes. A block saves (45.5 + 8r) U under bf16 autocast and
     (50.1 + 16r) U in fp32, r the ratio of the feed-forward; with checkpointing only its input (2 U) is kept, and one
     block is live at a time. With an adapter the inputs of frozen layers are not kept: (29.7 + 8r) U and (30.6 + 16r) U,
-    and 0.7 U for each adapted input of width D, 2.2 U with dropout or DoRA.
+    and 0.7 U for each adapted input of width D, 2.2 U with dropout or DoRA. With `fsdp2` all but activations is cut into as
+    many slices as there are processes; two blocks and what is no block are whole besides.
     """
     adapter = adapter_of(values, config)
     parameters = transformer_parameters(config) if adapter is None else adapter.parameters
@@ -295,13 +296,24 @@ def memory_parts(values: Mapping[str, Any], config: Mapping[str, Any], tokens: i
         activations = max(in_backward, gradients + (block + 2 + 2.7) * unit) - gradients
     else:
         activations = (layers * block + ends) * unit
+    weights = base_bytes(values, config) + (0 if adapter is None else parameters * stored)
+    slices = sharded_over(values)
+    gathered = 0.0
+    if slices > 1:  # two blocks are whole at a time: the one at work and the next, or one and its gradients
+        ends = transformer_parameters({**config, "num_layers": 0}) / transformer_parameters(config)
+        gathered = weights * (2 * (1 - ends) / layers + ends)
     return {
-        "weights": (base_bytes(values, config) + (0 if adapter is None else parameters * stored)) / 1e9,
-        "gradients": gradients / 1e9,
-        "optimizer": optimizer_bytes(values["optimizer.name"], config, adapter) / 1e9,
-        "ema": averages * int(values["ema.device"] == "accelerator") / 1e9,
+        "weights": (weights / slices + gathered) / 1e9,
+        "gradients": gradients / slices / 1e9,
+        "optimizer": optimizer_bytes(values["optimizer.name"], config, adapter) / slices / 1e9,
+        "ema": averages / slices * int(values["ema.device"] == "accelerator") / 1e9,
         "activations": max(activations, 0.0) / 1e9,
     }
+
+
+def sharded_over(values: Mapping[str, Any]) -> int:
+    """Count the processes over which weights, gradients, moments and average are spread."""
+    return int(values["launch.processes"] * values["launch.machines"]) if values["launch.strategy"] == "fsdp2" else 1
 
 
 def latent_bytes(family: FamilyFacts, bucket: Bucket) -> int:

@@ -97,7 +97,7 @@ def _samples(survey: Survey) -> Mapping[str, Mapping[str, int]]:
 def _schedule(settings: Resolved, buckets: Sequence[Mapping[str, int]], shares: Mapping[str, Fraction]) -> Schedule:
     """Count steps. Buckets carry what does not fill a step into their next epoch, so epochs end on whole steps."""
     per_process = settings["train.batch_size"] * settings["train.gradient_accumulation_steps"]
-    per_step = per_process * settings["launch.processes"]
+    per_step = per_process * settings["launch.processes"] * settings["launch.machines"]
     steps = settings["train.max_steps"]
     if steps is None:
         epochs = settings["train.num_epochs"]

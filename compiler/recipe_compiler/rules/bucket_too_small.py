@@ -1,7 +1,7 @@
 """A bucket has fewer samples than one optimizer step takes.
 
 What it does: for every bucket, compares its samples (clips, each counted `repeats` + 1 times) with
-`train.batch_size` × `train.gradient_accumulation_steps` × `launch.processes`. All samples of one step come from one
+`train.batch_size` × `train.gradient_accumulation_steps` × `launch.processes` × `launch.machines`. All samples of one step come from one
 bucket.
 
 Why it hurts: other trainers drop such a bucket in silence, or stop after the model is loaded.
@@ -30,8 +30,8 @@ if TYPE_CHECKING:  # plan and ledger cost more to load than a lint without data 
 
 
 BATCH, ACCUMULATION = "train.batch_size", "train.gradient_accumulation_steps"
-PROCESSES = "launch.processes"
-COUNTED = (BATCH, ACCUMULATION, PROCESSES)
+PROCESSES, MACHINES = "launch.processes", "launch.machines"
+COUNTED = (BATCH, ACCUMULATION, PROCESSES, MACHINES)
 
 
 def check(facts: Facts) -> Iterator[Finding]:
@@ -40,11 +40,12 @@ def check(facts: Facts) -> Iterator[Finding]:
     settings, survey = facts.settings, facts.survey
     if not all_in_sight(settings, survey.looked) or any(lacks_captions(facts, t) for t in survey.looked):
         return  # there will be more samples once something else is put right
-    needed = settings[BATCH] * settings[ACCUMULATION] * settings[PROCESSES]
+    together = settings[PROCESSES] * settings[MACHINES]
+    needed = settings[BATCH] * settings[ACCUMULATION] * together
     small = [bucket for bucket in survey.buckets if bucket.samples < needed]
     if not small:
         return
-    processes = f" × {settings[PROCESSES]} processes" if settings[PROCESSES] > 1 else ""
+    processes = f" × {together} processes" if together > 1 else ""
     step = f"{needed} (batch_size {settings[BATCH]} × gradient_accumulation_steps {settings[ACCUMULATION]}{processes})"
     counts = ", ".join(_count(bucket) for bucket in small[:SHOWN])
     rest = f" and {len(small) - SHOWN} more buckets too few" if len(small) > SHOWN else ""
