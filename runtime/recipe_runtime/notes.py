@@ -104,9 +104,10 @@ def _alarm(event: Event) -> str | None:
     """Say what people should know of while all goes on; None for other events."""
     line = None
     match event:
-        case MemoryProbed(bucket=bucket, peak_gb=peak, predicted_gb=predicted):
-            plan = "" if predicted is None else f", predicted {predicted:.2f} GB"
-            line = f"train: the largest bucket, {bucket}, takes {peak:.2f} GB{plan}"
+        case MemoryProbed(bucket=bucket, peak_gb=peak, taken_by=who, predicted_gb=predicted):
+            process = " with the whole process" if who == "process" else ""
+            plan = "" if predicted is None else f"; {predicted:.2f} GB of tensors were predicted"
+            line = f"train: the largest bucket, {bucket}, takes {peak:.2f} GB{process}{plan}"
         case LossSpiked(step=step, loss=loss, median=median):
             line = (
                 f"warning: loss {loss:.4g} at step {step}, {loss / median:.1f} times the median {median:.4g} before it"

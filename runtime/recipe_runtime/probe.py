@@ -62,6 +62,7 @@ def probe(ctx: Context, state: TrainState, batches: BatchMaker) -> None:
         MemoryProbed(
             bucket=bucket,
             peak_gb=peak_bytes(ctx.device) / 1e9,
+            taken_by="tensors" if ctx.device.type == "cuda" else "process",
             predicted_gb=predicted_gb(ctx.plan.meta, bucket),
             seconds=time.monotonic() - began,
         )

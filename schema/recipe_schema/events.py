@@ -5,7 +5,7 @@ crash and a resume some steps appear twice: the later line counts.
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from recipe_schema.marks import Level, Stage
 
@@ -110,7 +110,8 @@ class MemoryProbed:
 
     Attributes:
         bucket: The bucket.
-        peak_gb: The most memory that was taken at once: by tensors on a CUDA device, else by the whole process.
+        peak_gb: The most memory that was taken at once.
+        taken_by: By the tensors on a CUDA device, or by the whole process in main memory.
         predicted_gb: What the plan predicts for tensors; null if it says nothing.
         seconds: Wall time.
     """
@@ -119,6 +120,7 @@ class MemoryProbed:
     level: ClassVar[Level] = "info"
     bucket: str
     peak_gb: float
+    taken_by: Literal["tensors", "process"]
     predicted_gb: float | None
     seconds: float
 

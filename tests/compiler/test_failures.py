@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -224,7 +225,7 @@ def test_what_takes_less_is_named_with_the_cheapest_first(tmp_path):
 
 
 def test_of_an_adapter_the_frozen_weights_take_less(tmp_path):
-    assert cures(tmp_path, *ADAPTER, "memory.gradient_checkpointing_interval=4") == [
+    assert cures(tmp_path, *ADAPTER, "memory.gradient_checkpointing_interval=4", "ema.enabled=true") == [
         {"memory.gradient_checkpointing_interval": 1},
         {"model.base_model_precision": "int8-quanto"},
         {"memory.group_offload.enabled": True},
@@ -275,3 +276,49 @@ def test_slices_are_counted_in_the_memory_of_a_step(tmp_path):
         assert two[part] == pytest.approx(whole[part] / 2)
     assert whole["weights"] / 2 < two["weights"] < whole["weights"] * 0.65
     assert two["activations"] == whole["activations"]
+
+
+TWO_MACHINES = ("--set", "launch.machines=2")
+
+
+def test_the_first_of_several_machines_writes_the_run_directory(project, became, tmp_path):
+    run = tmp_path / "run"
+
+    start(project, "--set", f"output_dir={run}", *TWO_MACHINES, "--machine", "0", "--meeting", "a:5", "--quiet")
+
+    assert became[0][3:] == [str(run / "plan"), "--run-dir", str(run), "--machine", "0", "--meeting", "a:5", "--quiet"]
+    assert read_plan(run / "plan").body.schedule.samples_per_step == 2
+
+
+def test_another_machine_makes_a_plan_of_its_own_and_leaves_the_run_directory_alone(
+    project, became, tmp_path, monkeypatch
+):
+    run = tmp_path / "run"
+    monkeypatch.setenv("NODE_RANK", "1")
+
+    start(project, "--set", f"output_dir={run}", *TWO_MACHINES, "--quiet")
+
+    assert became[0][4:] == ["--run-dir", str(run), "--discard-plan", "--quiet"]
+    assert read_plan(Path(became[0][3])).settings["launch.machines"] == 2
+    assert not run.exists()
+    start(project, "--set", f"output_dir={run}", *TWO_MACHINES, "--machine", "0")
+    assert became[1][3] == str(run / "plan")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    assert main(["run", str(project), *TWO_MACHINES, "--set", f"output_dir={run}"]) == 4
+
+
+def test_a_plan_is_trained_along_from_where_it_is(project, became, tmp_path):
+    plan, run = tmp_path / "x.plan", tmp_path / "run"
+    assert main(["plan", str(project), "-o", str(plan), "--set", f"output_dir={run}", *TWO_MACHINES]) == 0
+
+    start(plan, "--machine", "1", "--meeting", "a:5")
+
+    assert became == [[*became[0][:3], str(plan), "--run-dir", str(run), "--machine", "1", "--meeting", "a:5"]]
+
+
+def test_machines_count_as_processes_do(found):
+    (finding,) = found("launch.machines=2", "regularizers.crepa.enabled=true", "regularizers.crepa.block_index=0")
+    assert (finding.code, finding.message) == ("R511", "2 processes can't align features together yet")
+    both = ("launch.machines=2", "launch.processes=2", "optimizer.release_gradients=true", "train.max_grad_norm=0")
+    (finding,) = [f for f in found(*both) if f.code == "R505"]
+    assert "`launch.machines: 2` adds up" in finding.message

@@ -8,6 +8,7 @@ import torch
 from fakes_runtime import CLIPS, make_context
 from fakes_training import StopAfter, encoded_project, same_bits, saved_parts
 from recipe_runtime import loop, train
+from recipe_runtime.batches import BatchMaker
 from recipe_runtime.checkpoint import step_name
 from recipe_runtime.encode_video import latent_index
 from recipe_runtime.errors import CheckpointError, NonFiniteLoss, StoppedBySignal, StoreError
@@ -267,12 +268,16 @@ def test_the_loop_stops_at_once_when_training_is_done_already(tmp_path):
     state = train.build_state(ctx)
     state.step = 4
 
-    def never(step):
-        raise AssertionError(f"batch {step} was made")
+    class Never(BatchMaker):
+        def __init__(self):
+            pass
 
-    assert loop.train(ctx, state, never, measure=lambda: None, draw=lambda: ("clip failed",), stop=StopRequested()) == (
-        "clip failed",
-    )
+        def make(self, step):
+            raise AssertionError(f"batch {step} was made")
+
+    told = loop.train(ctx, state, Never(), measure=lambda: None, draw=lambda: ("clip failed",), stop=StopRequested())
+
+    assert told == ("clip failed",)
 
 
 def saved_at(events):
