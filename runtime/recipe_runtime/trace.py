@@ -63,7 +63,10 @@ class Origin:
         size = "×".join(map(str, self.shape)) or "one value"
         what = f"{_WORDS[self.where]} {self.name}"
         counts = f"{self.nan} NaN and {self.infinite} infinite values, {self.dtype}, {size}"
-        last = f"; before it, {self.before} was finite, up to {self.before_largest:.3g}" if self.before else ""
+        shown = self.where not in ("weight", "input")  # what was looked at before those has nothing to do with them
+        last = (
+            f"; before it, {self.before} was finite, up to {self.before_largest:.3g}" if self.before and shown else ""
+        )
         return f"{what} ({counts}){last}"
 
 
@@ -74,6 +77,16 @@ class _Watch:
         self.found: Origin | None = None
         self.micro_batch: int | None = None
         self._last: tuple[str, Tensor] | None = None
+
+    def is_over(self) -> bool:
+        """Tell whether something was found."""
+        return self.found is not None
+
+    def see_loss(self, losses: Tensor) -> None:
+        """Look at the losses, which come before the gradients that follow from them and were looked at already."""
+        if self.found is not None and self.found.where in _AFTER_THE_LOSS and not bool(torch.isfinite(losses).all()):
+            self.found = None
+        self.see("loss", "of the samples", losses)
 
     def see(self, where: Where, name: str, tensor: Tensor) -> None:
         """Look at a tensor."""
@@ -128,13 +141,10 @@ def first_nonfinite(
                 value = getattr(part, field.name)
                 if isinstance(value, Tensor):
                     watch.see("input", field.name, value)
-            if watch.found is not None:
+            if watch.is_over():
                 break
-            seen = backward(model, part, samples, settings, alignment)
-            if not bool(torch.isfinite(seen).all()) and (watch.found is None or watch.found.where in _AFTER_THE_LOSS):
-                watch.found = None
-                watch.see("loss", "of the samples", seen)
-            if watch.found is not None:
+            watch.see_loss(backward(model, part, samples, settings, alignment))
+            if watch.is_over():
                 break
     model.zero_grad(set_to_none=True)
     return watch.found
