@@ -48,9 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.encode:
             _encode(plan, options)
             return Exit.OK
-        machine, meeting = place_among(options.machine, options.meeting, environment())
-        if plan.settings["launch.machines"] == 1 and options.machine is None:
-            machine, meeting = 0, None  # variables of the environment may be meant for something else
+        # For one machine, variables of the environment are meant for something else.
+        variables = environment() if plan.settings["launch.machines"] > 1 else {}
+        machine, meeting = place_among(options.machine, options.meeting, variables)
         check_place(plan, machine, meeting)
         if machine == 0:
             _run(plan, options, meeting)
