@@ -320,7 +320,8 @@ def _plan(root: Path, rows: Sequence[ClipRow], overrides: Mapping[str, Any], ext
             max_steps=extras["max_steps"],
             samples_per_step=settings["train.batch_size"]
             * settings["train.gradient_accumulation_steps"]
-            * settings["launch.processes"],
+            * settings["launch.processes"]
+            * settings["launch.machines"],
             samples_per_epoch=sum(row.samples for row in rows),
         ),
         ledger_digest=ledger_digest(rows),

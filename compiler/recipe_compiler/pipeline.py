@@ -284,6 +284,7 @@ def make_plan(compiled: Compiled) -> "Plan":
     """Freeze a recipe without errors, whose data were looked at."""
     # Parquet is loaded only for plans.
     from recipe_compiler.data.course import count_windows  # noqa: PLC0415
+    from recipe_compiler.passes.cures import memory_facts  # noqa: PLC0415
     from recipe_compiler.passes.estimate import estimate  # noqa: PLC0415
     from recipe_compiler.passes.freeze import freeze, meta  # noqa: PLC0415
     from recipe_compiler.passes.lower import execution, lower  # noqa: PLC0415
@@ -297,6 +298,7 @@ def make_plan(compiled: Compiled) -> "Plan":
         settings.values(), settings.family, body.buckets, body.schedule, count_windows(settings.values(), survey.rows)
     )
     about = meta(settings, survey, compiled.sources, cost)
+    about["memory"] = memory_facts(settings.values(), settings.family, body.buckets)
     if compiled.variant is not None:
         about["variant"] = {"id": compiled.variant.id, "values": dict(compiled.variant.values)}
     return freeze(body, execution(settings, str(compiled.root), survey), about)

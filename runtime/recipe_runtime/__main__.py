@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from recipe_runtime.console import Console
-from recipe_runtime.context import Context, build_context
+from recipe_runtime.context import Context, Meeting, build_context
 from recipe_runtime.encode_queue import ALONE, read_worker
 from recipe_runtime.errors import RunError
 from recipe_runtime.execute import encode, execute, failures_told
@@ -25,10 +25,12 @@ from recipe_runtime.launch import (
     quiet_libraries,
     signals_request_stop,
 )
+from recipe_runtime.machines import check_place, join, place_among, read_meeting
+from recipe_runtime.peers import Peer
 from recipe_runtime.plancopy import discard_plan, keep_plan
 from recipe_runtime.process import environment, run_lock
 from recipe_runtime.push.repository import build_repository
-from recipe_runtime.record import Recorder
+from recipe_runtime.record import Recorder, Silence
 from recipe_runtime.watch.watchers import Watchers
 from recipe_schema.decode import DecodeError
 from recipe_schema.exits import Exit
@@ -41,7 +43,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     quiet_libraries()
     try:
-        (_encode if options.encode else _run)(read_plan(options.plan_dir), options)
+        plan = read_plan(options.plan_dir)
+        if options.encode:
+            _encode(plan, options)
+            return Exit.OK
+        # For one machine, variables of the environment are meant for something else.
+        variables = environment() if plan.settings["launch.machines"] > 1 else {}
+        machine, meeting = place_among(options.machine, options.meeting, variables)
+        check_place(plan, machine, meeting)
+        if machine == 0:
+            _run(plan, options, meeting)
+        else:
+            assert meeting is not None, "it was checked"
+            _join(plan, options, machine, meeting)
     except (PlanError, DecodeError) as error:
         return _fail(str(error), Exit.REFUSED)
     except RunError as error:
@@ -57,7 +71,7 @@ def _fail(message: str, exit_code: int) -> int:
     return exit_code
 
 
-def _run(plan: Plan, options: argparse.Namespace) -> None:
+def _run(plan: Plan, options: argparse.Namespace, meeting: Meeting | None) -> None:
     run_dir: Path = options.run_dir.absolute()
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
@@ -74,8 +88,27 @@ def _run(plan: Plan, options: argparse.Namespace) -> None:
         stack.enter_context(failures_told(recorder))
         watchers.begin(plan, run_dir, environment())
         stop = stack.enter_context(signals_request_stop())
-        ctx = _context(plan, options, run_dir, recorder)
+        ctx = replace(_context(plan, options, run_dir, recorder), meeting=meeting)
         execute(ctx, stop, describe_device(ctx.device), build_repository(ctx.settings.hub, environment()))
+
+
+def _join(plan: Plan, options: argparse.Namespace, machine: int, meeting: Meeting) -> None:
+    """Train along with the first machine. It alone writes the run directory."""
+    ctx = _context(plan, options, options.run_dir.absolute(), Silence())
+    if not options.quiet:
+        sys.stderr.write(
+            f"machine {machine} of {plan.settings['launch.machines']}: waiting for the first, at {meeting}\n"
+        )
+    try:
+        join(
+            ctx,
+            machine,
+            meeting,
+            lambda rank, found, threads: Peer(ctx, rank, str(meeting), found, threads=threads),
+        )
+    finally:
+        if options.discard_plan:
+            discard_plan(options.plan_dir)
 
 
 def _encode(plan: Plan, options: argparse.Namespace) -> None:
@@ -108,7 +141,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--worker", type=read_worker, default=ALONE, metavar="I/N", help="with --encode: which of N processes this is"
     )
-    parser.add_argument("--discard-plan", action="store_true", help="with --encode: remove the plan once it is read")
+    parser.add_argument("--machine", type=int, metavar="I", help="which of several machines this is, from 0")
+    parser.add_argument("--meeting", type=read_meeting, metavar="HOST:PORT", help="address of the first machine")
+    parser.add_argument("--discard-plan", action="store_true", help="remove the plan once it is of no use")
     parser.add_argument("--root", type=Path, metavar="DIR", help="where relative paths start; default: the plan's root")
     parser.add_argument("--quiet", action="store_true", help="show errors only; events.jsonl has everything")
     return parser

@@ -21,6 +21,7 @@ from recipe_runtime.order import Sample
 from recipe_runtime.randomness import generator
 from recipe_runtime.rollout import draw_offset
 from recipe_runtime.self_flow import SelfFlow
+from recipe_schema.sections.hardware import processes_of
 from recipe_schema.sections.regularizers import Rollout
 
 
@@ -128,7 +129,7 @@ class BatchMaker:
         self._store = ctx.store
         self._pins = ctx.device.type == "cuda"
         self._course = course
-        self._rank, self._processes = ctx.rank, ctx.settings.launch.processes
+        self._rank, self._processes = ctx.rank, processes_of(ctx.settings.launch)
         self._latents = latents
         self._texts = texts
         self._masked_loss = ctx.settings.regularizers.masked_loss
@@ -146,9 +147,22 @@ class BatchMaker:
         Args:
             step: Optimizer steps before this one: the first is 0.
         """
+        return self._make(step, self._rank, self._processes)
+
+    def whole(self, step: int) -> StepBatch:
+        """Return the batch of a step with the micro-batches of all processes."""
+        return self._make(step, 0, 1)
+
+    def first_of(self, bucket: str, batch_size: int, steps: range) -> int | None:
+        """Return the first of some steps that has samples of a bucket, so many at once; None if none does."""
+        wanted = bucket, batch_size
+        each = ((step, self._course.step(step)) for step in steps)
+        return next((step for step, found in each if (found.bucket, found.batch_size) == wanted), None)
+
+    def _make(self, step: int, rank: int, processes: int) -> StepBatch:
         chosen = self._course.step(step)
-        size = chosen.batch_size
-        slices = [chosen.samples[start : start + size] for start in self._starts(len(chosen.samples), size)]
+        size, mine = chosen.batch_size, len(chosen.samples) // processes
+        slices = [chosen.samples[start : start + size] for start in range(rank * mine, (rank + 1) * mine, size)]
         parts = tuple(self._part(samples, step) for samples in slices)
         levels = [self._level(sample).sigma for sample in chosen.samples]
         sigmas = tuple(torch.tensor(levels, dtype=torch.float32).tolist())
@@ -156,11 +170,6 @@ class BatchMaker:
             parts = tuple(part.pinned() for part in parts)
         texts = tuple(map(self._caption_of, chosen.samples))
         return StepBatch(bucket=chosen.bucket, samples=chosen.samples, texts=texts, sigmas=sigmas, parts=parts)
-
-    def _starts(self, samples: int, size: int) -> range:
-        """Return where this process's micro-batches begin among the samples of a step."""
-        mine = samples // self._processes
-        return range(self._rank * mine, (self._rank + 1) * mine, size)
 
     def _level(self, sample: Sample, purpose: str = "noise-level") -> NoiseLevel:
         return self._schedule.draw(self._draws(purpose, sample), exact=self._train.timesteps == "exact")

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from recipe_runtime.errors import CheckpointError
 from recipe_runtime.state import Parts
+from recipe_schema.earlier import is_earlier
 from recipe_schema.files import sync_folder, write_atomically
 
 
@@ -135,13 +136,13 @@ def latest(run_dir: Path, *, plan_id: str, warn: Callable[[str], None]) -> Check
 
 
 def check_plan(folder: Path, plan_id: str) -> None:
-    """Check that a checkpoint, as far as it can be read, belongs to a plan.
+    """Check that a checkpoint, as far as it can be read, belongs to a plan, or to one that its run has gone on from.
 
     Raises:
         CheckpointError: It belongs to another one.
     """
     state = _read_state(folder)
-    if state is not None and state["plan_id"] != plan_id:
+    if state is not None and state["plan_id"] != plan_id and not is_earlier(folder.parent.parent, state["plan_id"]):
         raise CheckpointError(
             f"{folder} belongs to another plan ({state['plan_id'][:19]}…, this one is {plan_id[:19]}…); set "
             "another output_dir, or move the old run away"

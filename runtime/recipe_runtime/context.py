@@ -19,6 +19,17 @@ from recipe_schema.recipe import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Meeting:
+    """Where several machines meet: an address of the first one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"tcp://{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """One run in one process.
 
@@ -35,6 +46,7 @@ class Context:
         worker: Which this is of the processes that encode for the plan.
         plan_dir: Absolute folder of the plan.
         rank: Number of this process among those that train together. The first is 0, and does everything else alone.
+        meeting: Where machines meet; None if there is one.
     """
 
     plan: Plan
@@ -49,6 +61,7 @@ class Context:
     plan_dir: Path
     rank: int = 0
     worker: Worker = ALONE
+    meeting: Meeting | None = None
 
     @property
     def windows(self) -> tuple[ClipRow, ...]:

@@ -10,6 +10,7 @@ from recipe_runtime.context import Context
 from recipe_runtime.order import Order, StepSamples
 from recipe_schema.ledger import ClipRow
 from recipe_schema.plan import Phase
+from recipe_schema.sections.hardware import processes_of
 from recipe_schema.shares import shares_of
 from recipe_schema.stream import Stream, group_rows, image_steps, is_image
 
@@ -65,7 +66,7 @@ class Course:
         settings, data = self._ctx.settings, self._ctx.settings.data
         shares = shares_of(rows, {one.id: one.probability for one in data.datasets}, uniform=data.sampling == "uniform")
         sizes = {one.id: one.train_batch_size or settings.train.batch_size for one in data.datasets}
-        micro_batches = settings.train.gradient_accumulation_steps * settings.launch.processes
+        micro_batches = settings.train.gradient_accumulation_steps * processes_of(settings.launch)
         stream = Stream(group_rows(rows, sizes), micro_batches=micro_batches, shares=shares)
         return Order(stream, seed=settings.train.seed, first_pass=first_pass)
 

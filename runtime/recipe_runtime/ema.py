@@ -34,11 +34,12 @@ class WeightAverage:
     Args:
         model: The model as it is before its first step.
         settings: Decay, interval, warm-up and place.
+        parameters: What is averaged, where that is not all that is trained of the model.
     """
 
-    def __init__(self, model: nn.Module, settings: Ema) -> None:
+    def __init__(self, model: nn.Module, settings: Ema, parameters: Mapping[str, nn.Parameter] | None = None) -> None:
         self._settings = settings
-        self._parameters = trained_parameters(model)
+        self._parameters = trained_parameters(model) if parameters is None else parameters
         cpu = torch.device("cpu") if settings.device == "cpu" else None
         self._shadow = {
             name: p.detach().to(cpu or p.device, torch.float32, copy=True) for name, p in self._parameters.items()

@@ -8,6 +8,8 @@ RunError                the run failed; process exit code 4
 ├── CheckpointError     a checkpoint can't be written or read
 ├── PeerFailed          another process of the run failed
 ├── NonFiniteLoss       the loss or a gradient is NaN or infinite
+├── OutOfMemory         the device or the machine has not enough memory
+├── BundleError         a failed step that was left behind can't be read
 └── StoppedBySignal     someone asked the run to stop; exit code 128 + signal number
 """
 
@@ -54,6 +56,14 @@ class PeerFailed(RunError):  # noqa: N818 - the name says what happened
 
 class NonFiniteLoss(RunError):  # noqa: N818 - the name says what happened
     """The loss or a gradient became NaN or infinite."""
+
+
+class OutOfMemory(RunError):  # noqa: N818 - the name says what happened
+    """The device, or the machine, has not enough memory."""
+
+
+class BundleError(RunError):
+    """What a failed step left behind is missing, broken or of another version."""
 
 
 class StoppedBySignal(RunError):  # noqa: N818 - the name says what happened

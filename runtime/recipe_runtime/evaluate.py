@@ -53,11 +53,10 @@ class Evaluator:
         self._image_to_video = image_to_video(ctx.settings.data.datasets)
         self._groups = _groups(ctx.eval_windows, settings.num_clips, pooled=settings.pooling, only=settings.dataset_id)
 
-    def measure_if_due(self, state: TrainState) -> None:
-        """Measure at the intervals of the settings, before the first step, and at the end."""
+    def is_due(self, step: int) -> bool:
+        """Tell whether to measure after a step: at the intervals of the settings, before the first step, and at the end."""
         settings, schedule = self._ctx.settings.evaluation, self._ctx.plan.body.schedule
-        if self._groups and _is_due(state.step, settings, schedule):
-            self.measure(state)
+        return bool(self._groups) and _is_due(step, settings, schedule)
 
     def measure(self, state: TrainState) -> None:
         """Measure every data set with the last weights and, where there is one, their average, and tell of it.

@@ -10,6 +10,7 @@ import torch
 from recipe_runtime import encode_features, encode_text, encode_video, export, preflight, train
 from recipe_runtime.context import Context
 from recipe_runtime.errors import PlanRefused, RunError, StoppedBySignal
+from recipe_runtime.memory import shortage_explained
 from recipe_runtime.models import random_weights
 from recipe_runtime.push import push
 from recipe_runtime.push.checkpoints import checkpoint_uploads
@@ -63,7 +64,8 @@ def execute(ctx: Context, stop: StopRequested, device: str, repository: Reposito
     with checkpoint_uploads(followed, ctx.run_dir, ctx.recorder, stop):
         for stage in ctx.plan.body.stages:
             if stage.id not in _INSIDE_TRAIN:
-                _runner(stage.id)(ctx, stop)
+                with shortage_explained(ctx, f"the stage {stage.id}"):
+                    _runner(stage.id)(ctx, stop)
                 _release_memory(ctx.device)
     if repository is not None and ctx.settings.hub.push:
         push.run(ctx.plan, ctx.run_dir, ctx.recorder, repository)
@@ -87,7 +89,8 @@ def encode(ctx: Context, stop: StopRequested) -> None:
     preflight.check_encoding(ctx)
     for stage in ctx.plan.body.stages:
         if stage.id in ENCODES:
-            _runner(stage.id)(ctx, stop)
+            with shortage_explained(ctx, f"the stage {stage.id}"):
+                _runner(stage.id)(ctx, stop)
             _release_memory(ctx.device)
 
 

@@ -1,62 +1,118 @@
-"""What is left behind when the loss is not a number: all that is needed to look at that very step again."""
+"""What is left behind when the loss is not a number: the step itself, so that it can be taken again and looked at."""
 
-import json
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
 
 import torch
-from torch import nn
 
 from recipe_runtime.batches import StepBatch
+from recipe_runtime.bundle import Bundle, bundle_folder, write_bundle
+from recipe_runtime.context import Context
 from recipe_runtime.errors import NonFiniteLoss
+from recipe_runtime.state import TrainState
 from recipe_runtime.step import StepResult
-from recipe_schema.files import write_atomically
+from recipe_runtime.trace import Origin, first_nonfinite
 
 
 _SHOWN = 3
 
 
 def report_nonfinite(
-    run_dir: Path, model: nn.Module, *, step: int, batch: StepBatch, result: StepResult
+    ctx: Context, state: TrainState, batch: StepBatch, result: StepResult, whole: Callable[[], StepBatch]
 ) -> NonFiniteLoss:
-    """Write ``failure-STEP.json`` into the run directory and return the error to raise.
+    """Leave the step behind in ``failure-STEP/`` of the run directory, and return the error to raise.
 
     Args:
-        run_dir: The run directory.
-        model: The transformer with the gradients of the step. Its weights are those before the step, unless gradients are released.
-        step: The step that failed: the first is 1.
-        batch: What it was fed.
+        ctx: The run.
+        state: Model and gradients of the step, which is not counted in its ``step``. Its weights are those before it,
+            unless gradients are released.
+        batch: What this process was fed.
         result: What came of it.
+        whole: Makes the batch with the micro-batches of all processes.
     """
+    step = state.step + 1
     broken = [
         name
-        for name, parameter in model.named_parameters()
-        if parameter.grad is not None and not bool(torch.isfinite(parameter.grad).all())
+        for name, weight in state.optimized().items()
+        if weight.grad is not None and not bool(torch.isfinite(weight.grad).all())
     ]
-    samples = [
+    if state.team.size > 1:
+        batch = whole().to(ctx.device)
+    origin = None
+    if state.shards is None:
+        weights = {name: weight.detach().clone() for name, weight in state.optimized().items()}
+        origin = first_nonfinite(
+            state.model,
+            batch.parts,
+            samples=len(batch.samples),
+            settings=ctx.settings.train,
+            alignment=state.alignment,
+        )
+    else:  # a pass needs all processes; `recipe replay` takes it with one
+        weights = dict(state.parts()["model"])
+    record = {
+        "step": step,
+        "plan_id": ctx.plan.plan_id,
+        "bucket": batch.bucket,
+        "mixed_precision": ctx.settings.train.mixed_precision,
+        "device": str(ctx.device),
+        "torch": torch.__version__,
+        "grad_norm": repr(result.grad_norm),
+        "samples": _samples(batch, result),
+        "first": None if origin is None else {**asdict(origin), "clips": _clips(batch, origin)},
+        "parameters_with_broken_gradients": broken,
+        "weights": "as the step left them" if state.release is not None else "as the step met them",
+    }
+    folder = bundle_folder(ctx.run_dir, step)
+    try:
+        write_bundle(folder, Bundle(record=record, parts=batch.parts, weights=weights), ctx.plan_dir)
+        kept = f"`recipe replay {folder}` takes the step again"
+    except OSError as error:
+        kept = f"the step could not be left behind in {folder} ({error})"
+    return NonFiniteLoss(_message(record, result, origin, kept))
+
+
+def _message(record: Mapping[str, Any], result: StepResult, origin: Origin | None, kept: str) -> str:
+    samples = record["samples"]
+    named = ", ".join(f"{s['clip']} (sigma {s['sigma']:.3f}, loss {s['loss']})" for s in samples[:_SHOWN])
+    more = f" and {len(samples) - _SHOWN} more" if len(samples) > _SHOWN else ""
+    broken = record["parameters_with_broken_gradients"]
+    first = f"; the first broken gradient is that of {broken[0]}" if broken else ""
+    if origin is not None:
+        clips = record["first"]["clips"]
+        first = f"; the first value that is no number is {origin.sentence()}" + (
+            f" (clips {', '.join(clips)})" if clips else ""
+        )
+    return (
+        f"loss {result.loss} and gradient norm {result.grad_norm} at step {record['step']} in bucket {record['bucket']}, "
+        f"clips {named}{more}{first}; nothing of this step was saved; {kept}: look at these clips, or lower "
+        "optimizer.learning_rate, and run again"
+    )
+
+
+def _samples(batch: StepBatch, result: StepResult) -> list[dict[str, Any]]:
+    timesteps = torch.cat([part.timestep.cpu() for part in batch.parts]).tolist()
+    return [
         {
             "clip": sample.row.clip_id,
             "text": text,
             "epoch": sample.epoch,
             "repeat": sample.repeat,
             "sigma": sigma,
+            "timestep": timestep,
             "loss": repr(loss),
         }
-        for sample, text, sigma, loss in zip(batch.samples, batch.texts, batch.sigmas, result.losses, strict=True)
+        for sample, text, sigma, timestep, loss in zip(
+            batch.samples, batch.texts, batch.sigmas, timesteps, result.losses, strict=True
+        )
     ]
-    record = {
-        "step": step,
-        "bucket": batch.bucket,
-        "grad_norm": repr(result.grad_norm),
-        "samples": samples,
-        "parameters_with_broken_gradients": broken,
-    }
-    path = run_dir / f"failure-{step:08d}.json"
-    write_atomically(path, json.dumps(record, indent=1, ensure_ascii=False).encode() + b"\n")
-    named = ", ".join(f"{s['clip']} (sigma {s['sigma']:.3f}, loss {s['loss']})" for s in samples[:_SHOWN])
-    more = f" and {len(samples) - _SHOWN} more" if len(samples) > _SHOWN else ""
-    layers = f"; the first broken gradient is that of {broken[0]}" if broken else ""
-    return NonFiniteLoss(
-        f"loss {result.loss} and gradient norm {result.grad_norm} at step {step} in bucket {batch.bucket}, clips "
-        f"{named}{more}{layers}; nothing of this step was saved, {path} has the details: look at these clips, or lower "
-        "optimizer.learning_rate, and run again"
-    )
+
+
+def _clips(batch: StepBatch, origin: Origin) -> list[str]:
+    """Name the clips of the micro-batch in which a value was seen."""
+    if origin.micro_batch is None:
+        return []
+    before = sum(len(part.sigma) for part in batch.parts[: origin.micro_batch])
+    count = len(batch.parts[origin.micro_batch].sigma)
+    return [sample.row.clip_id for sample in batch.samples[before : before + count]]

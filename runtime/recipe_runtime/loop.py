@@ -5,23 +5,25 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 
-from recipe_runtime import checkpoint
-from recipe_runtime.batches import StepBatch, prefetch
+from recipe_runtime.alarms import SpikeAlarm, Watchdog
+from recipe_runtime.batches import BatchMaker, StepBatch, prefetch
 from recipe_runtime.context import Context
 from recipe_runtime.errors import StoppedBySignal
 from recipe_runtime.failure import report_nonfinite
+from recipe_runtime.memory import shortage_explained
 from recipe_runtime.peak import PeakMemory
+from recipe_runtime.saving import Saver
 from recipe_runtime.schedule import learning_rate
 from recipe_runtime.state import TrainState
 from recipe_runtime.step import StepResult, train_step
 from recipe_runtime.stop import StopRequested
-from recipe_schema.events import CheckpointSaved, Interrupted, StepDone
+from recipe_schema.events import Interrupted, StepDone
 
 
 def train(
     ctx: Context,
     state: TrainState,
-    make_batch: Callable[[int], StepBatch],
+    batches: BatchMaker,
     *,
     measure: Callable[[], None],
     draw: Callable[[], Sequence[str]],
@@ -32,7 +34,7 @@ def train(
     Args:
         ctx: The run.
         state: Where training stands. It is changed in place.
-        make_batch: Gives the batch of a step; the first step is 0.
+        batches: Gives the batch of a step; the first step is 0.
         measure: Measures the clips that are not trained, if that is due at the present step.
         draw: Draws the validation clips of the present step and returns what went wrong.
         stop: Whether someone asked the run to stop.
@@ -45,38 +47,51 @@ def train(
         NonFiniteLoss: The loss or a gradient is not a number; the last checkpoint stays the newest.
     """
     peak = PeakMemory(ctx.device)
-    last, saved = ctx.plan.body.schedule.max_steps, state.step
+    last = ctx.plan.body.schedule.max_steps
     failures: list[str] = []
-    with closing(prefetch(make_batch, range(state.step, last))) as batches:
+    spikes = SpikeAlarm(ctx.settings.alarms)
+    with (
+        Saver(ctx, state, kept=lambda step: _is_kept(ctx, step)) as saver,
+        Watchdog(ctx).watching() as watchdog,
+        closing(prefetch(batches.make, range(state.step, last))) as made,
+    ):
         while True:
-            if state.step > saved and (_is_kept(ctx, state.step) or _is_rolling(ctx, state.step)):
-                saved = _save(ctx, state)
+            saver.look()
+            if state.step > saver.saved and (_is_kept(ctx, state.step) or _is_rolling(ctx, state.step)):
+                saver.save()
             measure()
             if _is_drawn(ctx, state.step):
                 failures += draw()
             name = stop.requested
-            state.team.agree_to_stop(wish=name is not None)
             if name is not None:
-                if state.step > saved:
-                    _save(ctx, state)
+                if state.step > saver.saved:
+                    saver.save()
+                saver.finish()
+                state.team.give("stop")
                 ctx.recorder.emit(Interrupted(signal=name, step=state.step))
                 raise StoppedBySignal(name, state.step)
             if state.step >= last:
+                state.team.give("stop")
                 return tuple(failures)
+            state.team.give("step")
 
             peak.begin()
             began = time.monotonic()
-            batch = next(batches).to(ctx.device)
-            data_seconds = time.monotonic() - began
-            result = _step(ctx, state, batch)
+            with watchdog.step(state.step + 1):
+                batch = next(made).to(ctx.device)
+                data_seconds = time.monotonic() - began
+                result = _step(ctx, state, batch, batches)
             seconds = time.monotonic() - began
             ctx.recorder.emit(_report(ctx, state.step, batch, result, times=(seconds, data_seconds)))
             grown = peak.grown(state.step)
             if grown is not None:
                 ctx.recorder.emit(grown)
+            spike = spikes.hear(state.step, result.loss)
+            if spike is not None:
+                ctx.recorder.emit(spike)
 
 
-def _step(ctx: Context, state: TrainState, batch: StepBatch) -> StepResult:
+def _step(ctx: Context, state: TrainState, batch: StepBatch, batches: BatchMaker) -> StepResult:
     """Take an optimizer step, and bring along what follows the weights.
 
     Raises:
@@ -84,18 +99,20 @@ def _step(ctx: Context, state: TrainState, batch: StepBatch) -> StepResult:
     """
     if state.alignment is not None:
         state.alignment.begin(state.step)
-    result = train_step(
-        state.model,
-        state.optimizer,
-        batch,
-        rate=_rate(ctx, state.step),
-        settings=ctx.settings.train,
-        release=state.release,
-        alignment=state.alignment,
-        team=state.team,
-    )
+    with shortage_explained(ctx, f"step {state.step + 1}", bucket=batch.bucket):
+        result = train_step(
+            state.model,
+            state.optimizer,
+            batch,
+            rate=_rate(ctx, state.step),
+            settings=ctx.settings.train,
+            release=state.release,
+            alignment=state.alignment,
+            team=state.team,
+            shards=state.shards,
+        )
     if not result.finite:
-        raise report_nonfinite(ctx.run_dir, state.model, step=state.step + 1, batch=batch, result=result)
+        raise report_nonfinite(ctx, state, batch, result, whole=lambda: batches.whole(state.step))
     state.step += 1
     if state.average is not None:
         state.average.update(state.step)
@@ -135,25 +152,6 @@ def _is_due(ctx: Context, step: int, steps: int | None, epochs: int | None) -> b
 def _rate(ctx: Context, step: int) -> float:
     peak, last = ctx.settings.optimizer.learning_rate, ctx.plan.body.schedule.max_steps
     return learning_rate(step, ctx.settings.lr_schedule, peak=peak, max_steps=last)
-
-
-def _save(ctx: Context, state: TrainState) -> int:
-    began = time.monotonic()
-    folder = checkpoint.save(
-        ctx.run_dir, state.parts(), step=state.step, plan_id=ctx.plan.plan_id, begun_from=state.begun_from
-    )
-    seconds = time.monotonic() - began
-    path = folder.relative_to(ctx.run_dir).as_posix()
-    ctx.recorder.emit(CheckpointSaved(step=state.step, path=path, seconds=seconds))
-    limits = ctx.settings.checkpoints
-    if limits.rolling_steps is None:
-        checkpoint.prune(ctx.run_dir, saved=state.step, limit=limits.total_limit, counts=lambda _: True)
-    else:
-        checkpoint.prune(ctx.run_dir, saved=state.step, limit=limits.total_limit, counts=lambda n: _is_kept(ctx, n))
-        checkpoint.prune(
-            ctx.run_dir, saved=state.step, limit=limits.rolling_total_limit, counts=lambda n: not _is_kept(ctx, n)
-        )
-    return state.step
 
 
 def _report(ctx: Context, step: int, batch: StepBatch, result: StepResult, *, times: tuple[float, float]) -> StepDone:

@@ -13,7 +13,9 @@ from recipe_schema.events import (
     Exported,
     Failed,
     Interrupted,
+    LossSpiked,
     MemoryMeasured,
+    MemoryProbed,
     Pushed,
     Resumed,
     RunFinished,
@@ -22,6 +24,7 @@ from recipe_schema.events import (
     StageProgress,
     StageStarted,
     StepDone,
+    StepHung,
     Warned,
 )
 
@@ -97,10 +100,29 @@ def note(event: Event) -> str | None:
             )
         case Pushed(path=path, address=address, seconds=seconds):
             line = f"push: uploaded {path} to {address} in {format_duration(seconds)}"
-        case Warned(message=message):
-            line = f"warning: {message}"
         case RunFinished(step=step, seconds=seconds):
             line = f"finished: step {step}, {format_duration(seconds)}"
+        case _:
+            line = _alarm(event)
+    return line
+
+
+def _alarm(event: Event) -> str | None:
+    """Say what people should know of while all goes on; None for other events."""
+    line = None
+    match event:
+        case MemoryProbed(bucket=bucket, peak_gb=peak, taken_by=who, predicted_gb=predicted):
+            process = " with the whole process" if who == "process" else ""
+            plan = "" if predicted is None else f"; {predicted:.2f} GB of tensors were predicted"
+            line = f"train: the largest bucket, {bucket}, takes {peak:.2f} GB{process}{plan}"
+        case LossSpiked(step=step, loss=loss, median=median):
+            line = (
+                f"warning: loss {loss:.4g} at step {step}, {loss / median:.1f} times the median {median:.4g} before it"
+            )
+        case StepHung(step=step, seconds=seconds, path=path):
+            line = f"warning: step {step} had not ended after {seconds:g} seconds; stacks are in {path}"
+        case Warned(message=message):
+            line = f"warning: {message}"
         case _:
             pass
     return line

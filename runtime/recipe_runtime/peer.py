@@ -17,7 +17,8 @@ from pathlib import Path
 import torch
 
 from recipe_runtime import checkpoint, train
-from recipe_runtime.batches import StepBatch, prefetch
+from recipe_runtime.alarms import Watchdog
+from recipe_runtime.batches import BatchMaker, StepBatch, prefetch
 from recipe_runtime.checkpoint import Checkpoint
 from recipe_runtime.context import Context, build_context
 from recipe_runtime.encode_text import text_index
@@ -25,15 +26,18 @@ from recipe_runtime.encode_video import latent_index
 from recipe_runtime.errors import CheckpointError, RunError
 from recipe_runtime.evaluate import Evaluator
 from recipe_runtime.launch import choose_device, quiet_libraries
+from recipe_runtime.memory import shortage_explained
 from recipe_runtime.models.trained import trained_parameters
 from recipe_runtime.peers import READY
+from recipe_runtime.probe import probe
 from recipe_runtime.record import Silence
 from recipe_runtime.schedule import learning_rate
 from recipe_runtime.state import TrainState
 from recipe_runtime.step import train_step
-from recipe_runtime.team import joined
+from recipe_runtime.team import ALONE, Team, joined
 from recipe_schema.exits import Exit
 from recipe_schema.planfile import read_plan
+from recipe_schema.sections.hardware import processes_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,7 +62,7 @@ def _run(options: argparse.Namespace) -> None:
     torch.set_num_threads(options.threads)
     device = choose_device(str(plan.settings["hardware.device"]))
     if device.type == "cuda":
-        device = torch.device("cuda", options.rank)
+        device = torch.device("cuda", options.rank % plan.settings["launch.processes"])
         torch.cuda.set_device(device)
     ctx = build_context(
         plan,
@@ -71,36 +75,75 @@ def _run(options: argparse.Namespace) -> None:
     )
     with train.matrix_products(tf32=ctx.settings.hardware.tf32):
         found = _found(options.checkpoint)
-        parts = {} if found is None else found.read()
-        state = train.build_state(ctx, parts.get("split"))
-        if found is not None:
-            state.load(parts, found.step)
+        size = processes_of(ctx.settings.launch)
+        state = None
+        if ctx.settings.launch.strategy == "ddp":
+            state = _state(ctx, found)
         batches = train.batch_maker(ctx)
         evaluator = Evaluator(ctx, latents=latent_index(ctx), texts=text_index(ctx))
         sys.stdout.write(f"{READY}\n")
         sys.stdout.flush()
-        size = ctx.settings.launch.processes
         with joined(options.meeting, rank=options.rank, size=size, device=device) as team:
-            state.team = team
-            team.share_weights([p.detach() for p in trained_parameters(state.model).values()])
-            with closing(prefetch(batches.make, range(state.step, plan.body.schedule.max_steps))) as made:
-                for batch in made:
-                    evaluator.measure_if_due(state)
-                    if team.agree_to_stop(wish=False) or not _step(ctx, state, batch.to(device)):
-                        return
-            evaluator.measure_if_due(state)
-            team.agree_to_stop(wish=False)
+            if state is None:
+                state = _state(ctx, found, team)
+                if ctx.settings.memory.probe_largest_bucket:
+                    probe(ctx, state, batches)
+            else:
+                state.team = team
+                team.share_weights([p.detach() for p in trained_parameters(state.model).values()])
+            _follow(ctx, state, batches, evaluator)
+
+
+def _state(ctx: Context, found: Checkpoint | None, team: Team = ALONE) -> TrainState:
+    parts = {} if found is None else found.read()
+    state = train.build_state(ctx, team, parts.get("split"))
+    if found is not None:
+        state.load(parts, found.step)
+    return state
+
+
+def _follow(ctx: Context, state: TrainState, batches: BatchMaker, evaluator: Evaluator) -> None:
+    """Do what the first process says, until it says to stop or a step fails."""
+    steps = range(state.step, ctx.plan.body.schedule.max_steps)
+    with closing(prefetch(batches.make, steps)) as made, Watchdog(ctx).watching() as watchdog:
+        while True:
+            order = state.team.take()
+            if order == "stop":
+                return
+            if order == "gather":
+                state.parts()
+            elif order == "measure":
+                evaluator.measure(state)
+            else:
+                with watchdog.step(state.step + 1):
+                    finite = _step(ctx, state, next(made).to(ctx.device))
+                if not finite:
+                    # The first process leaves the step behind, and needs all slices for that.
+                    if state.shards is not None and state.team.take() == "gather":
+                        state.parts()
+                    return
 
 
 def _step(ctx: Context, state: TrainState, batch: StepBatch) -> bool:
     """Take a step, and return whether it was taken: its loss and gradients are numbers."""
     peak, last = ctx.settings.optimizer.learning_rate, ctx.plan.body.schedule.max_steps
     rate = learning_rate(state.step, ctx.settings.lr_schedule, peak=peak, max_steps=last)
-    result = train_step(state.model, state.optimizer, batch, rate=rate, settings=ctx.settings.train, team=state.team)
+    with shortage_explained(ctx, f"step {state.step + 1}", bucket=batch.bucket):
+        result = train_step(
+            state.model,
+            state.optimizer,
+            batch,
+            rate=rate,
+            settings=ctx.settings.train,
+            team=state.team,
+            shards=state.shards,
+        )
+    if not result.finite:
+        return False
     state.step += 1
     if state.average is not None:
         state.average.update(state.step)  # it is measured here too
-    return result.finite
+    return True
 
 
 def _found(folder: Path | None) -> Checkpoint | None:
@@ -132,7 +175,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--run-dir", type=Path, required=True)
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--rank", type=int, required=True)
-    parser.add_argument("--meeting", type=Path, required=True)
+    parser.add_argument("--meeting", required=True)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--checkpoint", type=Path)
     return parser

@@ -19,9 +19,11 @@ import torch
 
 from recipe_runtime.context import Context
 from recipe_runtime.errors import PeerFailed, RunError
+from recipe_runtime.machines import FirstMachine
 from recipe_runtime.team import ALONE, Team, joined
 from recipe_schema.events import Failed
 from recipe_schema.exits import Exit
+from recipe_schema.sections.hardware import processes_of
 
 
 READY = "ready"
@@ -53,14 +55,18 @@ def assembled(ctx: Context, found: Path | None, *, size: int) -> Iterator[Team]:
         return
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="recipe-team-")))
-        meeting = folder / "meeting"
+        first = None if ctx.meeting is None else FirstMachine(ctx, ctx.meeting)
+        meeting = f"file://{folder / 'meeting'}" if ctx.meeting is None else str(ctx.meeting)
         peers: list[Peer] = []
-        for rank in range(1, size):
-            peers.append(Peer(ctx, rank, meeting, found))
+        for rank in range(1, ctx.settings.launch.processes):
+            peers.append(Peer(ctx, rank, meeting, found, threads=torch.get_num_threads()))
             stack.callback(peers[-1].end)
+        if first is not None:
+            first.begin(found)
         for peer in peers:
             peer.wait_until_ready()
-        team = stack.enter_context(joined(meeting, rank=0, size=size, device=ctx.device))
+        store = None if first is None else first.store
+        team = stack.enter_context(joined(meeting, rank=0, size=size, device=ctx.device, store=store))
         for peer in peers:
             peer.watch(ctx)
         try:
@@ -68,10 +74,18 @@ def assembled(ctx: Context, found: Path | None, *, size: int) -> Iterator[Team]:
         except RunError:
             raise
         except RuntimeError as error:  # what torch raises where a connection breaks
-            for peer in peers:
-                if peer.failed_within(_LAST_WORDS / len(peers)):
-                    raise peer.failure() from error
+            failure = _who_failed(peers, first)
+            if failure is not None:
+                raise failure from error
             raise
+
+
+def _who_failed(peers: "list[Peer]", first: FirstMachine | None) -> PeerFailed | None:
+    """Return what another process failed with, or a process of another machine; None if none says so soon."""
+    for peer in peers:
+        if peer.failed_within(_LAST_WORDS / len(peers)):
+            return peer.failure()
+    return None if first is None else first.failure(_LAST_WORDS)
 
 
 class Peer:
@@ -82,15 +96,16 @@ class Peer:
         rank: The child's number.
         meeting: See `recipe_runtime.team.joined`.
         found: Folder of the checkpoint that training goes on from.
+        threads: Processor threads, the same in all processes: other numbers of threads give other bits.
     """
 
-    def __init__(self, ctx: Context, rank: int, meeting: Path, found: Path | None) -> None:
-        self._name = f"process {rank} of {ctx.settings.launch.processes}"
+    def __init__(self, ctx: Context, rank: int, meeting: str, found: Path | None, *, threads: int) -> None:
+        self._name = f"process {rank} of {processes_of(ctx.settings.launch)}"
         self._over = False
         self._said: list[str] = []
         command = [sys.executable, "-m", "recipe_runtime.peer", str(ctx.plan_dir), "--run-dir", str(ctx.run_dir)]
-        command += ["--root", str(ctx.root), "--rank", str(rank), "--meeting", str(meeting)]
-        command += ["--threads", str(torch.get_num_threads())]  # other numbers of threads give other bits
+        command += ["--root", str(ctx.root), "--rank", str(rank), "--meeting", meeting]
+        command += ["--threads", str(threads)]
         command += ["--checkpoint", str(found)] if found is not None else []
         # Where torch is to be taken from, and what is on the path, is for the child as it is for this process.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
@@ -127,6 +142,14 @@ class Peer:
             return self._process.wait(timeout=seconds) != 0
         except subprocess.TimeoutExpired:
             return False
+
+    def is_over(self) -> bool:
+        """Return whether the child has ended."""
+        return self._process.poll() is not None
+
+    def succeeded(self) -> bool:
+        """Return whether the child has ended well."""
+        return self._process.poll() == 0
 
     def failure(self) -> PeerFailed:
         """Return what the child said before it failed."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recipe_runtime.errors import PlanRefused, RunError
+from recipe_schema.earlier import DATA, is_accepted, keep_earlier
 from recipe_schema.files import write_atomically
 from recipe_schema.plan import Body, Plan
 from recipe_schema.planfile import LEDGER_FILE, PLAN_FILE, PlanError, read_plan
@@ -75,11 +76,29 @@ def _check_same(plan: Plan, target: Path, run_dir: Path) -> None:
             f"{run_dir} holds checkpoints of another plan (of another version); name another `output_dir`, or remove "
             "that directory to start anew"
         )
+    if _may_follow(before, plan):
+        keep_earlier(run_dir, before.plan_id)
+        return
     raise PlanRefused(
         f"{run_dir} holds checkpoints of another plan ({before.plan_id}). What shapes the weights has changed: "
-        f"{_changes(before.body, plan.body)}. Undo that to resume, name another `output_dir` to train anew, or go on from a "
-        f"checkpoint there with `checkpoints.resume: {run_dir}`"
+        f"{_changes(before.body, plan.body)}. Undo that to resume, name another `output_dir` to train anew, go on from a "
+        f"checkpoint there with `checkpoints.resume: {run_dir}`, or go on here by naming it in `checkpoints.accept_changes`"
     )
+
+
+def _may_follow(before: Plan, now: Plan) -> bool:
+    """Tell whether all that differs between two plans is accepted by the second."""
+    accepted = tuple(now.settings["checkpoints.accept_changes"])
+    old, new = before.body, now.body
+    changed = [
+        name
+        for name in {*old.settings, *new.settings}
+        if name not in old.settings or name not in new.settings or old.settings[name] != new.settings[name]
+    ]
+    clips = old.ledger_digest != new.ledger_digest
+    if old.facts != new.facts or (clips and DATA not in accepted) or not (changed or clips):
+        return False
+    return all(is_accepted(name, accepted) for name in changed)
 
 
 def _changes(before: Body, now: Body) -> str:

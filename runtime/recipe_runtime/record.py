@@ -109,6 +109,9 @@ class Silence(Recorder):
     def emit(self, event: Event) -> None:
         """Do nothing."""
 
+    def emit_later(self, event: Event) -> None:
+        """Do nothing."""
+
     def close(self) -> None:
         """Do nothing."""
 

@@ -16,6 +16,9 @@ class GradientRelease:
         optimizer: The optimizer.
         settings: Clipping and accumulation.
 
+    Attributes:
+        discards: Free gradients, and leave the weights as they are.
+
     Raises:
         PlanRefused: A step has several micro-batches, or gradients are clipped by their norm.
     """
@@ -35,6 +38,7 @@ class GradientRelease:
         self._groups = {group["params"][0]: group for group in optimizer.param_groups}
         self._limit = settings.max_grad_norm
         self._norms: dict[Tensor, Tensor] = {}
+        self.discards = False
         for parameter in self._groups:
             parameter.register_post_accumulate_grad_hook(self._update)
 
@@ -50,6 +54,9 @@ class GradientRelease:
     def _update(self, parameter: Tensor) -> None:
         assert isinstance(parameter, nn.Parameter), "hooks are on weights"
         assert parameter.grad is not None, "the hook comes after the gradient"
+        if self.discards:
+            parameter.grad = None
+            return
         self._norms[parameter] = torch.linalg.vector_norm(parameter.grad)
         if self._limit > 0:
             clip_grad_value_([parameter], self._limit)

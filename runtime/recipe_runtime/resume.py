@@ -30,11 +30,17 @@ def find(ctx: Context, warn: Callable[[str], None]) -> Checkpoint | None:
     if asked.isdecimal():
         return _of_step(ctx, int(asked))
     own = checkpoint.latest(ctx.run_dir, plan_id=ctx.plan.plan_id, warn=warn)
+    last = ctx.plan.body.schedule.max_steps
+    if own is not None and own.step > last:
+        raise CheckpointError(
+            f"{own.folder} has {own.step} steps behind it and this plan ends after step {last}: there is nothing to train; set "
+            f"`train.max_steps` to {own.step} or more, or go on from an earlier checkpoint with `checkpoints.resume: STEP`"
+        )
     if asked == LATEST:
         return own
     path = ctx.resolve(asked)
     if own is None:
-        return _of_another_run(path, last=ctx.plan.body.schedule.max_steps, warn=warn)
+        return _of_another_run(path, last=last, warn=warn)
     if own.begun_from is None or own.begun_from["path"] != str(path):
         raise CheckpointError(
             f"`checkpoints.resume: {asked}` names the checkpoint of another run, and {ctx.run_dir} holds step {own.step} of "

@@ -16,6 +16,7 @@ from recipe_runtime.errors import CheckpointError
 from recipe_runtime.models.trained import trained_parameters
 from recipe_runtime.optim_memory import make_room, memory_of, restore
 from recipe_runtime.release import GradientRelease
+from recipe_runtime.sharding import Shards
 from recipe_runtime.team import ALONE, Team
 
 
@@ -39,7 +40,8 @@ class TrainState:
         alignment: What aligns features, if anything does. Its projector is trained, and neither averaged nor exported.
         split: What the adapter began with, where that was taken out of the weights.
         begun_from: See `recipe_runtime.checkpoint.Checkpoint`.
-        team: The processes that have the same state and change it together.
+        team: The processes that have the same state, or slices of it, and change it together.
+        shards: This process's slices of the weights, where they are spread over the team.
     """
 
     model: nn.Module
@@ -53,10 +55,15 @@ class TrainState:
     split: Mapping[str, Tensor] | None = None
     begun_from: Mapping[str, Any] | None = None
     team: Team = ALONE
+    shards: Shards | None = None
+
+    def weights(self) -> dict[str, nn.Parameter]:
+        """Return what is trained of the model, by name: this process's slices, where weights are spread."""
+        return trained_parameters(self.model) if self.shards is None else self.shards.weights
 
     def optimized(self) -> dict[str, nn.Parameter]:
         """Return all that the optimizer trains, by name: what is trained of the model, and what is trained beside it."""
-        return {**trained_parameters(self.model), **({} if self.alignment is None else self.alignment.parameters())}
+        return {**self.weights(), **({} if self.alignment is None else self.alignment.parameters())}
 
     def result(self) -> AbstractContextManager[None]:
         """Put the result of training into the model, where its own weights are not that, and these back afterwards."""
@@ -67,9 +74,19 @@ class TrainState:
         )
 
     def parts(self) -> Parts:
-        """Return all tensors of the state. They are the live ones, but for ``averaged``."""
+        """Return all tensors of the state. They are the live ones, but for ``averaged``, and copies where weights are spread.
+
+        Then all processes put them together, and only the first one gets them.
+        """
+        if self.shards is None:
+            return self._parts()
+        if self.team.rank == 0:
+            self.team.give("gather")
+        return self.shards.gathered(self._parts())
+
+    def _parts(self) -> Parts:
         parts: dict[str, Mapping[str, Tensor]] = {
-            "model": {name: parameter.detach() for name, parameter in trained_parameters(self.model).items()},
+            "model": {name: parameter.detach() for name, parameter in self.weights().items()},
             "optimizer": memory_of(self.optimizer, self.optimized(), self.group_memory),
         }
         if self.averages:
@@ -89,7 +106,9 @@ class TrainState:
         Raises:
             CheckpointError: A part or a tensor is missing, unknown or of another shape. The state is of no use then.
         """
-        shapes = {name: parameter.shape for name, parameter in trained_parameters(self.model).items()}
+        if self.shards is not None:
+            parts = self.shards.sliced(parts)
+        shapes = {name: parameter.shape for name, parameter in self.weights().items()}
         _check("model", parts["model"], shapes)
         # The model was built with what the checkpoint holds, so that its frozen weights are those of the training.
         _check("split", parts.get("split", {}), {} if self.split is None else shapes)
@@ -102,7 +121,7 @@ class TrainState:
         if self.alignment is not None:
             _check("crepa", parts["crepa"], {name: tensor.shape for name, tensor in self.alignment.state().items()})
             self.alignment.load(parts["crepa"])
-        for name, parameter in trained_parameters(self.model).items():
+        for name, parameter in self.weights().items():
             parameter.copy_(parts["model"][name])
         restore(self.optimizer, self.optimized(), self.group_memory, parts["optimizer"])
         self.step = step

@@ -16,6 +16,7 @@ from recipe_runtime.objective import sample_losses
 from recipe_runtime.optim import set_rate
 from recipe_runtime.reflexflow import drift, emphasis
 from recipe_runtime.release import GradientRelease
+from recipe_runtime.sharding import Shards
 from recipe_runtime.team import ALONE, Team
 from recipe_schema.sections.train import Train
 
@@ -43,7 +44,7 @@ class StepResult:
         return math.isfinite(self.loss) and math.isfinite(self.grad_norm)
 
 
-def train_step(  # noqa: PLR0913 - the last three are for runs that ask for them
+def train_step(  # noqa: PLR0913 - the last four are for runs that ask for them
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     batch: StepBatch,
@@ -53,6 +54,7 @@ def train_step(  # noqa: PLR0913 - the last three are for runs that ask for them
     release: GradientRelease | None = None,
     alignment: Alignment | None = None,
     team: Team = ALONE,
+    shards: Shards | None = None,
 ) -> StepResult:
     """Take one optimizer step, unless loss or gradients are not finite.
 
@@ -65,19 +67,26 @@ def train_step(  # noqa: PLR0913 - the last three are for runs that ask for them
         release: Updates weights in the backward pass. A gradient that is not finite is then seen after it was used.
         alignment: Adds to the loss, and has begun the step.
         team: The processes that share the step's samples. Gradients and losses are those of all of them.
+        shards: This process's slices of the weights, where they are spread over the team.
     """
     optimizer.zero_grad(set_to_none=True)
+    if shards is not None:
+        shards.forget_gradients()
     set_rate(optimizer, rate)
     if release is not None:
         release.begin()
-        losses = _backward(model, batch.parts[0], len(batch.samples), settings, alignment)
+        losses = backward(model, batch.parts[0], len(batch.samples), settings, alignment)
         return StepResult(losses=tuple(losses.tolist()), grad_norm=release.total_norm().item())
-    mine = torch.cat([_backward(model, part, len(batch.samples), settings, alignment) for part in batch.parts])
+    mine = torch.cat([backward(model, part, len(batch.samples), settings, alignment) for part in batch.parts])
     losses = team.gather_losses(mine)
-    beside = () if alignment is None else alignment.parameters().values()
-    parameters = [parameter for parameter in (*model.parameters(), *beside) if parameter.grad is not None]
-    team.sum_gradients(gradients(parameters))
-    norm = get_total_norm(gradients(parameters))
+    if shards is not None:
+        parameters = shards.gradients_ready()
+        norm = shards.total_norm(get_total_norm(gradients(parameters)))
+    else:
+        beside = () if alignment is None else alignment.parameters().values()
+        parameters = [parameter for parameter in (*model.parameters(), *beside) if parameter.grad is not None]
+        team.sum_gradients(gradients(parameters))
+        norm = get_total_norm(gradients(parameters))
     result = StepResult(losses=tuple(losses.tolist()), grad_norm=norm.item())
     if result.finite:
         _clip(parameters, norm, settings)
@@ -90,7 +99,7 @@ def gradients(parameters: Iterable[nn.Parameter]) -> list[Tensor]:
     return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
 
-def _backward(model: nn.Module, part: MicroBatch, samples: int, settings: Train, alignment: Alignment | None) -> Tensor:
+def backward(model: nn.Module, part: MicroBatch, samples: int, settings: Train, alignment: Alignment | None) -> Tensor:
     """Add a micro-batch's share to the gradients and return its losses, (batch,), without what alignment adds.
 
     Each sample weighs 1 / samples, so that the split into micro-batches changes nothing.

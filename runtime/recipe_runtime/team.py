@@ -7,14 +7,22 @@ process makes the same update. Everything else goes through the processor (gloo)
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, distributed as dist
+from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-defined]  # exported without saying so
 
 
 _PATIENCE = timedelta(days=365)
 """How long a process waits for the others, in which one of them may draw clips. That one died is noticed otherwise."""
+
+
+Order = Literal["step", "stop", "gather", "measure"]
+"""What the first process asks of the others: take a step, end, help to put the state together, or measure a part of the
+clips that are not trained."""
+
+_ORDERS: tuple[Order, ...] = get_args(Order)
 
 
 class Team:
@@ -38,9 +46,12 @@ class Team:
     def sum_figures(self, figures: Tensor) -> None:
         """Add up figures that lie on the processor over all processes, in place."""
 
-    def agree_to_stop(self, *, wish: bool) -> bool:
-        """Return whether the first process wishes to stop. All ask this before each step."""
-        return wish
+    def give(self, order: Order) -> None:
+        """Tell the others what comes next. The first process alone does so."""
+
+    def take(self) -> Order:
+        """Wait for the first process to say what comes next. All others do so."""
+        raise AssertionError("there are no others")
 
     def share_weights(self, weights: Sequence[Tensor]) -> None:
         """Give all processes the weights of the first one."""
@@ -77,11 +88,15 @@ class JoinedTeam(Team):
         """Add up figures that lie on the processor over all processes, in place."""
         dist.all_reduce(figures)
 
-    def agree_to_stop(self, *, wish: bool) -> bool:
-        """Return whether the first process wishes to stop. All ask this before each step."""
-        told = torch.tensor([int(wish)])
+    def give(self, order: Order) -> None:
+        """Tell the others what comes next. The first process alone does so."""
+        dist.broadcast(torch.tensor([_ORDERS.index(order)]), src=0)
+
+    def take(self) -> Order:
+        """Wait for the first process to say what comes next. All others do so."""
+        told = torch.zeros(1, dtype=torch.int64)
         dist.broadcast(told, src=0)
-        return bool(told.item())
+        return _ORDERS[int(told.item())]
 
     def share_weights(self, weights: Sequence[Tensor]) -> None:
         """Give all processes the weights of the first one."""
@@ -93,17 +108,27 @@ class JoinedTeam(Team):
 
 
 @contextmanager
-def joined(meeting: Path, *, rank: int, size: int, device: torch.device) -> Iterator[JoinedTeam]:
+def joined(
+    meeting: str, *, rank: int, size: int, device: torch.device, store: Store | None = None
+) -> Iterator[JoinedTeam]:
     """Join the other processes, and leave them at the end.
 
     Args:
-        meeting: A file that is not there yet, or was made by the others: through it they find each other.
+        meeting: ``file://PATH`` of a file that is not there yet, or was made by the others, or ``tcp://HOST:PORT`` of the
+            first machine: through it they find each other.
         rank: This process's number.
         size: Processes in all.
         device: Where this process trains.
+        store: The other side of a ``tcp`` address, where it is open in this process already.
     """
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, init_method=f"file://{meeting}", rank=rank, world_size=size, timeout=_PATIENCE)
+    if meeting.startswith("tcp://"):
+        host, _, port = meeting.removeprefix("tcp://").rpartition(":")
+        store = store or TCPStore(host, int(port), None, is_master=False, timeout=_PATIENCE)
+        found = PrefixStore("team", store)
+        dist.init_process_group(backend, store=found, rank=rank, world_size=size, timeout=_PATIENCE)
+    else:
+        dist.init_process_group(backend, init_method=meeting, rank=rank, world_size=size, timeout=_PATIENCE)
     try:
         yield JoinedTeam()
     finally:

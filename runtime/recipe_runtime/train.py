@@ -1,8 +1,8 @@
 """Stage ``train``: makes everything that the loop uses, goes on from the latest checkpoint, and runs the loop."""
 
-import functools
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from diffusers.models.transformers.transformer_sana_video import SanaVideoTransformer3DModel
@@ -23,16 +23,23 @@ from recipe_runtime.errors import PlanRefused, RunError
 from recipe_runtime.evaluate import Evaluator
 from recipe_runtime.loop import train
 from recipe_runtime.masks import check_masks
+from recipe_runtime.models.split import SPLITTING
 from recipe_runtime.models.teacher import teacher_width
 from recipe_runtime.models.trained import trained_parameters
 from recipe_runtime.optim import KINDS, build_optimizer, store_weights
 from recipe_runtime.peers import assembled
+from recipe_runtime.probe import probe
 from recipe_runtime.release import GradientRelease
+from recipe_runtime.sharding import Shards, is_sharded
 from recipe_runtime.stage import report_stage
 from recipe_runtime.state import TrainState
 from recipe_runtime.stop import StopRequested
+from recipe_runtime.team import ALONE, Team
 from recipe_runtime.validate import draw_clips, missing_clips, planned_clips
 from recipe_schema.events import Resumed, Warned
+from recipe_schema.optimizers import ELEMENTWISE
+from recipe_schema.recipe import Settings
+from recipe_schema.sections.hardware import processes_of
 
 
 def run(ctx: Context, stop: StopRequested) -> None:
@@ -59,35 +66,44 @@ def run(ctx: Context, stop: StopRequested) -> None:
         )
 
 
-def build_state(ctx: Context, split: Mapping[str, Tensor] | None = None) -> TrainState:
+def build_state(ctx: Context, team: Team = ALONE, split: Mapping[str, Tensor] | None = None) -> TrainState:
     """Make the state of a training that begins: the model as it is published, and no memory of gradients.
 
     Args:
         ctx: The run.
+        team: The processes, if they have met. Weights that are spread have to be made by all of them at once.
         split: See `recipe_runtime.build.build_model`.
 
     Raises:
         PlanRefused: The settings contradict each other.
     """
     settings = ctx.settings
-    if settings.optimizer.release_gradients and settings.launch.processes > 1:
+    if settings.optimizer.release_gradients and processes_of(settings.launch) > 1:
         raise PlanRefused(
             "`optimizer.release_gradients` updates each weight at once, and several processes add up their gradients "
             "first; set `launch.processes: 1`, or leave it out"
         )
-    if settings.regularizers.crepa.enabled and settings.launch.processes > 1:
+    if settings.regularizers.crepa.enabled and processes_of(settings.launch) > 1:
         raise PlanRefused(
             "`regularizers.crepa` follows one average similarity, which several processes do not share yet; set "
             "`launch.processes: 1`, or leave one of them out"
         )
-    model = build_model(ctx, split)
+    sharded = is_sharded(settings, team)
+    if sharded:
+        _check_sharding(settings)
+    model = build_model(replace(ctx, device=torch.device("cpu")) if sharded else ctx, split)
     begun = None
     if splits_weights(ctx):
         begun = {name: parameter.detach().clone() for name, parameter in trained_parameters(model).items()}
     store_weights(model, settings)
-    average = WeightAverage(model, settings.ema) if settings.ema.enabled else None
+    shards = None
+    if sharded:  # from main memory, so that no device ever holds all of it
+        team.share_weights([parameter.detach() for parameter in trained_parameters(model).values()])
+        shards = Shards(model, team, ctx.device)
+    weights = trained_parameters(model) if shards is None else shards.weights
+    average = WeightAverage(model, settings.ema, weights) if settings.ema.enabled else None
     alignment = _alignment(ctx, model, average) if settings.regularizers.crepa.enabled else None
-    trained = [*trained_parameters(model).values(), *(() if alignment is None else alignment.parameters().values())]
+    trained = [*weights.values(), *(() if alignment is None else alignment.parameters().values())]
     optimizer = build_optimizer(trained, settings.optimizer, seed=settings.train.seed)
     state = TrainState(
         model=model,
@@ -99,10 +115,39 @@ def build_state(ctx: Context, split: Mapping[str, Tensor] | None = None) -> Trai
         averages=settings.optimizer.name == "schedule-free",
         alignment=alignment,
         split=begun,
+        team=team,
+        shards=shards,
     )
     if settings.model.type == "lora" and settings.model.lora.dropout > 0:
         count_dropout(state, seed=settings.train.seed, first=ctx.rank * settings.train.gradient_accumulation_steps)
     return state
+
+
+def _check_sharding(settings: Settings) -> None:
+    """Check that slices can be trained.
+
+    Raises:
+        PlanRefused: Something needs whole weights.
+    """
+    needs = {
+        f"optimizer.name: {settings.optimizer.name}": settings.optimizer.name not in ELEMENTWISE,
+        "memory.group_offload.enabled": settings.memory.group_offload.enabled,
+        f"model.base_model_precision: {settings.model.base_model_precision}": (
+            settings.model.type == "lora" and settings.model.base_model_precision != "no_change"
+        ),
+        "model.lora.use_dora": settings.model.type == "lora" and settings.model.lora.use_dora,
+        "model.lora.type: lokr": settings.model.type == "lora" and settings.model.lora.type == "lokr",
+        f"model.lora.init: {settings.model.lora.init}": (
+            settings.model.type == "lora" and settings.model.lora.init in SPLITTING
+        ),
+        f"hardware.compile: {settings.hardware.compile}": settings.hardware.compile != "no",
+    }
+    found = [name for name, wanted in needs.items() if wanted]
+    if found:
+        raise PlanRefused(
+            f"`launch.strategy: fsdp2` trains slices of weights, and `{found[0]}` needs whole ones; set "
+            "`launch.strategy: ddp`, or change that"
+        )
 
 
 def _alignment(ctx: Context, model: SanaVideoTransformer3DModel, average: WeightAverage | None) -> Alignment:
@@ -142,24 +187,69 @@ def matrix_products(*, tf32: bool) -> Iterator[None]:
 
 def _train(ctx: Context, found: checkpoint.Checkpoint | None, stop: StopRequested) -> tuple[str, ...]:
     check_masks(ctx)
+    last = ctx.plan.body.schedule.max_steps
+    folder = None if found is None else found.folder
+    size = processes_of(ctx.settings.launch) if found is None or found.step < last else 1
+    if size == 1 or ctx.settings.launch.strategy == "ddp":
+        state = _built(ctx, ALONE, found)
+        with assembled(ctx, folder, size=size) as team:
+            state.team = team
+            team.share_weights([parameter.detach() for parameter in trained_parameters(state.model).values()])
+            return _train_and_look(ctx, state, stop)
+    with assembled(ctx, folder, size=size) as team:
+        state = _built(ctx, team, found)
+        return _train_and_look(ctx, state, stop)
+
+
+def _built(ctx: Context, team: Team, found: checkpoint.Checkpoint | None) -> TrainState:
+    """Make the state of training, and take over a checkpoint, if there is one."""
     parts = {} if found is None else found.read()
-    state = build_state(ctx, parts.get("split"))
-    if found is not None:
-        state.load(parts, found.step)
-        state.begun_from = found.begun_from
-        own = found.folder.is_relative_to(ctx.run_dir)
-        path = found.folder.relative_to(ctx.run_dir) if own else found.folder
-        ctx.recorder.emit(Resumed(step=found.step, path=path.as_posix()))
+    state = build_state(ctx, team, parts.get("split"))
+    if found is None:
+        return state
+    state.load(parts, found.step)
+    state.begun_from = found.begun_from
+    own = found.folder.is_relative_to(ctx.run_dir)
+    path = found.folder.relative_to(ctx.run_dir) if own else found.folder
+    ctx.recorder.emit(Resumed(step=found.step, path=path.as_posix()))
+    return state
+
+
+def _train_and_look(ctx: Context, state: TrainState, stop: StopRequested) -> tuple[str, ...]:
+    """Train, and measure and draw clips on the way."""
     texts = text_index(ctx)
     latents = latent_index(ctx)
     reader = None
     if state.alignment is not None and has_teacher(ctx):
         reader = FeatureReader(state.alignment, ctx.store, feature_index(ctx))
     batches = batch_maker(ctx, reader)
-    measure = functools.partial(Evaluator(ctx, latents=latents, texts=texts).measure_if_due, state)
-    draw = functools.partial(draw_clips, ctx, state, texts, stop)
-    team_size = ctx.settings.launch.processes if state.step < ctx.plan.body.schedule.max_steps else 1
-    with assembled(ctx, None if found is None else found.folder, size=team_size) as team:
-        state.team = team
-        team.share_weights([parameter.detach() for parameter in trained_parameters(state.model).values()])
-        return train(ctx, state, batches.make, measure=measure, draw=draw, stop=stop)
+    evaluator = Evaluator(ctx, latents=latents, texts=texts)
+
+    def measure() -> None:
+        if evaluator.is_due(state.step):
+            if state.shards is None:
+                state.team.give("measure")
+            evaluator.measure(_whole(ctx, state))
+
+    def draw() -> tuple[str, ...]:
+        return draw_clips(ctx, _whole(ctx, state), texts, stop) if missing_clips(ctx, state.step) else ()
+
+    if ctx.settings.memory.probe_largest_bucket:
+        probe(ctx, state, batches)
+    return train(ctx, state, batches, measure=measure, draw=draw, stop=stop)
+
+
+def _whole(ctx: Context, state: TrainState) -> TrainState:
+    """Return a state that one process can measure and draw with: the same, or where weights are spread a copy in one piece."""
+    if state.shards is None:
+        return state
+    parts = state.parts()
+    model = build_model(ctx)
+    store_weights(model, ctx.settings)
+    average = WeightAverage(model, ctx.settings.ema) if state.average is not None else None
+    with torch.no_grad():
+        for name, parameter in trained_parameters(model).items():
+            parameter.copy_(parts["model"][name])
+    if average is not None:
+        average.load(parts["ema"])
+    return TrainState(model=model, optimizer=state.optimizer, average=average, step=state.step)

@@ -5,7 +5,7 @@ crash and a resume some steps appear twice: the later line counts.
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from recipe_schema.marks import Level, Stage
 
@@ -106,6 +106,50 @@ class StepDone:
     data_seconds: float
     sigmas: tuple[float, ...] = ()
     losses: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryProbed:
+    """One pass through the largest bucket was taken before training, and thrown away.
+
+    Attributes:
+        bucket: The bucket.
+        peak_gb: The most memory that was taken at once.
+        taken_by: By the tensors on a CUDA device, or by the whole process in main memory.
+        predicted_gb: What the plan predicts for tensors; null if it says nothing.
+        seconds: Wall time.
+    """
+
+    kind: ClassVar[str] = "memory-probe"
+    level: ClassVar[Level] = "info"
+    bucket: str
+    peak_gb: float
+    taken_by: Literal["tensors", "process"]
+    predicted_gb: float | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossSpiked:
+    """The loss of a step was more than ``factor`` times the ``median`` of the steps before it."""
+
+    kind: ClassVar[str] = "loss-spike"
+    level: ClassVar[Level] = "warning"
+    step: int
+    loss: float
+    median: float
+    factor: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepHung:
+    """A step had not ended after ``seconds``. ``path`` is the file in the run directory with the stacks of all threads."""
+
+    kind: ClassVar[str] = "step-hung"
+    level: ClassVar[Level] = "warning"
+    step: int
+    seconds: float
+    path: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -328,6 +372,9 @@ Event = (
     | StageFinished
     | Resumed
     | StepDone
+    | MemoryProbed
+    | LossSpiked
+    | StepHung
     | Aligned
     | CheckpointSaved
     | Evaluated

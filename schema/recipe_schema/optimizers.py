@@ -55,6 +55,9 @@ STORAGE: Mapping[str, Storage] = {
 }
 """By the values of ``optimizer.name``."""
 
+ELEMENTWISE = ("adamw", "optimi-adamw", "optimi-lion", "optimi-adan", "optimi-radam")
+"""Optimizers that treat each value by itself, so that a slice of a weight is updated as the whole weight is."""
+
 
 def statement(name: str) -> str:
     """Say plainly what an optimizer stores for each weight that is trained.

@@ -8,6 +8,7 @@ purpose".
 
 from recipe_schema.marks import Derived, key
 from recipe_schema.section import section
+from recipe_schema.sections.alarms import Alarms
 from recipe_schema.sections.data import Data
 from recipe_schema.sections.evaluation import Evaluation, Validation
 from recipe_schema.sections.forms import Name, PathText
@@ -53,6 +54,7 @@ class Settings:
     evaluation: Evaluation
     validation: Validation
     checkpoints: Checkpoints
+    alarms: Alarms
     tracking: Tracking
     hub: Hub
     hardware: Hardware

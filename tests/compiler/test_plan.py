@@ -149,6 +149,7 @@ def test_the_estimate_knows_the_real_model():
     config = load_family("sana-video-480p").raw["transformer"]
     values = {
         "train.batch_size": 1,
+        "launch.strategy": "ddp",
         "train.mixed_precision": "bf16",
         "memory.gradient_checkpointing": True,
         "memory.gradient_checkpointing_interval": 1,
@@ -182,6 +183,7 @@ def test_the_estimate_knows_what_each_optimizer_keeps_for_a_weight(name, weights
     config = load_family("sana-video-480p").raw["transformer"]
     values = {
         "train.batch_size": 1,
+        "launch.strategy": "ddp",
         "train.mixed_precision": "bf16",
         "memory.gradient_checkpointing": True,
         "memory.gradient_checkpointing_interval": 1,

@@ -127,7 +127,8 @@ def test_it_is_measured_at_the_intervals_before_the_first_step_and_at_the_end(tm
     own = evaluator(ctx)
     for step in range(7):
         state.step = step
-        own.measure_if_due(state)
+        if own.is_due(state.step):
+            own.measure(state)
 
     assert [figure.step for figure in events.of(Evaluated)] == steps
 

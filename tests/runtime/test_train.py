@@ -9,6 +9,7 @@ import torch
 from fakes_runtime import CLIPS, make_context
 from fakes_training import StopAfter, encoded_project, same_bits, saved_parts
 from recipe_runtime import loop, train
+from recipe_runtime.batches import BatchMaker
 from recipe_runtime.checkpoint import step_name
 from recipe_runtime.encode_video import latent_index
 from recipe_runtime.errors import CheckpointError, NonFiniteLoss, StoppedBySignal, StoreError
@@ -241,8 +242,10 @@ def test_a_loss_that_is_no_number_stops_the_run_with_everything_named(tmp_path):
     with pytest.raises(NonFiniteLoss, match=r"discs/sub/c\.mp4 \(sigma") as failure:
         train.run(ctx, StopRequested())
 
-    (report,) = project.run_dir.glob("failure-*.json")
-    record = json.loads(report.read_text())
+    assert "the input latents (" in str(failure.value)
+    (folder,) = project.run_dir.glob("failure-*")
+    assert f"`recipe replay {folder}` takes the step again" in str(failure.value)
+    record = json.loads((folder / "failure.json").read_text())
     assert [sample["clip"] for sample in record["samples"]] == [poison]
     assert record["samples"][0]["text"] == "a blue disc moves left motion score: 30."
     assert record["samples"][0]["loss"] == "nan"
@@ -285,12 +288,16 @@ def test_the_loop_stops_at_once_when_training_is_done_already(tmp_path):
     state = train.build_state(ctx)
     state.step = 4
 
-    def never(step):
-        raise AssertionError(f"batch {step} was made")
+    class Never(BatchMaker):
+        def __init__(self):
+            pass
 
-    assert loop.train(ctx, state, never, measure=lambda: None, draw=lambda: ("clip failed",), stop=StopRequested()) == (
-        "clip failed",
-    )
+        def make(self, step):
+            raise AssertionError(f"batch {step} was made")
+
+    told = loop.train(ctx, state, Never(), measure=lambda: None, draw=lambda: ("clip failed",), stop=StopRequested())
+
+    assert told == ("clip failed",)
 
 
 def saved_at(events):

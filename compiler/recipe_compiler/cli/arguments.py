@@ -76,6 +76,8 @@ examples:
   recipe run mine.yaml                          lint, plan, and train; again to resume
   recipe run mine.plan                          execute a plan that was made before
   recipe run mine.yaml --set train.max_steps=20 --set output_dir=runs/short
+  recipe run mine.yaml --machine 0 --meeting 10.0.0.1:29500        on the first of several machines (launch.machines)
+  recipe run mine.yaml --machine 1 --meeting 10.0.0.1:29500        on the second, in the same shared folder
 
 Ctrl-C, SIGTERM and SIGUSR1 save a checkpoint before the run stops.
 """
@@ -112,6 +114,20 @@ examples:
   recipe encode mine.plan --worker 1/4          one of four processes, on this machine or others with the same disk
 
 Each worker takes its share and then what others have not begun. Any of them may be killed and started again.
+"""
+
+_REPLAY = """\
+examples:
+  recipe replay runs/mine/failure-00000412      the step again, and where the first NaN or infinity arises
+  recipe replay runs/mine/failure-00000412 --mixed-precision no    does it go well in fp32?
+  recipe replay failure-00000412 --root ~/project --device cpu     a bundle that was copied to another machine
+
+A run whose loss or gradient is not a number leaves such a folder behind: the batch, the weights, the plan. The model that
+the plan names has to be there; clips and the store are not needed. Nothing is written.
+
+exit codes:
+  0 every value is finite this time   1 the first that is not is named   2 no such folder   3 its plan was changed
+  4 it can't be taken again
 """
 
 _STORE = """\
@@ -231,6 +247,10 @@ def _plan(plan: argparse.ArgumentParser) -> None:
 def _run(run: argparse.ArgumentParser) -> None:
     run.add_argument("subject", metavar="FILE|PLAN", help="a recipe, or a folder made by `recipe plan`")
     run.add_argument("-q", "--quiet", action="store_true", help="no progress, only warnings and errors")
+    run.add_argument("--machine", metavar="I", help="of several machines: which this is, from 0 (default: NODE_RANK)")
+    run.add_argument(
+        "--meeting", metavar="HOST:PORT", help="address of the first machine (default: MASTER_ADDR and MASTER_PORT)"
+    )
     _composition(run)
 
 
@@ -264,6 +284,14 @@ def _push(push: argparse.ArgumentParser) -> None:
     push.add_argument("--to", metavar="OWNER/NAME", help="the repository (default: hub.model_id of its recipe)")
     push.add_argument("--public", action="store_true", help="make a public repository, or take one")
     push.add_argument("-q", "--quiet", action="store_true", help="no progress, only warnings and errors")
+
+
+def _replay(replay: argparse.ArgumentParser) -> None:
+    replay.add_argument("bundle", metavar="BUNDLE", help="a folder failure-STEP of a run directory")
+    replay.add_argument("--device", choices=("auto", "cpu", "cuda"), help="where; default: as the plan says")
+    replay.add_argument("--mixed-precision", choices=("bf16", "no"), help="precision; default: as the plan says")
+    replay.add_argument("--root", metavar="DIR", help="where relative paths of the plan start; default: where they did")
+    _format(replay)
 
 
 def _store(store: argparse.ArgumentParser) -> None:
@@ -311,6 +339,7 @@ COMMANDS: Mapping[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]
     "report": ("write a run as one HTML file", _REPORT, _report),
     "push": ("upload a finished run to the Hugging Face hub", _PUSH, _push),
     "encode": ("fill the store with latents and text embeddings; several processes may share it", _ENCODE, _encode),
+    "replay": ("take a failed step again, and find where its first NaN arises", _REPLAY, _replay),
     "store": ("list, check and clean a store of latents and text embeddings", _STORE, _store),
     "fetch": ("get the data folders that a recipe names", _FETCH, _fetch),
     "schema": ("print the JSON Schema of the recipe language, or of webhooks", _SCHEMA, _schema),

@@ -4,7 +4,8 @@ import argparse
 import importlib.util
 import os
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,18 +16,28 @@ from recipe_compiler.cli.setting_text import value_or_dash
 from recipe_compiler.cli.verdict import verdict
 from recipe_compiler.data.verify import verify
 from recipe_compiler.machine import this_machine
-from recipe_compiler.passes.compare import changed_settings, other_causes
+from recipe_compiler.passes.compare import Change, ChangeClass, changed_settings, other_causes
 from recipe_compiler.passes.freeze import write
 from recipe_compiler.passes.versions import unsupported_versions
 from recipe_compiler.pipeline import make_plan
 from recipe_compiler.source import Source, start_of
 from recipe_compiler.subject import of_plan
+from recipe_schema.earlier import DATA, is_accepted, keep_earlier
 from recipe_schema.exits import Exit
 from recipe_schema.plan import Plan
 from recipe_schema.planfile import PLAN_FILE, PlanError, read_plan
 
 
 SHOWN = 8
+CLIPS = "the clips"
+"""How `other_causes` begins to tell of data that differ."""
+
+_KINDS: Mapping[ChangeClass, str] = {
+    "result": "accepted: it shapes the weights from here on",
+    "runtime": "it does not shape the weights",
+    "cosmetic": "a name",
+    "ignored": "never applied",
+}
 
 
 def run(options: argparse.Namespace) -> int:
@@ -36,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         if Path(options.subject).is_dir():
             plan, plan_dir = frozen(options), Path(options.subject)
-            check_run_directory(plan)
+            changed = check_run_directory(plan)
         else:
             compiled = compile_from(options, options.subject, must_run=True)
             print_findings(compiled, sys.stderr)
@@ -44,7 +55,11 @@ def run(options: argparse.Namespace) -> int:
                 return Exit.FINDINGS
             assert compiled.survey is not None
             plan = make_plan(compiled)
-            check_run_directory(plan)
+            if _is_another_machine(options, plan):
+                folder = Path(tempfile.mkdtemp(prefix="recipe-machine-"))
+                write(plan, compiled.survey.rows, folder)
+                return _train_along(options, plan, folder, discard=True)
+            changed = check_run_directory(plan)
             clear_away(compiled)
             plan_dir = run_directory(plan) / "plan"
             write(plan, compiled.survey.rows, plan_dir)
@@ -54,8 +69,32 @@ def run(options: argparse.Namespace) -> int:
     if not has_runtime():
         return Exit.FAILED
     if not options.quiet:
-        print(plan_text(plan), f"  run        {run_directory(plan)}\n", sep="\n", file=sys.stderr, flush=True)
-    return become_runtime([str(plan_dir), "--run-dir", str(run_directory(plan))], quiet=options.quiet)
+        place = f"  run        {run_directory(plan)}\n" + (f"{changed}\n" if changed else "")
+        print(plan_text(plan), place, sep="\n", file=sys.stderr, flush=True)
+    command = [str(plan_dir), "--run-dir", str(run_directory(plan)), *_place(options)]
+    return become_runtime(command, quiet=options.quiet)
+
+
+def _is_another_machine(options: argparse.Namespace, plan: Plan) -> bool:
+    """Tell whether this is not the first of several machines, by the arguments or torchrun's variable."""
+    if plan.settings["launch.machines"] == 1:
+        return False
+    number: str = os.environ.get("NODE_RANK", "0") if options.machine is None else options.machine
+    return number != "0"
+
+
+def _train_along(options: argparse.Namespace, plan: Plan, plan_dir: Path, *, discard: bool) -> int:
+    """Become one of the other machines, which write no run directory."""
+    if not has_runtime():
+        return Exit.FAILED
+    command = [str(plan_dir), "--run-dir", str(run_directory(plan)), *_place(options)]
+    return become_runtime([*command, *(["--discard-plan"] if discard else [])], quiet=options.quiet)
+
+
+def _place(options: argparse.Namespace) -> list[str]:
+    """Return what the runtime is told of several machines."""
+    given = (("--machine", options.machine), ("--meeting", options.meeting))
+    return [word for name, value in given if value is not None for word in (name, value)]
 
 
 def has_runtime() -> bool:
@@ -89,42 +128,64 @@ def run_directory(plan: Plan) -> Path:
     return Path(os.path.normpath(Path(plan.execution.root) / str(plan.execution.settings["output_dir"])))
 
 
-def check_run_directory(plan: Plan) -> None:
+def check_run_directory(plan: Plan) -> str:
     """Refuse a run directory that holds another run, or something that is no run at all.
+
+    Settings of the run may differ that do not shape the weights, and those that the plan accepts. The plan of the run is
+    then remembered, see `recipe_schema.earlier`.
+
+    Returns:
+        What has changed since the run began, in lines; empty if nothing has.
 
     Raises:
         PlanError: It does. The message says what differs.
     """
     run_dir = run_directory(plan)
     if not run_dir.exists() or not any(run_dir.iterdir()):
-        return
+        return ""
     if not (run_dir / "plan" / PLAN_FILE).exists():
         raise PlanError(f"{run_dir} holds files and is no run directory; choose another `output_dir`")
     if not any((run_dir / "checkpoints").glob("step-*")):
-        return  # nothing was trained yet, so there is nothing to go on with
+        return ""  # nothing was trained yet, so there is nothing to go on with
     old = read_plan(run_dir / "plan")
-    if old.plan_id != plan.plan_id:
+    changes = tuple(changed_settings(of_plan(old, None, "the run"), of_plan(plan, None, "the plan")))
+    if old.plan_id == plan.plan_id:
+        return _told([change for change in changes if change.kind != "result"])
+    accepted = tuple(plan.execution.settings["checkpoints.accept_changes"])
+    shaping = [change for change in changes if change.kind == "result"]
+    others = list(other_causes(old, plan))
+    refused = [change for change in shaping if not is_accepted(change.path, accepted)]
+    refused_others = [cause for cause in others if not (DATA in accepted and cause.startswith(CLIPS))]
+    if refused or refused_others or not (shaping or others):
+        names = ", ".join(dict.fromkeys([change.path for change in refused] + [DATA] * bool(refused_others)))
         raise PlanError(
-            f"{run_dir} holds a run of another plan. Changed since: {differences(old, plan)}. "
-            "Undo the change to resume, choose another `output_dir` to train anew, or go on there from a checkpoint of "
-            "this run with `checkpoints.resume`"
+            f"{run_dir} holds a run of another plan. Changed since: {_named(refused, refused_others)}. "
+            "Undo the change to resume, choose another `output_dir` to train anew, go on there from a checkpoint of this run "
+            f"with `checkpoints.resume`, or go on here by naming it: `checkpoints.accept_changes: [{names}]`"
         )
+    keep_earlier(run_dir, old.plan_id)
+    return _told(changes)
 
 
-def differences(old: Plan, new: Plan) -> str:
-    """Name what differs between the bodies of two plans."""
-    changes = changed_settings(of_plan(old, None, "the run"), of_plan(new, None, "the plan"))
-    changed = [
-        f"{change.path} ({value_or_dash(change.old)} → {value_or_dash(change.new)})"
-        for change in changes
-        if change.kind == "result"
-    ]
-    changed += other_causes(old, new)
-    rest = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
-    return (", ".join(changed[:SHOWN]) or "the stages of the tool") + rest
+def _told(changes: Sequence[Change]) -> str:
+    """Say which settings have changed since a run began, by what they do; empty if none has."""
+    lines = []
+    for kind, words in _KINDS.items():
+        named = [change for change in changes if change.kind == kind]
+        if named:
+            lines.append(f"  changed    {_named(named, [])} ({words})")
+    return "\n".join(lines)
 
 
-def become_runtime(arguments: Sequence[str], *, quiet: bool) -> NoReturn:
+def _named(changes: Sequence[Change], others: Sequence[str]) -> str:
+    """Name what differs between two plans."""
+    named = [f"{change.path} ({value_or_dash(change.old)} → {value_or_dash(change.new)})" for change in changes]
+    named += others
+    rest = f" and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
+    return (", ".join(named[:SHOWN]) or "the stages of the tool") + rest
+
+
+def become_runtime(arguments: Sequence[str], *, quiet: bool, module: str = "recipe_runtime") -> NoReturn:
     """Replace this process by the runtime, so that signals and the exit code are its own."""
-    command = [sys.executable, "-m", "recipe_runtime", *arguments, *(["--quiet"] if quiet else [])]
+    command = [sys.executable, "-m", module, *arguments, *(["--quiet"] if quiet else [])]
     os.execv(sys.executable, command)  # noqa: S606 - no shell is wanted

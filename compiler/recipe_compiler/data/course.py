@@ -73,7 +73,7 @@ def batch_sizes(values: Mapping[str, Any]) -> Mapping[str, int]:
 
 def micro_batches(values: Mapping[str, Any]) -> int:
     """Return the forward passes of one step, those of all processes together."""
-    return int(values["train.gradient_accumulation_steps"] * values["launch.processes"])
+    return int(values["train.gradient_accumulation_steps"] * values["launch.processes"] * values["launch.machines"])
 
 
 def course(values: Mapping[str, Any], rows: Sequence[ClipRow]) -> Course:

@@ -85,6 +85,8 @@ def _type(field: Mapping[str, Any]) -> str:
         return ", ".join(f"`{value}`" for value in field["enum"])
     if "oneOf" in field:
         return "object or null" if {"type": "null"} in field["oneOf"] else "object"
+    if "anyOf" in field:
+        return " or ".join(_type(one) for one in field["anyOf"])
     return " or ".join(field["type"]) if isinstance(field["type"], list) else str(field["type"])
 
 

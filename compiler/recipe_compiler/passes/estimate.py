@@ -96,14 +96,7 @@ def estimate(
     passes += extra_passes(values, schedule.max_steps)
     samples = sum(b.samples for b in buckets)
     mean_forward = sum(forward[b.name] * b.samples for b in buckets) / samples
-    tokens = family.tokens(largest.width, largest.height, largest.frames)
-    at_once = {**values, "train.batch_size": batch[largest.name]}
-    parts = memory_parts(at_once, config, tokens, each_timestep=two_levels(values))
-    latent_frames = family.latent_shape(largest.width, largest.height, largest.frames)[1]
-    if aligned := alignment_memory(at_once, _width(config), tokens, latent_frames):
-        parts["alignment"] = aligned / 1e9
-    if told := first_frame_memory(values, config, latent_frames):
-        parts["first frame"] = told / 1e9
+    parts = peak_parts(values, family, largest)
     parameters = transformer_parameters(config) if adapter is None else adapter.parameters
     steps_per_epoch = schedule.samples_per_epoch / schedule.samples_per_step
     kept = checkpoint_count(values, schedule.max_steps, steps_per_epoch)
@@ -322,6 +315,20 @@ def checkpoint_bytes(values: Mapping[str, Any], config: Mapping[str, Any]) -> fl
     return parameters * (STORAGE[name].weight + FP32 * averages) + optimizer_bytes(name, config, adapter) + projector
 
 
+def peak_parts(values: Mapping[str, Any], family: FamilyFacts, bucket: Bucket) -> dict[str, float]:
+    """Return the parts of the peak memory of a step of a bucket, in GB."""
+    config = family.transformer(values["model.random_weights"])
+    tokens = family.tokens(bucket.width, bucket.height, bucket.frames)
+    frames = family.latent_shape(bucket.width, bucket.height, bucket.frames)[1]
+    at_once = {**values, "train.batch_size": bucket.batch_size or values["train.batch_size"]}
+    parts = memory_parts(at_once, config, tokens, each_timestep=two_levels(values))
+    if aligned := alignment_memory(at_once, _width(config), tokens, frames):
+        parts["alignment"] = aligned / 1e9
+    if told := first_frame_memory(at_once, config, frames):
+        parts["first frame"] = told / 1e9
+    return parts
+
+
 def memory_parts(
     values: Mapping[str, Any], config: Mapping[str, Any], tokens: int, *, each_timestep: bool = False
 ) -> dict[str, float]:
@@ -332,7 +339,9 @@ def memory_parts(
     block is live at a time. With an adapter the inputs of frozen layers are not kept: (29.7 + 8r) U and (30.6 + 16r) U,
     and 0.7 U for each adapted input of width D, 2.2 U with dropout or DoRA. LoKr also keeps the change of each
     weight, as large as the weight, in the precision that computes. Where each token is told its own timestep
-    (``each_timestep``), a block saves 16 U more, and what is before and after all blocks 7 U, or 12 U in fp32.
+    (``each_timestep``), a block saves 16 U more, and what is before and after all blocks 7 U, or 12 U in fp32. With
+    `fsdp2` all but activations is cut into as many slices as there are processes; two blocks and what is no block are
+    whole besides.
     """
     adapter = adapter_of(values, config)
     parameters = transformer_parameters(config) if adapter is None else adapter.parameters
@@ -363,13 +372,24 @@ def memory_parts(
         activations += (layers - again + 1) * changes
     else:
         activations = (layers * block + ends) * unit + layers * changes
+    weights = base_bytes(values, config) + (0 if adapter is None else parameters * stored)
+    slices = sharded_over(values)
+    gathered = 0.0
+    if slices > 1:  # two blocks are whole at a time: the one at work and the next, or one and its gradients
+        ends = transformer_parameters({**config, "num_layers": 0}) / transformer_parameters(config)
+        gathered = weights * (2 * (1 - ends) / layers + ends)
     return {
-        "weights": (base_bytes(values, config) + (0 if adapter is None else parameters * stored)) / 1e9,
-        "gradients": gradients / 1e9,
-        "optimizer": optimizer_bytes(values["optimizer.name"], config, adapter) / 1e9,
-        "ema": averages * int(values["ema.device"] == "accelerator") / 1e9,
+        "weights": (weights / slices + gathered) / 1e9,
+        "gradients": gradients / slices / 1e9,
+        "optimizer": optimizer_bytes(values["optimizer.name"], config, adapter) / slices / 1e9,
+        "ema": averages / slices * int(values["ema.device"] == "accelerator") / 1e9,
         "activations": max(activations, 0.0) / 1e9,
     }
+
+
+def sharded_over(values: Mapping[str, Any]) -> int:
+    """Count the processes over which weights, gradients, moments and average are spread."""
+    return int(values["launch.processes"] * values["launch.machines"]) if values["launch.strategy"] == "fsdp2" else 1
 
 
 def latent_bytes(family: FamilyFacts, bucket: Bucket) -> int:

@@ -72,7 +72,7 @@ class Figures:
     Attributes:
         batch_size: Samples of one forward pass.
         accumulation: Forward passes of one step.
-        processes: Processes that train together.
+        processes: Processes that train together, on all machines.
         samples_per_step: Their product; the mean, where data sets have batch sizes of their own.
         samples_per_epoch: Clips with their repeats; in the mean, where data sets give a share of theirs.
         steps_per_epoch: A fraction is carried into the next epoch.
@@ -115,7 +115,7 @@ def figures(plan: Plan, rows: Sequence[ClipRow], family: FamilyFacts) -> Figures
     return Figures(
         batch_size=plan.settings["train.batch_size"],
         accumulation=plan.settings["train.gradient_accumulation_steps"],
-        processes=plan.settings["launch.processes"],
+        processes=plan.settings["launch.processes"] * plan.settings["launch.machines"],
         samples_per_step=schedule.samples_per_step,
         samples_per_epoch=schedule.samples_per_epoch,
         steps_per_epoch=schedule.samples_per_epoch / schedule.samples_per_step,

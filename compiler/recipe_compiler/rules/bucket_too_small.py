@@ -2,8 +2,8 @@
 
 What it does: for every bucket, compares its samples (clips, each counted `repeats` + 1 times, and with
 `video.window: uniform` each window of a clip) with `train.batch_size` × `train.gradient_accumulation_steps` ×
-`launch.processes`. All samples of one step come from one bucket. Data sets with a `train_batch_size` of their own are
-counted apart, with that.
+`launch.processes` × `launch.machines`. All samples of one step come from one bucket. Data sets with a
+`train_batch_size` of their own are counted apart, with that.
 
 Why it hurts: other trainers drop such a bucket in silence, or stop after the model is loaded.
 
@@ -28,8 +28,8 @@ from recipe_schema.stream import Group, group_rows
 
 
 BATCH, ACCUMULATION = "train.batch_size", "train.gradient_accumulation_steps"
-PROCESSES = "launch.processes"
-COUNTED = (BATCH, ACCUMULATION, PROCESSES)
+PROCESSES, MACHINES = "launch.processes", "launch.machines"
+COUNTED = (BATCH, ACCUMULATION, PROCESSES, MACHINES)
 
 
 def check(facts: Facts) -> Iterator[Finding]:
@@ -49,7 +49,8 @@ def check(facts: Facts) -> Iterator[Finding]:
 
 def _finding(facts: Facts, small: Sequence[Group], needed: int) -> Finding:
     settings, size = facts.settings, small[0].batch_size
-    processes = f" × {settings[PROCESSES]} processes" if settings[PROCESSES] > 1 else ""
+    together = settings[PROCESSES] * settings[MACHINES]
+    processes = f" × {together} processes" if together > 1 else ""
     own = [f"{table}.train_batch_size" for table in _tables(facts, small[0])]
     given = [path for path in own if settings[path] is not None]
     name = "train_batch_size" if given else "batch_size"

@@ -23,7 +23,7 @@ from recipe_compiler.rules.wording import counted, lacks_captions
 
 
 BATCH = "data.vae_batch_size"
-STEP = ("train.batch_size", "train.gradient_accumulation_steps", "launch.processes")
+STEP = ("train.batch_size", "train.gradient_accumulation_steps", "launch.processes", "launch.machines")
 
 
 def check(facts: Facts) -> Iterator[Finding]:

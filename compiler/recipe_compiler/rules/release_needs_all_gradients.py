@@ -1,7 +1,7 @@
 """Gradients are to be freed at once, and something needs all of them.
 
 What it does: finds `optimizer.release_gradients` together with `train.gradient_accumulation_steps` or
-`launch.processes` above 1, with clipping by norm (`train.grad_clip_method: norm`, and `train.max_grad_norm` above 0), or
+`launch.processes` or `launch.machines` above 1, with clipping by norm (`train.grad_clip_method: norm`, and `train.max_grad_norm` above 0), or
 with `optimizer.name: prodigy`.
 
 Why it hurts: each weight is updated and its gradient freed before the next gradient is there. A sum over several
@@ -28,7 +28,7 @@ from recipe_compiler.rules.rule import Facts, Finding, Rule
 
 
 RELEASE, ACCUMULATION = "optimizer.release_gradients", "train.gradient_accumulation_steps"
-PROCESSES = "launch.processes"
+PROCESSES, MACHINES = "launch.processes", "launch.machines"
 NORM, METHOD, NAME = "train.max_grad_norm", "train.grad_clip_method", "optimizer.name"
 
 
@@ -40,10 +40,11 @@ def check(facts: Facts) -> Iterator[Finding]:
         needs.append(f"`gradient_accumulation_steps: {settings[ACCUMULATION]}` sums them up")
         cures.append("`gradient_accumulation_steps: 1`")
         also.append((ACCUMULATION, "summed up here"))
-    if settings[PROCESSES] > 1:
-        needs.append(f"`launch.processes: {settings[PROCESSES]}` adds up those of all processes")
-        cures.append("`launch.processes: 1`")
-        also.append((PROCESSES, "added up here"))
+    for path in (PROCESSES, MACHINES):
+        if settings[path] > 1:
+            needs.append(f"`{path}: {settings[path]}` adds up those of all processes")
+            cures.append(f"`{path}: 1`")
+            also.append((path, "added up here"))
     if settings[NORM] > 0 and settings[METHOD] == "norm":
         needs.append(f"clipping by norm (`max_grad_norm` {settings[NORM]:g}) measures all of them")
         cures.append("`grad_clip_method: value` or `max_grad_norm: 0`")
@@ -65,7 +66,7 @@ RULE = Rule(
     code="R505",
     name="release-needs-all-gradients",
     severity="error",
-    reads=(RELEASE, ACCUMULATION, PROCESSES, NORM, METHOD, NAME),
+    reads=(RELEASE, ACCUMULATION, PROCESSES, MACHINES, NORM, METHOD, NAME),
     check=check,
     page=__doc__,
 )

@@ -5,7 +5,7 @@ What it does: finds keys of a part of the recipe whose switch is off: keys of `m
 `memory.group_offload`, `regularizers.crepa`, `regularizers.masked_loss`, `validation.preview` and a data set's
 `caption_shuffle` that are not enabled, of a data set's image to video without `is_i2v`, of
 `regularizers.rollout` without `max_step_offset`, `launch.strategy` of one process, `checkpoints.rolling_total_limit`
-without `rolling_steps`, the constants of another loss or curve, and what belongs to a noise offset or an input
+without `rolling_steps`, keys of `alarms` that belong to an alarm that is not set, the constants of another loss or curve, and what belongs to a noise offset or an input
 perturbation that is not there.
 
 Why it hurts: the recipe reads as if it did something that it does not do.
@@ -49,6 +49,8 @@ SWITCHES = (
     Switch(f"{VIDEO}.i2v_noise", (f"{VIDEO}.is_i2v",), "set `is_i2v: true`", off=(False,)),
     Switch("launch.strategy", ("launch.processes", "launch.machines"), "ask for more than one process", off=(1,)),
     Switch("checkpoints.rolling_total_limit", ("checkpoints.rolling_steps",), "set `rolling_steps`", off=(None,)),
+    Switch("alarms.loss_spike_window", ("alarms.loss_spike_factor",), "set `loss_spike_factor`", off=(None,)),
+    Switch("alarms.on_hang", ("alarms.step_timeout",), "set `step_timeout`", off=(None,)),
     Switch("train.huber_c", (LOSS,), HUBER, off=("l2",)),
     Switch("train.huber_schedule", (LOSS,), HUBER, off=("l2",)),
     Switch("train.noise_offset_probability", ("train.noise_offset",), "set `noise_offset` above 0", off=(0,)),

@@ -34,7 +34,7 @@ from recipe_compiler.rules.rule import Facts, Finding, Rule
 from recipe_compiler.rules.wording import lacks_captions
 
 
-_SIZES = ("train.batch_size", "train.gradient_accumulation_steps", "launch.processes")
+_SIZES = ("train.batch_size", "train.gradient_accumulation_steps", "launch.processes", "launch.machines")
 
 
 def check(facts: Facts) -> Iterator[Finding]:

@@ -37,7 +37,7 @@ from recipe_compiler.rules.wording import counted
 
 
 STEPS, EPOCHS = "train.max_steps", "train.num_epochs"
-STEP = ("train.batch_size", "train.gradient_accumulation_steps", "launch.processes")
+STEP = ("train.batch_size", "train.gradient_accumulation_steps", "launch.processes", "launch.machines")
 SHARES = ("data.sampling", f"{DATA_SETS}.*.probability", f"{DATA_SETS}.*.repeats")
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from recipe_schema.marks import ANY_OTHER, Ge, Le, key
+from recipe_schema.marks import Ge, Le, key
 from recipe_schema.section import section
 from recipe_schema.sections.forms import Count
 
@@ -49,11 +49,22 @@ class Launch:
         reads=("train",),
         aka="num_processes",
     )
-    machines: Count = key(1, "Machines.", impact="runtime", reads=("train",), aka="num_machines", pending=ANY_OTHER)
+    machines: Count = key(
+        1,
+        "Machines, each with as many processes. On each one runs the same command, with its number and an address of the "
+        "first: `recipe run RECIPE --machine 1 --meeting HOST:PORT`.",
+        reads=("train",),
+        aka="num_machines",
+    )
     strategy: Literal["ddp", "fsdp2"] = key(
         "ddp",
-        "What several processes share: `ddp` gradients alone, `fsdp2` weights and optimizer state too.",
+        "What several processes share: `ddp` gradients alone, `fsdp2` weights, optimizer state and the average too, of which "
+        "each process then holds a slice.",
         impact="runtime",
         reads=("train",),
-        pending=("fsdp2",),
     )
+
+
+def processes_of(launch: Launch) -> int:
+    """Return how many processes train together, on all machines."""
+    return launch.processes * launch.machines

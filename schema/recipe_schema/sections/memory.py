@@ -81,6 +81,13 @@ class Memory:
         reads=("train",),
         aka="gradient_checkpointing_interval",
     )
+    probe_largest_bucket: bool = key(
+        True,
+        "Before training, take one pass through the largest bucket and throw its gradients away, so that a run that does "
+        "not fit ends in its first minute. It changes no bit of the result.",
+        impact="runtime",
+        reads=("train",),
+    )
     model_cpu_offload: bool = key(
         False,
         "Keep text encoder, transformer and VAE in main memory, and on the accelerator only the one at work, while "

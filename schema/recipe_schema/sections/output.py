@@ -59,6 +59,19 @@ class Checkpoints:
         reads=("train",),
         aka="resume_from_checkpoint",
     )
+    background: bool = key(
+        False,
+        "Write checkpoints while training goes on. It takes main memory for a copy of the checkpoint.",
+        impact="runtime",
+        reads=("train",),
+    )
+    accept_changes: tuple[Text, ...] = key(
+        (),
+        "Settings that shape the weights and may nevertheless differ from those of the checkpoints in output_dir, each by "
+        "its name or its section's, as in train.max_steps; `data` stands for the clips and captions too.",
+        impact="runtime",
+        reads=("train",),
+    )
 
 
 @section

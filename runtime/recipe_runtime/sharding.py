@@ -1,0 +1,125 @@
+"""Weights that are spread over processes: FSDP2, torch's ``fully_shard`` (https://docs.pytorch.org/docs/stable/fsdp.html).
+
+Each process keeps a slice of every weight, cut along its first axis, and of its gradient, the optimizer's memory and the
+average. A block's weights are gathered before it computes, forward and backward, and dropped after it; its gradients are
+summed and sliced. The optimizer and the average see plain tensors, the slices, which share their memory with the model's.
+A checkpoint holds whole tensors, so that any number of processes goes on from it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from diffusers.models.transformers.transformer_sana_video import SanaVideoTransformer3DModel
+from torch import Tensor, distributed as dist, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor
+
+from recipe_runtime.models.trained import trained_parameters
+from recipe_runtime.team import Team
+from recipe_schema.recipe import Settings
+
+
+Parts = Mapping[str, Mapping[str, Tensor]]
+
+
+def is_sharded(settings: Settings, team: Team) -> bool:
+    """Tell whether the weights of a run are spread over its processes."""
+    return settings.launch.strategy == "fsdp2" and team.size > 1
+
+
+class Shards:
+    """This process's slices of what is trained.
+
+    Args:
+        model: The transformer, the same in all processes. Its weights become slices on the device.
+        team: The processes.
+        device: Where this process trains.
+    """
+
+    def __init__(self, model: SanaVideoTransformer3DModel, team: Team, device: torch.device) -> None:
+        self._team = team
+        self._model = model
+        self._mesh = init_device_mesh(device.type, (team.size,))
+        for block in model.transformer_blocks:
+            fully_shard(block, mesh=self._mesh)
+        model.register_forward_hook(_copied)
+        fully_shard(model, mesh=self._mesh)
+        for module in model.modules():
+            if isinstance(module, FSDPModule):
+                # Each sample weighs 1 / samples of the step already, so that gradients are summed and not averaged.
+                module.set_gradient_divide_factor(1.0)
+                module.set_force_sum_reduction_for_comms(True)
+        self._whole: dict[str, DTensor] = {}
+        self.weights: dict[str, nn.Parameter] = {}
+        for name, parameter in trained_parameters(model).items():
+            assert isinstance(parameter, DTensor), "all of the model is sharded"
+            self._whole[name] = parameter
+            self.weights[name] = nn.Parameter(parameter.to_local().detach())
+
+    def forget_gradients(self) -> None:
+        """Drop the gradients of the step before."""
+        for parameter in self._whole.values():
+            parameter.grad = None
+
+    def gradients_ready(self) -> list[nn.Parameter]:
+        """Give the slices their gradients, which are summed over all processes, and return those that have one."""
+        for name, parameter in self._whole.items():
+            gradient = parameter.grad
+            self.weights[name].grad = gradient.to_local() if isinstance(gradient, DTensor) else None
+        return [weight for weight in self.weights.values() if weight.grad is not None]
+
+    def total_norm(self, own: Tensor) -> Tensor:
+        """Return the norm of all gradients from that of this process's slices."""
+        squared = own.double().square()
+        dist.all_reduce(squared)
+        return squared.sqrt().to(own.dtype)
+
+    def gathered(self, parts: Parts) -> dict[str, dict[str, Tensor]]:
+        """Put slices together. All processes have to do this; the first one gets whole tensors, in main memory.
+
+        Args:
+            parts: Tensors by name for each part of a state. Those of the optimizer are named ``KIND.WEIGHT``.
+        """
+        found: dict[str, dict[str, Tensor]] = {}
+        for part, tensors in parts.items():
+            found[part] = {}
+            for name, tensor in tensors.items():
+                like = self._like(name)
+                whole = tensor
+                if like is not None and tensor.shape == like.to_local().shape:
+                    whole = DTensor.from_local(
+                        tensor.to(like.device).contiguous(),
+                        self._mesh,
+                        like.placements,
+                        run_check=False,
+                        shape=like.shape,
+                        stride=like.stride(),
+                    ).full_tensor()
+                if self._team.rank == 0:
+                    found[part][name] = whole.detach().to("cpu", copy=True)
+        return found
+
+    def sliced(self, parts: Parts) -> dict[str, dict[str, Tensor]]:
+        """Return this process's slices of whole tensors."""
+        return {
+            part: {name: self._slice(name, tensor) for name, tensor in tensors.items()}
+            for part, tensors in parts.items()
+        }
+
+    def _slice(self, name: str, tensor: Tensor) -> Tensor:
+        like = self._like(name)
+        if like is None or tensor.shape != like.shape:
+            return tensor
+        slices = torch.chunk(tensor, self._team.size)
+        return slices[self._team.rank] if self._team.rank < len(slices) else tensor[:0]
+
+    def _like(self, name: str) -> DTensor | None:
+        """Return the weight that a tensor of a state belongs to."""
+        return self._whole.get(name, self._whole.get(name.partition(".")[2]))
+
+
+def _copied(_model: nn.Module, _inputs: Any, output: tuple[Tensor]) -> tuple[Tensor]:
+    """Copy the prediction, which is a view: FSDP2 can't follow a view that somebody changes."""
+    return (output[0].clone(),)
