@@ -5,7 +5,7 @@ import pytest
 from fakes_clips import make_clip
 from fakes_masks import make_mask
 from recipe_compiler.cli.main import main
-from recipe_compiler.data.course import IdleStepsError, course
+from recipe_compiler.data.course import IdleStepsError, count_windows, course
 from recipe_compiler.passes.estimate import estimate
 from recipe_compiler.pipeline import Options, compile_recipe, make_plan
 from recipe_schema.family import load_family
@@ -18,6 +18,7 @@ RUN = {
     "train.batch_size": 1,
     "train.gradient_accumulation_steps": 1,
     "launch.processes": 1,
+    "launch.machines": 1,
     "train.max_steps": None,
     "train.num_epochs": None,
     "data.image_interval": None,
@@ -331,11 +332,12 @@ def test_a_plan_keeps_its_phases(recipe):
 def test_the_largest_micro_batch_decides_the_memory(recipe):
     compiled = compile_recipe(recipe(", train_batch_size: 4", ""), Options())
     values, family = compiled.settings.values(), load_family("sana-video-480p")
-    planned = course(values, compiled.survey.trained())
-    cost = estimate(values, family, planned.buckets, planned.schedule)
+    clips = compiled.survey.trained()
+    planned = course(values, clips)
+    cost = estimate(values, family, planned.buckets, planned.schedule, count_windows(values, clips))
     whole = {**values, "train.batch_size": 4, "data.datasets.0.train_batch_size": None}
     alike = course(whole, compiled.survey.trained())
-    wanted = estimate(whole, family, alike.buckets, alike.schedule)
+    wanted = estimate(whole, family, alike.buckets, alike.schedule, count_windows(whole, clips))
 
     assert cost["largest_bucket"] == "96x64@9/4"
     assert cost["memory_gb"] == wanted["memory_gb"]

@@ -133,7 +133,7 @@ def test_clips_from_text_alone_are_told_where_nothing_trains_them(template):
         ("nowhere.png", "does not exist"),
         ("clips", "is a folder"),
         ("notes.txt", "ends in `.txt`, and is known neither as a picture nor as a video"),
-        ("broken.png", "is no readable picture (Invalid argument)"),
+        ("broken.png", "is no readable picture (it begins like no JPEG, PNG or WebP file)"),
         ("broken/empty.mp4", "is empty"),
     ],
 )
