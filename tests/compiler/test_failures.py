@@ -256,6 +256,13 @@ def test_what_fsdp2_can_not_cut_is_one_error_that_names_all_of_it(found):
     assert len(finding.notes) == 3
     (finding,) = found(*two, "model.type=lora", "model.base_model_precision=fp8-quanto")
     assert "`fp8-quanto` weights can't be cut" in finding.message
+    for more, words in (
+        (("model.type=lora", "model.lora.type=lokr"), "`lokr` was not tried with slices"),
+        (("model.type=lora", "model.lora.init=pissa"), "`pissa` takes whole weights apart"),
+        (("hardware.compile=default",), "compiled blocks were not tried with slices"),
+    ):
+        (finding,) = found(*two, *more)
+        assert (finding.code, words in finding.message) == ("R512", True)
     assert found(*two, "optimizer.name=adamw") == ()
     assert [f.code for f in found("launch.strategy=fsdp2", "optimizer.name=came")] == ["R208"]
 

@@ -120,8 +120,8 @@ def failed(tmp_path, monkeypatch, **settings):
     project, ctx, _ = encoded_project(tmp_path, **{"prompts": (), **settings})
     build = train.build_state
 
-    def planted(ctx):
-        state = build(ctx)
+    def planted(*given):
+        state = build(*given)
         weight = next(iter(state.optimized().values()))
 
         def spoil(*_):
@@ -139,7 +139,12 @@ def failed(tmp_path, monkeypatch, **settings):
     return project, ctx, failure.value
 
 
-@pytest.mark.parametrize("more", [{}, {**LORA, "model.lora.dropout": 0.2}], ids=["full", "lora"])
+GIVEN = {"data.datasets.0.video.is_i2v": True, "data.datasets.0.video.i2v_probability": 1.0}
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {**LORA, "model.lora.dropout": 0.2}, GIVEN], ids=["full", "lora", "image-to-video"]
+)
 def test_a_failed_step_is_taken_again_from_what_it_left(tmp_path, monkeypatch, capsys, more):
     project, ctx, error = failed(tmp_path, monkeypatch, **more)
     folder = project.run_dir / "failure-00000003"

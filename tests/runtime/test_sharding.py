@@ -33,6 +33,7 @@ KINDS = {
         "memory.gradient_checkpointing": True,
     },
 }
+GIVEN = {"data.datasets.0.video.is_i2v": True, "data.datasets.0.video.i2v_probability": 0.5}
 
 
 def settings_of(kind, **more):
@@ -56,10 +57,13 @@ def run(folder, kind, **more):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mixed", ["no", "bf16"])
-@pytest.mark.parametrize("kind", KINDS)
-def test_spread_weights_train_what_whole_ones_do(tmp_path, kind, mixed):
-    mixed_precision = {"train.mixed_precision": mixed}
+@pytest.mark.parametrize(
+    ("kind", "mixed", "more"),
+    [("full", "no", {}), ("full", "bf16", {}), ("lora", "no", {}), ("lora", "bf16", {}), ("full", "no", GIVEN)],
+    ids=["full", "full-bf16", "lora", "lora-bf16", "image-to-video"],
+)
+def test_spread_weights_train_what_whole_ones_do(tmp_path, kind, mixed, more):
+    mixed_precision = {"train.mixed_precision": mixed, **more}
     alone, heard_alone = run(tmp_path / "1", kind, **{"train.gradient_accumulation_steps": 4}, **mixed_precision)
 
     together, heard = run(
