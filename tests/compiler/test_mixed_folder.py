@@ -81,7 +81,21 @@ def test_copies_of_a_clip_are_told(mixed):
 
     assert finding.severity == "warning"
     assert finding.message == "2 of 30 clips of data set `clips` are there already, with the same bytes and captions"
-    assert finding.help.startswith("take one of each out of the folder: twin0.mp4 is sub/twin1.mp4; twin2.mp4 is")
+    assert finding.help.startswith(
+        "take one of each out of the folder, or set data.on_duplicate: skip: twin0.mp4 is sub/twin1.mp4; twin2.mp4 is"
+    )
+
+
+def test_copies_of_a_clip_are_left_out_where_that_is_asked_for(mixed):
+    compiled = compile_recipe(mixed[0], Options(overrides=["data.on_duplicate=skip"]))
+
+    twins = {row.path: row for row in compiled.survey.rows if row.path.rpartition("/")[2].startswith("twin")}
+    assert sorted(row.fate for row in twins.values()) == ["duplicate", "duplicate", "trained"]
+    assert twins["twin0.mp4"].reason == "there already: the bytes and captions of sub/twin1.mp4"
+    assert "R332" not in [d.code for d in compiled.found]
+    assert make_plan(compiled).meta["clips"] == {
+        "trained": 28, "filtered": 10, "quarantined": 15, "duplicate": 2, "missing-caption": 5,
+    }  # fmt: skip
 
 
 def test_equal_clips_with_captions_of_their_own_are_no_copies(mixed, tmp_path):

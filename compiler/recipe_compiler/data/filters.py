@@ -92,3 +92,14 @@ def choose(rows: Sequence[ClipRow], most: int | None) -> tuple[ClipRow, ...]:
 
 def _lot(row: ClipRow) -> tuple[bytes, str]:
     return hashlib.sha256(f"{row.dataset}/{row.sha256}".encode()).digest(), row.path
+
+
+def without_twins(rows: Sequence[ClipRow]) -> list[ClipRow]:
+    """Leave out the clips of a data set whose bytes and captions one before them has."""
+    first: dict[tuple[str, ...], str] = {}
+    found = []
+    for row in rows:
+        twin = first.setdefault((row.sha256, *row.texts), row.path) if row.fate == "trained" else row.path
+        reason = f"there already: the bytes and captions of {twin}"
+        found.append(row if twin == row.path else replace(row, fate="duplicate", reason=reason))
+    return found

@@ -18,7 +18,7 @@ from recipe_compiler.data.captions import (
 from recipe_compiler.data.crop import cut, cut_shape
 from recipe_compiler.data.facts import Survey, TableProblem, Unfetched, count_buckets
 from recipe_compiler.data.fetched import why_unfetched
-from recipe_compiler.data.filters import TOO_SHORT, choose, why_left_out
+from recipe_compiler.data.filters import TOO_SHORT, choose, why_left_out, without_twins
 from recipe_compiler.data.first_images import image_files, look_at_images
 from recipe_compiler.data.geometry import fit, frames_at, parse_size, resolution_of, sample_frames, target_size
 from recipe_compiler.data.index import ProbeIndex, Report, stamp
@@ -208,7 +208,8 @@ def _rows(settings: Resolved, dataset: _Found, probes: Mapping[Path, Probe], sev
         seen = (_seen(settings, dataset, path, Probe()) for path in dataset.clips)
         return tuple(replace(row, fate="disabled", reason="the data set is disabled") for row in seen)
     captions_of = captioner(settings, dataset.table, dataset.captions, several)
-    rows = [_row(settings, dataset, path, probes, captions_of) for path in dataset.clips]
+    rows: Sequence[ClipRow] = [_row(settings, dataset, path, probes, captions_of) for path in dataset.clips]
+    rows = rows if settings["data.on_duplicate"] == "train" else without_twins(rows)
     return set_apart(choose(rows, settings[f"{dataset.table}.max_num_samples"]), settings, dataset.table)
 
 

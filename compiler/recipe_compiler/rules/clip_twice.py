@@ -46,7 +46,7 @@ def check(facts: Facts) -> Iterator[Finding]:
                 at=f"{table}.instance_data_dir",
                 message=part_of(len(again), len(rows), f"clips of data set `{name}`", "are")
                 + " there already, with the same bytes and captions",
-                help=f"take one of each out of the folder: {'; '.join(again[:SHOWN])}{rest}",
+                help=f"take one of each out of the folder, or set data.on_duplicate: skip: {'; '.join(again[:SHOWN])}{rest}",
             )
 
 

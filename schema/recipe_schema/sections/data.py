@@ -522,6 +522,12 @@ class Data:
         "What happens to a clip without a caption: the plan is refused, or the clip is left out and listed.",
         reads=("survey",),
     )
+    on_duplicate: Literal["train", "skip"] = key(
+        "train",
+        "What happens to a clip that its data set has already, with the same bytes and captions: it counts once more, or is "
+        "left out and listed.",
+        reads=("survey",),
+    )
     image_interval: Steps | None = key(
         None,
         "After every so many steps, the next one is of images: with 50, those after step 50, 100, and so on. Images are "
