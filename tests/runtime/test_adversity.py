@@ -18,6 +18,7 @@ from fakes_training import batch_maker, encoded_project
 from recipe_runtime import encode_video
 from recipe_runtime.__main__ import main
 from recipe_runtime.batches import prefetch
+from recipe_runtime.clip import ClipReader
 from recipe_runtime.errors import MediaError, StoreError
 from recipe_runtime.stop import StopRequested
 from recipe_runtime.store import Store, content_key, read_value
@@ -138,14 +139,14 @@ def test_a_clip_that_was_replaced_or_removed_after_planning_is_refused_before_an
 def test_a_clip_that_vanishes_while_others_are_encoded_is_named_and_the_others_are_kept(tmp_path, monkeypatch):
     project = make_project(tmp_path)
     ctx = make_context(project)
-    plain = encode_video.read_clip
+    plain = ClipReader.read
 
-    def read(path, row):
+    def read(reader, path, row):
         if path.name == "b.mp4":
             path.unlink()
-        return plain(path, row)
+        return plain(reader, path, row)
 
-    monkeypatch.setattr(encode_video, "read_clip", read)
+    monkeypatch.setattr(ClipReader, "read", read)
     with pytest.raises(MediaError, match=r"b.mp4 can't be decoded: .*No such file.*plan anew"):
         encode_video.run(ctx, StopRequested())
 
@@ -156,21 +157,21 @@ def test_a_clip_that_vanishes_while_others_are_encoded_is_named_and_the_others_a
 
 def test_the_next_clip_is_decoded_while_one_is_encoded(tmp_path, monkeypatch):
     ctx = make_context(make_project(tmp_path))
-    plain_read, plain_encode = encode_video.read_clip, encode_video.encode
+    plain_read, plain_encode = ClipReader.read, encode_video.encode
     begun, overlaps = [], []
     second = threading.Event()
 
-    def read(path, row):
+    def read(reader, path, row):
         begun.append(path.name)
         if len(begun) == 2:
             second.set()
-        return plain_read(path, row)
+        return plain_read(reader, path, row)
 
     def encode(vae, pixels):
         overlaps.append(second.wait(timeout=20))  # for ever, if nothing is decoded meanwhile
         return plain_encode(vae, pixels)
 
-    monkeypatch.setattr(encode_video, "read_clip", read)
+    monkeypatch.setattr(ClipReader, "read", read)
     monkeypatch.setattr(encode_video, "encode", encode)
     encode_video.run(ctx, StopRequested())
 
