@@ -1,5 +1,6 @@
 # Everything is installed into .venv and nowhere else. `make` lists what can be made.
-# PYTHON chooses the interpreter (make PYTHON=python3.12 test), ARGS goes to pytest (make test ARGS="-k fetch").
+# PYTHON chooses the interpreter (make PYTHON=python3.12 test), ARGS goes to pytest (make test ARGS="-k fetch"),
+# JOBS says how many processes test (make test JOBS=8).
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -8,10 +9,11 @@ MAKEFLAGS += --warn-undefined-variables --no-builtin-rules
 
 PYTHON ?= python3
 ARGS ?=
+JOBS ?= 2
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # The groups "test" and "lint" of pyproject.toml, named here because pip before 25.1 can't read groups.
-TEST_TOOLS := coverage flask flask-cors hypothesis moto[s3] opencv-python-headless pytest pytest-timeout s3fs tensorboard torchao
+TEST_TOOLS := coverage flask flask-cors hypothesis moto[s3] opencv-python-headless pytest pytest-timeout pytest-xdist s3fs tensorboard torchao
 LINT_TOOLS := import-linter mypy ruff types-jsonschema types-pyyaml
 
 .PHONY: help
@@ -25,7 +27,7 @@ demo: .venv/train.stamp ## fetch a few clips, then train a tiny model on them an
 
 .PHONY: test
 test: .venv/test.stamp ## run the tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 .PHONY: coverage
 coverage: .venv/test.stamp ## run the tests of schema and compiler, and fail if they leave a line or branch out

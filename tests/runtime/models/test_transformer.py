@@ -108,6 +108,12 @@ def test_the_family_describes_the_published_transformer():
     assert sum(parameter.numel() for parameter in model.parameters()) == facts["parameters"]["transformer"]
 
 
+def _kind(module):
+    if isinstance(module, nn.Linear | nn.Conv3d):
+        return "linear" if isinstance(module, nn.Linear) else "conv3d"
+    return "conv" if module.groups == 1 else "depthwise"
+
+
 def test_the_family_lists_the_layers_that_adapters_are_added_to():
     family = load_family("sana-video-480p")
     for preset in (None, "tiny"):
@@ -115,7 +121,7 @@ def test_the_family_lists_the_layers_that_adapters_are_added_to():
             model = SanaVideoTransformer3DModel(**family.transformer(preset))
 
         layers = {
-            name: "linear" if isinstance(module, nn.Linear) else "conv" if module.groups == 1 else "depthwise"
+            name: _kind(module)
             for name, module in model.named_modules()
             if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d)
         }
