@@ -52,12 +52,6 @@ def test_a_key_tells_type_unit_default_impact_readers_and_other_names():
     assert "- **`extends`**: " in page
 
 
-def test_a_key_that_is_not_carried_out_whatever_its_value_says_so():
-    _, _, after = all_files()["recipe.md"].partition("### `hardware.compile`")
-
-    assert "Not carried out yet: anything but the default; R206 says so" in after.partition("###")[0]
-
-
 def test_every_event_has_its_level_and_its_fields():
     page = all_files()["events.md"]
 

@@ -35,7 +35,7 @@ ON_SETTINGS: tuple[Listed, ...] = (
     Listed("R203", "ema_settings_without_ema", ("ema",)),
     Listed("R204", "ema_never_updated", ("ema",)),
     Listed("R205", "random_weights_without_folder", ("model.random_weights",)),
-    Listed("R206", "not_carried_out_yet"),
+    # R206 belonged to a rule that is no more; it is not used again.
     Listed("R207", "full_training_of_quantized_weights", ("model.base_model_precision",)),
     Listed(
         "R208",

@@ -463,7 +463,11 @@ class Dataset:
     split: Text = key("train", "Its split.", reads=("survey",))
     revision: Text | None = key(None, "Its branch, tag or commit.", reads=("survey",))
     streaming: bool = key(
-        False, "Read it from the hub without a copy on disk.", impact="runtime", reads=("survey",), pending=(True,)
+        False,
+        "Read its Parquet files over the network, a row group at a time, with none of them on disk. With max_num_samples, "
+        "`recipe fetch` stops when the first so many readable clips are there.",
+        impact="runtime",
+        reads=("survey",),
     )
     aws_bucket_name: Text | None = key(None, "The bucket, for type: aws.", reads=("survey",))
     aws_data_prefix: str = key("", "The folder in it.", reads=("survey",))
