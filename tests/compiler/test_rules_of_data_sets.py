@@ -413,7 +413,7 @@ def test_a_caption_file_that_can_not_be_read_has_no_lines_to_count(project):
 
     survey = compile_recipe(project, Options(overrides=[data])).survey
 
-    assert survey.several_lines == {"x": ("b.mp4",)}
+    assert survey.several_lines == {"x": {"b.mp4": 2}}
 
 
 def test_a_step_that_can_not_be_filled_is_the_only_finding_about_few_clips(project):

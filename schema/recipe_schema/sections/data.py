@@ -19,6 +19,7 @@ from recipe_schema.sections.forms import (
     Steps,
     StepsOrNone,
     Text,
+    Weight,
 )
 
 
@@ -295,6 +296,13 @@ class Dataset:
         "A caption file of several lines is one caption, or each line is a caption of its own and one is drawn for "
         "each sample. (SimpleTuner splits, unless disable_multiline_split.)",
         reads=("survey", "train"),
+    )
+    caption_weights: tuple[Weight, ...] | None = key(
+        None,
+        "With multiline: split, how often each line is drawn, in the order of lines and compared with each other: `[95, 5]` "
+        "draws the first in 95 % of samples. 0 leaves a line out. A clip of one caption needs none. With null, all captions "
+        "are drawn alike.",
+        reads=("survey",),
     )
     metadata_backend: Literal["discovery", "parquet", "huggingface", "json"] = key(
         "discovery", "Clips are read themselves.", ignored=_LOOKED_AT
