@@ -4,9 +4,11 @@ Noise, noise level, caption and its dropout of a sample depend on the seed, its 
 the batch that it lands in.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -293,11 +295,16 @@ class BatchMaker:
         return self._text(self._caption_of(sample), instructed=True)
 
     def _caption_of(self, sample: Sample) -> str:
-        """Return the text of a sample: one of its clip's, drawn anew in each pass and repeat."""
-        texts = sample.row.texts
+        """Return the text of a sample: one of its clip's, by their shares, drawn anew in each pass and repeat."""
+        texts, shares = sample.row.texts, sample.row.shares
         if len(texts) == 1:
             return texts[0]
-        return texts[int(torch.randint(len(texts), (), generator=self._draws("caption", sample)))]
+        draws = self._draws("caption", sample)
+        if not shares:
+            return texts[int(torch.randint(len(texts), (), generator=draws))]
+        chance = torch.rand((), generator=draws, dtype=torch.float64).item()
+        # The last border is left out: the sum of shares may be a rounding error below 1.
+        return texts[bisect_right(tuple(accumulate(shares))[:-1], chance)]
 
     def _text(self, text: str, *, instructed: bool) -> Tensor:
         return self._store.read("text", self._texts[text, instructed])["embeds"]

@@ -58,6 +58,7 @@ class ClipRow:
         more_starts: Where the other windows of a clip start that has several, in seconds, as a JSON list in rising order;
             ``start_seconds`` is the first one's. Empty for a clip of one.
         drawn: 1 if each sample has one of the windows, drawn for it; 0 if each window is a sample of its own.
+        text_shares: In which share of samples each text is drawn, as a JSON list; empty where all are drawn alike.
         window: Which of several windows the row stands for, from 1; 0 for a whole file, as in every row of a ledger.
     """
 
@@ -95,6 +96,7 @@ class ClipRow:
     mask_mtime_ns: int = 0
     more_starts: str = ""
     drawn: int = 0
+    text_shares: str = ""
     window: int = 0
 
     @property
@@ -136,6 +138,11 @@ class ClipRow:
     def texts(self) -> tuple[str, ...]:
         """All texts of the clip, of which each sample has one."""
         return (self.text, *json.loads(self.more_texts)) if self.more_texts else (self.text,)
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """In which share of samples each of ``texts`` is drawn: together 1, or empty where all are drawn alike."""
+        return tuple(json.loads(self.text_shares)) if self.text_shares else ()
 
     @property
     def bucket(self) -> str:
@@ -183,6 +190,8 @@ def _shape(row: ClipRow) -> list[Any]:
     facts = [getattr(row, name) for name in _SHAPES_RESULT]
     if row.more_texts:
         facts.append(row.more_texts)
+    if row.text_shares:
+        facts.append(row.text_shares)
     if row.more_starts:
         facts += [row.more_starts, row.drawn]
     return [*facts, row.mask_path, row.mask_sha256] if row.mask_sha256 else facts
@@ -191,6 +200,11 @@ def _shape(row: ClipRow) -> list[Any]:
 def join_texts(texts: Sequence[str]) -> str:
     """Write texts as `ClipRow.more_texts` holds them."""
     return json.dumps(list(texts), ensure_ascii=False) if texts else ""
+
+
+def join_shares(shares: Sequence[float]) -> str:
+    """Write shares of texts as `ClipRow.text_shares` holds them."""
+    return json.dumps(list(shares)) if shares else ""
 
 
 def join_starts(starts: Sequence[float]) -> str:

@@ -84,10 +84,6 @@ class OrFile:
     """A mapping may be written as the path of a file that holds it."""
 
 
-class AnyOther:
-    """Every value but the default."""
-
-
 REQUIRED = Required()
 """The one instance of `Required`."""
 
@@ -96,9 +92,6 @@ ONE_OR_MANY = OneOrMany()
 
 OR_FILE = OrFile()
 """The one instance of `OrFile`."""
-
-ANY_OTHER = AnyOther()
-"""The one instance of `AnyOther`."""
 
 
 class Key:
@@ -113,11 +106,9 @@ class Key:
         aka: Its flat name in SimpleTuner, when there is one.
         refused: Values that users of other tools write here, each with the reason why it is refused.
         ignored: Why no stage reads it, for a key that is taken over from elsewhere and never applied.
-        pending: Values that the language has and the runtime of this version does not carry out. A plan that asks for one
-            is refused, so that nobody trains something else than the recipe says.
     """
 
-    __slots__ = ("aka", "default", "doc", "ignored", "impact", "pending", "reads", "refused", "unit")
+    __slots__ = ("aka", "default", "doc", "ignored", "impact", "reads", "refused", "unit")
 
     def __init__(  # noqa: PLR0913 - what is known of a key; built some hundred times at every start, so no record
         self,
@@ -130,7 +121,6 @@ class Key:
         aka: str | None = None,
         refused: Mapping[str, str] = MappingProxyType({}),
         ignored: str | None = None,
-        pending: tuple[Any, ...] | AnyOther = (),
     ) -> None:
         self.default = default
         self.doc = doc
@@ -140,7 +130,6 @@ class Key:
         self.aka = aka
         self.refused = refused
         self.ignored = ignored
-        self.pending = pending
 
 
 def key(default: Any, doc: str, **marks: Any) -> Any:

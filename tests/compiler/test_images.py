@@ -11,7 +11,7 @@ from PIL import Image
 from fakes_clips import make_clip
 from recipe_compiler.cli.main import main
 from recipe_compiler.data.probe import VIDEO_SUFFIXES, probe, suffixes
-from recipe_compiler.fetch.hub_set import _suffix
+from recipe_compiler.fetch.hub_rows import _suffix
 from recipe_compiler.passes.lower import lower
 from recipe_compiler.pipeline import Options, compile_recipe
 

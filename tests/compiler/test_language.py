@@ -17,9 +17,6 @@ from recipe_schema.family import load_family
 
 ROOT = Path(__file__).parents[2]
 DATA = {"datasets": [{"id": "a", "instance_data_dir": "clips"}]}
-GUARDS = {}
-"""Keys that no stage reads yet, by the beginning of their paths, and the key whose value nothing carries out. Once
-something does, the line has to go."""
 
 
 def found(folder, **sections):
@@ -54,7 +51,7 @@ def sources_of_readers() -> str:
     return "\n".join(file.read_text(encoding="utf-8") for file in files if file.parent.name != "docs")
 
 
-def test_every_key_is_read_or_ignored_for_a_reason_or_waits_for_what_is_not_carried_out_yet():
+def test_every_key_is_read_or_ignored_for_a_reason():
     text, ignored = sources_of_readers(), load_family("sana-video-480p").ignored()
     names = set(re.findall(r"[.\"'/{}](\w+)\b", text))
 
@@ -62,24 +59,7 @@ def test_every_key_is_read_or_ignored_for_a_reason_or_waits_for_what_is_not_carr
 
     for path in unread:
         key = leaf_index()[path].key
-        waits = any(path.startswith(prefix) for prefix in GUARDS)
-        assert key.ignored or path in ignored or key.pending or waits, f"nothing reads `{path}`"
-
-
-@pytest.mark.parametrize(("keys", "switch"), GUARDS.items())
-def test_a_key_that_guards_others_is_itself_not_carried_out(keys, switch):
-    pending = {leaf.path for leaf in leaves() if leaf.key.pending} | set(tables_not_carried_out(definition()))
-
-    assert switch in pending, f"`{switch}` is carried out now: take its lines out of GUARDS"
-    assert any(leaf.path.startswith(keys) for leaf in leaves())
-
-
-def tables_not_carried_out(section):
-    for child in section.children.values():
-        if isinstance(child, Section):
-            yield from tables_not_carried_out(child)
-        elif isinstance(child, Table) and child.key.pending:
-            yield child.path
+        assert key.ignored or path in ignored, f"nothing reads `{path}`"
 
 
 # Misspellings

@@ -241,7 +241,7 @@ def trackers(folder, text, **more):
 def test_a_list_of_one_may_be_written_as_its_value(text, value, tmp_path):
     result = trackers(tmp_path, text)
 
-    assert {d.code for d in result.found} <= {"R206"}
+    assert result.found == ()
     assert result.settings["tracking.report_to"] == value
 
 
@@ -321,7 +321,7 @@ def test_a_value_appends_to_a_value(below, above, tmp_path):
     (tmp_path / "base.yaml").write_text(f"recipe: 1\ntracking: {{report_to: {below}}}\n")
     result = compiled(tmp_path, f"extends: base.yaml\ntracking: {{report_to+: {above}}}")
 
-    assert {d.code for d in result.found} <= {"R206"}
+    assert result.found == ()
     assert result.settings["tracking.report_to"] == ["wandb", "tensorboard"]
     assert "appended to" in result.settings.settings["tracking.report_to"].origin.detail
 

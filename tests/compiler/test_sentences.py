@@ -84,20 +84,6 @@ def test_one_clip_is_no_plural(clip, override, sentence, project, tmp_path):
     assert sentence in messages(tmp_path / "recipe.yaml", data, override, look_at_data=True)
 
 
-def test_a_whole_number_is_shown_without_a_fraction_where_it_is_not_carried_out_yet():
-    from recipe_compiler.rules.not_carried_out_yet import _shown
-
-    assert [_shown(value) for value in (480.0, 0.5, 3, True, "a", None, ["a"])] == [
-        ": 480",
-        ": 0.5",
-        ": 3",
-        ": true",
-        ": a",
-        "",
-        "",
-    ]
-
-
 def test_a_plan_and_its_pages_count_in_the_singular(project, tmp_path, capsys):
     mixed = "data.datasets=[{id: m, instance_data_dir: mixed, video: {num_frames: 9, min_frames: 5}}]"
     plan = ("--set", mixed, "--set", "train.max_steps=1")

@@ -12,7 +12,7 @@ from recipe_runtime.batches import pad_texts, prefetch
 from recipe_runtime.encode_text import text_index
 from recipe_runtime.encode_video import latent_index
 from recipe_runtime.stop import StopRequested
-from recipe_schema.ledger import join_texts
+from recipe_schema.ledger import join_shares, join_texts
 
 
 def test_a_batch_holds_the_stored_latents_and_texts_of_its_samples(tmp_path):
@@ -213,3 +213,38 @@ def test_a_second_caption_changes_nothing_else(tmp_path):
         again = batch_maker(several).make(step)
         assert again.texts == second.texts
         assert torch.equal(again.parts[0].text, second.parts[0].text)
+
+
+def test_captions_with_shares_are_drawn_as_often_as_they_say_and_change_nothing_else(tmp_path):
+    _, ctx, _ = encoded_project(tmp_path, **{"train.caption_dropout_probability": 0.0})
+    plain = with_captions(ctx, 3)
+    encode_text.run(plain, StopRequested())
+    shares = join_shares([0.75, 0.2, 0.05])
+    maker = batch_maker(replace(plain, rows=tuple(replace(row, text_shares=shares) for row in plain.rows)))
+    even = batch_maker(plain)
+
+    drawn = Counter()
+    for step in range(240):
+        batch, other = maker.make(step), even.make(step)
+        ((text,), (sample,)) = batch.texts, batch.samples
+        drawn[sample.row.texts.index(text)] += 1
+        assert torch.equal(batch.parts[0].noise, other.parts[0].noise)
+        assert batch.sigmas == other.sigmas
+
+    assert all(abs(drawn[index] - wanted) < 25 for index, wanted in enumerate((180, 48, 12)))
+    assert drawn[2] > 0
+    again = [maker.make(step).texts for step in (7, 3)]
+    assert again == [maker.make(7).texts, maker.make(3).texts]
+
+
+def test_a_share_of_one_text_is_all_and_the_last_takes_what_rounding_leaves(tmp_path):
+    _, ctx, _ = encoded_project(tmp_path, **{"train.caption_dropout_probability": 0.0})
+    several = with_captions(ctx, 2)
+    encode_text.run(several, StopRequested())
+
+    for shares, index in (([1 - 1e-12, 1e-12], 0), ([1e-12, 0.5], 1)):
+        rows = tuple(replace(row, text_shares=join_shares(shares)) for row in several.rows)
+        maker = batch_maker(replace(several, rows=rows))
+        for step in range(12):
+            batch = maker.make(step)
+            assert batch.texts[0] == batch.samples[0].row.texts[index]

@@ -77,7 +77,7 @@ def clip_text(subject: Subject, row: ClipRow, shares: Mapping[str, Fraction]) ->
     if row.text:
         rows += [
             ("caption", row.caption),
-            *((("encoded", "or")[index > 0], text) for index, text in enumerate(row.texts)),
+            *((("encoded", "or")[index > 0], text) for index, text in enumerate(_texts(row))),
         ]
     if row.fate == "trained":
         times = plain((row.repeats + 1) * shares[row.dataset])
@@ -94,6 +94,12 @@ def clip_text(subject: Subject, row: ClipRow, shares: Mapping[str, Fraction]) ->
     if row.sha256:
         rows.append(("sha256", row.sha256))
     return f"{row.clip_id}\n" + "\n".join(f"  {name:<9}{text}" for name, text in rows)
+
+
+def _texts(row: ClipRow) -> list[str]:
+    """Return the texts of a clip, and how often each is drawn where they are not drawn alike."""
+    often = [f" (in {share:.4g} of samples)" for share in row.shares] or [""] * len(row.texts)
+    return [text + share for text, share in zip(row.texts, often, strict=True)]
 
 
 def _from(row: ClipRow) -> str:

@@ -1,9 +1,9 @@
 """Where the captions of a clip come from."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from recipe_compiler.data.caption_orders import Shuffle, other_orders
 from recipe_compiler.settings import Resolved
@@ -18,6 +18,18 @@ TABLES: Mapping[str, str] = {"parquet": "parquet.path", "csv": "csv_file"}
 
 FETCHED = ("csv", "huggingface")
 """Types of data sets whose table names both clips and captions: ``caption_strategy`` may be the same word."""
+
+
+class Captions(NamedTuple):
+    """The captions of a clip.
+
+    Attributes:
+        texts: Each once.
+        shares: In which share of samples each is drawn; empty where all are drawn alike.
+    """
+
+    texts: tuple[str, ...]
+    shares: tuple[float, ...]
 
 
 class CaptionError(Exception):
@@ -82,33 +94,53 @@ def _from_filename(clip: Path) -> str:
 
 
 def captioner(
-    settings: Resolved, table: str, captions: "CaptionTable | None", several: set[Path]
-) -> Callable[[Path], tuple[str, ...]]:
-    """Return what gives each clip of a data set its captions, each once, or raises `CaptionError`.
+    settings: Resolved, table: str, captions: "CaptionTable | None", several: dict[Path, int]
+) -> Callable[[Path], Captions]:
+    """Return what gives each clip of a data set its captions, or raises `CaptionError`.
 
     Args:
         settings: Resolved settings.
         table: The data set.
         captions: Its table of captions; None where it has none.
-        several: Takes the clips whose caption file has several lines.
+        several: Takes the clips whose caption file has several lines, and how many.
     """
     prompt = (settings[f"{table}.instance_prompt"] or "").strip()
     source = caption_source(settings, table)
     begin = f"{prompt} " if source != "instanceprompt" and settings[f"{table}.prepend_instance_prompt"] else ""
     read = captions.caption_of if captions is not None else _READERS.get(source, lambda _: prompt)
     beside, splits = source in ("textfile", "fetched"), settings[f"{table}.multiline"] == "split"
-    orders = _shuffle(settings, table)
+    orders, weights = _shuffle(settings, table), settings[f"{table}.caption_weights"]
 
-    def captions_of(clip: Path) -> tuple[str, ...]:
+    def captions_of(clip: Path) -> Captions:
         lines = _each_line(clip) if beside else (read(clip),)
         if len(lines) > 1:
-            several.add(clip)
+            several[clip] = len(lines)
         found = lines if splits else (" ".join(lines),)
-        if orders is not None:
-            found = tuple(order for caption in found for order in other_orders(caption, orders))
-        return tuple(dict.fromkeys(begin + caption for caption in found))
+        each = [(caption,) if orders is None else other_orders(caption, orders) for caption in found]
+        # Where there are more or fewer lines, rule R347 speaks.
+        weighs = weights is not None and len(found) == len(weights) and any(weights)
+        return _weighted([[begin + text for text in texts] for texts in each], weights if weighs else None)
 
     return captions_of
+
+
+def _weighted(lines: Sequence[Sequence[str]], weights: Sequence[float] | None) -> Captions:
+    """Return the texts of lines, each once, and how often each is drawn.
+
+    Args:
+        lines: The texts that each line makes, which share its weight.
+        weights: Of the lines, some above 0; None where each text is drawn as often as any other.
+    """
+    if weights is None:
+        return Captions(tuple(dict.fromkeys(text for texts in lines for text in texts)), ())
+    found: dict[str, float] = {}
+    for texts, weight in zip(lines, weights, strict=True):
+        for text in texts if weight else ():
+            found[text] = found.get(text, 0.0) + weight / len(texts)
+    if len(set(found.values())) == 1:
+        return Captions(tuple(found), ())
+    whole = sum(found.values())
+    return Captions(tuple(found), tuple(weight / whole for weight in found.values()))
 
 
 def _shuffle(settings: Resolved, table: str) -> Shuffle | None:

@@ -109,7 +109,7 @@ class Survey:
         buckets: The buckets that hold trained clips, in order of name.
         tables: The SHA-256 of each table of captions that was read.
         problems: What is wrong with tables of captions.
-        several_lines: By the id of a data set, its trained clips whose caption file has several lines.
+        several_lines: By the id of a data set, its used clips whose caption file has several lines, and how many.
         masks: What was found of masks, in order of data sets; empty without a masked loss.
         images: The pictures of `validation.images`, by the nicknames of their prompts.
     """
@@ -120,7 +120,7 @@ class Survey:
     buckets: tuple[Bucket, ...]
     tables: Mapping[Path, str]
     problems: tuple[TableProblem, ...]
-    several_lines: Mapping[str, tuple[str, ...]]
+    several_lines: Mapping[str, Mapping[str, int]]
     unfetched: Mapping[str, Unfetched]
     masks: tuple[MasksFound, ...] = ()
     images: Mapping[str, FoundImage] = field(default_factory=dict)

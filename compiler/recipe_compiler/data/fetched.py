@@ -81,6 +81,8 @@ def wanted_source(settings: Resolved, table: str) -> str:
         words.append(f"captions {', '.join(settings[f'{table}.huggingface.caption_column'])}")
         fallback = settings[f"{table}.huggingface.fallback_caption_column"]
         words += [f"or {fallback}"] if fallback else []
+    if settings[f"{table}.streaming"] and settings[f"{table}.max_num_samples"] is not None:
+        words.append(f"the first {settings[f'{table}.max_num_samples']}")
     return " ".join(words)
 
 

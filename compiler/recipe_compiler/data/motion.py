@@ -130,7 +130,7 @@ def _wish(row: ClipRow, folder: Path, framerate: float) -> Wish:
 
 def _scored(row: ClipRow, answer: "float | str", settings: Resolved) -> ClipRow:
     if isinstance(answer, str):
-        return replace(row, fate="quarantined", reason=f"{NO_SCORE}: {answer}", text="", more_texts="")
+        return replace(row, fate="quarantined", reason=f"{NO_SCORE}: {answer}", text="", more_texts="", text_shares="")
     suffix = motion_suffix(settings, min(int(answer), LARGEST_SCORE))
     text, *more = (text + suffix for text in row.texts)
     return replace(row, text=text, more_texts=join_texts(more))

@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set as AbstractSet
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from recipe_compiler.data.caption_table import CaptionTable, Layout, TableError
 from recipe_compiler.data.captions import (
     TABLES,
     CaptionError,
+    Captions,
     caption_source,
     captioner,
     motion_suffix,
@@ -28,7 +29,7 @@ from recipe_compiler.data.probe import Probe, suffixes
 from recipe_compiler.data.set_apart import set_apart
 from recipe_compiler.data.windows import first_frames
 from recipe_compiler.settings import Resolved
-from recipe_schema.ledger import ClipRow, join_starts, join_texts
+from recipe_schema.ledger import ClipRow, join_shares, join_starts, join_texts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +92,7 @@ def survey(
     pictures = [path for path in images.values() if path.is_file()]
     wanted = [*active, *(file for folder in masks for file in folder.files), *pictures]
     probes = index.probe_all(dict.fromkeys(wanted), report)
-    several: set[Path] = set()
+    several: dict[Path, int] = {}
     clips: Sequence[ClipRow] = [row for dataset in found for row in _rows(settings, dataset, probes, several)]
     moving = [dataset for dataset in found if is_measured(settings, dataset.table)]
     if moving:
@@ -133,11 +134,13 @@ def _masks(settings: Resolved, root: Path, found: Sequence[_Found], missing: dic
                 missing[table] = folder
 
 
-def _several_lines(rows: Sequence[ClipRow], name: str, folder: Path, several: AbstractSet[Path]) -> tuple[str, ...]:
-    """Return the clips of a data set that are used and whose caption file has several lines."""
-    return tuple(
-        row.path for row in rows if several and row.dataset == name and row.used and folder / row.path in several
-    )
+def _several_lines(rows: Sequence[ClipRow], name: str, folder: Path, several: Mapping[Path, int]) -> Mapping[str, int]:
+    """Return the clips of a data set that are used and whose caption file has several lines, and how many."""
+    return {
+        row.path: several[folder / row.path]
+        for row in rows
+        if several and row.dataset == name and row.used and folder / row.path in several
+    }
 
 
 def _folder(settings: Resolved, table: str, root: Path) -> Path:
@@ -202,7 +205,9 @@ def _speakable(path: str) -> str:
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _rows(settings: Resolved, dataset: _Found, probes: Mapping[Path, Probe], several: set[Path]) -> tuple[ClipRow, ...]:
+def _rows(
+    settings: Resolved, dataset: _Found, probes: Mapping[Path, Probe], several: dict[Path, int]
+) -> tuple[ClipRow, ...]:
     """Return the rows of a data set."""
     if not settings.in_use(dataset.table):
         seen = (_seen(settings, dataset, path, Probe()) for path in dataset.clips)
@@ -218,7 +223,7 @@ def _row(
     dataset: _Found,
     path: Path,
     probes: Mapping[Path, Probe],
-    captions_of: Callable[[Path], tuple[str, ...]],
+    captions_of: Callable[[Path], Captions],
 ) -> ClipRow:
     facts = probes.get(path) or Probe(problem="has a path that is not UTF-8; rename it")
     row = _seen(settings, dataset, path, facts)
@@ -304,7 +309,7 @@ def _window(row: ClipRow, settings: Resolved, table: str) -> dict[str, Any]:
 
 
 def _captioned(
-    row: ClipRow, path: Path, settings: Resolved, dataset: _Found, captions_of: Callable[[Path], tuple[str, ...]]
+    row: ClipRow, path: Path, settings: Resolved, dataset: _Found, captions_of: Callable[[Path], Captions]
 ) -> ClipRow:
     if row.fate != "trained":
         return row
@@ -313,8 +318,14 @@ def _captioned(
         suffix = _suffix(settings, dataset, path)
     except CaptionError as error:
         return replace(row, fate="missing-caption", reason=str(error))
-    text, *more = (caption + suffix for caption in captions)
-    return replace(row, caption=captions[0], text=text, more_texts=join_texts(more))
+    text, *more = (caption + suffix for caption in captions.texts)
+    return replace(
+        row,
+        caption=captions.texts[0],
+        text=text,
+        more_texts=join_texts(more),
+        text_shares=join_shares(captions.shares),
+    )
 
 
 def _suffix(settings: Resolved, dataset: _Found, path: Path) -> str:

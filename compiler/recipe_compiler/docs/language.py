@@ -7,7 +7,7 @@ from recipe_compiler.docs.markdown import document, escaped
 from recipe_schema.definition import Leaf, Section, Table, definition, leaf_index
 from recipe_schema.family import load_family
 from recipe_schema.jsonschema import recipe_schema
-from recipe_schema.marks import AnyOther, Derived, Family, Required
+from recipe_schema.marks import Derived, Family, Required
 from recipe_schema.recipe import LANGUAGE_VERSION
 
 
@@ -93,8 +93,6 @@ def _leaf(leaf: Leaf) -> Iterator[str]:
     yield f"- Default: {_default(key.default)}"
     yield f"- Impact: *{key.impact}*, {_IMPACTS[key.impact]}"
     yield f"- Read by: {_readers(leaf)}"
-    if isinstance(key.pending, AnyOther) or key.pending:
-        yield f"- Not carried out yet: {_pending(leaf)}; R206 says so, and such a plan is refused"
     if key.aka is not None:
         yield f"- SimpleTuner: `{key.aka}`"
     for value, reason in key.refused.items():
@@ -106,12 +104,6 @@ def _readers(leaf: Leaf) -> str:
     if leaf.key.ignored is not None:
         return f"nothing: {escaped(leaf.key.ignored)}"
     return ", ".join(leaf.key.reads) or "nothing; it is accepted and never applied"
-
-
-def _pending(leaf: Leaf) -> str:
-    if isinstance(leaf.key.pending, AnyOther):
-        return "anything but the default"
-    return ", ".join(_value(value) for value in leaf.key.pending)
 
 
 def _default(default: Any) -> str:

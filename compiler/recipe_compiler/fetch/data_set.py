@@ -9,7 +9,8 @@ from recipe_compiler.data.fetched import wanted_source
 from recipe_compiler.data.manifest import read_manifest
 from recipe_compiler.data.probe import suffixes
 from recipe_compiler.fetch.errors import FetchError
-from recipe_compiler.fetch.hub_set import Wish, fetch_split
+from recipe_compiler.fetch.hub_rows import Wish
+from recipe_compiler.fetch.hub_set import fetch_split
 from recipe_compiler.fetch.manifest_clips import fetch_manifest
 from recipe_compiler.fetch.shard_clips import fetch_shards
 from recipe_compiler.fetch.store import fetch_store, open_store
@@ -59,4 +60,6 @@ def _wish(settings: Resolved, table: str) -> Wish:
         endings=suffixes(settings[f"{table}.dataset_type"]),
         captions=tuple(settings[f"{columns}.caption_column"]) if captioned else (),
         fallback=settings[f"{columns}.fallback_caption_column"] if captioned else None,
+        streams=settings[f"{table}.streaming"],
+        at_most=settings[f"{table}.max_num_samples"],
     )

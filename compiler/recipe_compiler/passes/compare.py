@@ -209,8 +209,8 @@ def _row_changes(a: ClipRow, b: ClipRow) -> Iterator[tuple[ClipChange, str]]:
     if a.fate != b.fate:
         yield "fate", f"{a.clip_id}: {a.fate} → {b.fate}" + (f" ({b.reason})" if b.reason else "")
     elif a.fate == "trained":
-        if a.texts != b.texts:
-            yield "caption", f"{a.clip_id}: {_quoted(a.texts)} → {_quoted(b.texts)}"
+        if (a.texts, a.shares) != (b.texts, b.shares):
+            yield "caption", f"{a.clip_id}: {_quoted(a)} → {_quoted(b)}"
         if any(getattr(a, name) != getattr(b, name) for name in _PLACE):
             same = a.bucket == b.bucket
             yield "place", a.clip_id + (": window or crop" if same else f": {a.bucket} → {b.bucket}")
@@ -218,8 +218,9 @@ def _row_changes(a: ClipRow, b: ClipRow) -> Iterator[tuple[ClipChange, str]]:
             yield "repeats", f"{a.clip_id}: {a.repeats} → {b.repeats}"
 
 
-def _quoted(texts: Sequence[str]) -> str:
-    return " or ".join(f"`{text}`" for text in texts)
+def _quoted(row: ClipRow) -> str:
+    often = [f" ({share:.4g})" for share in row.shares] or [""] * len(row.texts)
+    return " or ".join(f"`{text}`{share}" for text, share in zip(row.texts, often, strict=True))
 
 
 def _bucket_pairs(old: Sequence[Bucket], new: Sequence[Bucket]) -> tuple[Pair, ...]:

@@ -35,7 +35,7 @@ ON_SETTINGS: tuple[Listed, ...] = (
     Listed("R203", "ema_settings_without_ema", ("ema",)),
     Listed("R204", "ema_never_updated", ("ema",)),
     Listed("R205", "random_weights_without_folder", ("model.random_weights",)),
-    Listed("R206", "not_carried_out_yet"),
+    # R206 belonged to a rule that is no more; it is not used again.
     Listed("R207", "full_training_of_quantized_weights", ("model.base_model_precision",)),
     Listed(
         "R208",
@@ -47,6 +47,7 @@ ON_SETTINGS: tuple[Listed, ...] = (
             "regularizers",
             "validation.preview",
             "data.datasets.*.caption_shuffle",
+            "data.datasets.*.caption_weights",
             "data.datasets.*.video.i2v_probability",
             "data.datasets.*.video.i2v_noise",
             "launch.strategy",
@@ -152,6 +153,7 @@ ON_SETTINGS: tuple[Listed, ...] = (
         ),
     ),
     Listed("R346", "epoch_cut_short", ("data.datasets.*.start_epoch", "data.datasets.*.end_epoch")),
+    Listed("R348", "caption_weights_zero", ("data.datasets.*.caption_weights",)),
     Listed("R350", "split_without_files", ("data.datasets.*.multiline",)),
     Listed("R401", "length_not_given"),
     Listed("R402", "warmup_too_long", ("lr_schedule.warmup_steps",)),
@@ -252,6 +254,7 @@ ON_DATA: tuple[Listed, ...] = (
     Listed("R332", "clip_twice"),
     Listed("R340", "caption_table_unusable", ("data",)),
     Listed("R345", "steps_without_data", ("data.datasets.*.start_epoch", "data.datasets.*.end_epoch")),
+    Listed("R347", "caption_weights_uneven", ("data.datasets.*.caption_weights",)),
     Listed("R360", "clips_without_masks", ("regularizers.masked_loss.enabled",)),
     Listed("R361", "mask_unfit", ("regularizers.masked_loss.enabled",)),
     Listed("R423", "nothing_set_apart", ("evaluation.fraction",)),

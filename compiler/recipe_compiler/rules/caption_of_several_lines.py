@@ -36,7 +36,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     assert facts.survey is not None
     for table in with_clips(facts):
         name = facts.settings[f"{table}.id"]
-        several = facts.survey.several_lines.get(name, ())
+        several = tuple(facts.survey.several_lines.get(name, ()))
         if several and not facts.settings.given(f"{table}.multiline"):
             shown = ", ".join(several[:SHOWN]) + (f" and {len(several) - SHOWN} more" if len(several) > SHOWN else "")
             trained = sum(row.used for row in facts.survey.of(name))

@@ -27,15 +27,16 @@ Use instead:
 
 from collections.abc import Iterator
 
+from recipe_compiler.data.captions import caption_source
 from recipe_compiler.rules.data_sets import in_use
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 
 
 def check(facts: Facts) -> Iterator[Finding]:
     """Find data sets that split what is no file."""
-    for table in in_use(facts.settings, "multiline", "caption_strategy", "only_instance_prompt"):
+    for table in in_use(facts.settings, "multiline", "type", "caption_strategy", "only_instance_prompt"):
         only = facts.settings[f"{table}.only_instance_prompt"]
-        source = "instanceprompt" if only else facts.settings[f"{table}.caption_strategy"]
+        source = caption_source(facts.settings, table)
         if facts.settings[f"{table}.multiline"] == "split" and source not in ("textfile", "fetched"):
             key = "only_instance_prompt" if only else "caption_strategy"
             value = "true" if only else source

@@ -19,6 +19,7 @@ from recipe_schema.sections.forms import (
     Steps,
     StepsOrNone,
     Text,
+    Weight,
 )
 
 
@@ -296,6 +297,13 @@ class Dataset:
         "each sample. (SimpleTuner splits, unless disable_multiline_split.)",
         reads=("survey", "train"),
     )
+    caption_weights: tuple[Weight, ...] | None = key(
+        None,
+        "With multiline: split, how often each line is drawn, in the order of lines and compared with each other: `[95, 5]` "
+        "draws the first in 95 % of samples. 0 leaves a line out. A clip of one caption needs none. With null, all captions "
+        "are drawn alike.",
+        reads=("survey",),
+    )
     metadata_backend: Literal["discovery", "parquet", "huggingface", "json"] = key(
         "discovery", "Clips are read themselves.", ignored=_LOOKED_AT
     )
@@ -463,7 +471,11 @@ class Dataset:
     split: Text = key("train", "Its split.", reads=("survey",))
     revision: Text | None = key(None, "Its branch, tag or commit.", reads=("survey",))
     streaming: bool = key(
-        False, "Read it from the hub without a copy on disk.", impact="runtime", reads=("survey",), pending=(True,)
+        False,
+        "Read its Parquet files over the network, a row group at a time, with none of them on disk. With max_num_samples, "
+        "`recipe fetch` stops when the first so many readable clips are there.",
+        impact="runtime",
+        reads=("survey",),
     )
     aws_bucket_name: Text | None = key(None, "The bucket, for type: aws.", reads=("survey",))
     aws_data_prefix: str = key("", "The folder in it.", reads=("survey",))

@@ -22,6 +22,9 @@ Count = Annotated[int, Ge(1), Le(MOST_AT_ONCE)]
 Share = Annotated[float, Ge(0), Le(1)]
 """A probability, or a part of a whole."""
 
+Weight = Annotated[float, Ge(0), Le(1000)]
+"""How often something is drawn, compared with its neighbours."""
+
 Seed = Annotated[int, Ge(0), Le(2**53 - 1)]
 """Where a stream of random numbers starts."""
 
