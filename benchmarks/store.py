@@ -67,11 +67,12 @@ def measure(folder: Path, count: int, cold: str) -> None:
         disk(folder, count)
     writes(folder)
     chosen = random.Random(0).sample(keys, min(SAMPLE, count))
+    listing.listed(folder / "store")  # what is measured warm was looked at before
     temperatures = ("warm", "cold") if cold else ("warm",)
     for temperature in temperatures:
-        reads(folder, chosen, temperature, cold)
-    for temperature in temperatures:
         looks(folder, keys, temperature, cold)
+    for temperature in reversed(temperatures):
+        reads(folder, chosen, temperature, cold)
 
 
 def parsed() -> argparse.Namespace:
