@@ -84,6 +84,8 @@ class _Table:
         self._writes = True
         try:
             self._database = sqlite3.connect(file, timeout=_PATIENCE_SECONDS)
+            # A kill does no harm either way, and flushing each folder's rows takes seconds where there are few values.
+            self._database.execute("PRAGMA synchronous = OFF")
             self._database.execute(
                 f"CREATE TABLE IF NOT EXISTS {_TABLE} (folder TEXT, name TEXT, size INT, mtime INT, facts TEXT, "
                 "PRIMARY KEY (folder, name)) WITHOUT ROWID"
