@@ -223,6 +223,7 @@ def test_explain_names_the_file_and_the_text_that_were_there_before(project, tmp
     latents, text = clip_facts(project)
     write_value(store, "latents", {**latents, "clip_sha256": "ab" * 32}, "aa")
     write_value(store, "latents", {**latents, "clip_sha256": "cd" * 32, "clip": "clips/other.mp4"}, "bb")
+    write_value(store, "text", {"dtype": "bf16"}, "bb")
     write_value(store, "text", {**text, "text": "something else altogether"}, "cc")
     write_value(store, "text", {**text, "text": text["text"].replace("30", "31")}, "dd")
 

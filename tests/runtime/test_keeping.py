@@ -8,6 +8,7 @@ import pytest
 from fakes_runtime import make_context, make_project
 from recipe_runtime import encode_text, encode_video
 from recipe_runtime.keeping.__main__ import main
+from recipe_runtime.keeping.listing import stored_files
 from recipe_runtime.stop import StopRequested
 
 
@@ -47,6 +48,21 @@ def test_an_empty_store_is_listed_without_torch(tmp_path):
     )
 
     assert (done.returncode, done.stdout) == (0, f"{tmp_path} holds no values\n")
+
+
+def test_what_vanishes_while_a_store_is_listed_is_passed_over(tmp_path):
+    folder = tmp_path / "text" / "ab"
+    folder.mkdir(parents=True)
+    first, second = (folder / f"ab{number:062}.safetensors" for number in range(2))
+    for path in (first, second):
+        path.write_text("x")
+    (folder / f".{first.stem}.0123abcd").symlink_to(first)
+
+    found = stored_files(tmp_path)
+    assert next(found).path == first
+    second.unlink()
+
+    assert list(found) == []
 
 
 def test_every_damaged_file_is_named(tmp_path, capsys):

@@ -5,15 +5,17 @@ as long as VAE and text encoder are those that it was made with.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from heapq import nlargest
 from pathlib import Path
 from typing import Any
 
+from recipe_compiler.cli.store_facts import all_facts
 from recipe_compiler.subject import Subject
 from recipe_schema.ledger import ClipRow
 from recipe_schema.record import record, replace
-from recipe_schema.stored import latent_facts, read_facts, text_facts
+from recipe_schema.stored import latent_facts, text_facts
 
 
 Difference = tuple[str, str, str]
@@ -76,10 +78,7 @@ def stocks(subject: Subject, row: ClipRow) -> tuple[Stock, ...]:
         dtype=subject.value("model.text_encoder_dtype"),
         precision=subject.value("model.text_encoder_precision"),
     )
-    return (
-        _of_windows(_stocks(store, "latents", latents, _is_same_clip)),
-        *(_with_nearest(store, stock, text["text"]) for stock in _stocks(store, "text", [text], _is_same_text)),
-    )
+    return _of_windows(_of_clip(store, latents)), _of_text(store, text)
 
 
 def _of_windows(each: Sequence[Stock]) -> Stock:
@@ -91,12 +90,36 @@ def _of_windows(each: Sequence[Stock]) -> Stock:
     return Stock(kind=each[0].kind, there=there == len(each), differs=differs, windows=(there, len(each)))
 
 
-def _with_nearest(store: Path, stock: Stock, text: str) -> Stock:
-    """Name what a caption may have been before, where the store has nothing of it."""
-    if stock.there or stock.differs:
-        return stock
-    texts = [facts["text"] for facts in _all_facts(store / "text") if facts.get("text")]
-    return replace(stock, nearest=next(iter(get_close_matches(text, texts, n=1)), ""))
+def _of_text(store: Path, wanted: Mapping[str, str]) -> Stock:
+    """Return what the store has of a text, and where it has nothing of it, what the caption may have been before."""
+    same, others = [], set()
+    for facts in all_facts(store, "text"):
+        if _is_same_text(facts, wanted):
+            same.append(facts)
+        elif facts.get("text"):
+            others.add(facts["text"])
+    stock = _stock("text", same, wanted)
+    return stock if same else replace(stock, nearest=_nearest(wanted["text"], others))
+
+
+_LIKELY = 50
+"""Texts that are compared letter by letter, which takes most of a millisecond for each."""
+
+
+def _nearest(text: str, others: Iterable[str]) -> str:
+    """Return the text that is most like another, of those that share most words and letters with it; empty if none is."""
+    words, letters = set(text.split()), set(text)
+
+    def shared(other: str) -> tuple[float, str]:
+        return _overlap(words, set(other.split())) + _overlap(letters, set(other)), other
+
+    likely = nlargest(_LIKELY, others, key=shared)
+    return next(iter(get_close_matches(text, likely, n=1)), "")
+
+
+def _overlap(some: set[str], others: set[str]) -> float:
+    """Return how many two sets share, of all that they have: from 0 to 1."""
+    return len(some & others) / max(1, len(some | others))
 
 
 def _is_same_clip(facts: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
@@ -120,15 +143,10 @@ def _brief(value: str) -> str:
 _DIGEST = re.compile("[0-9a-f]{64}")
 
 
-def _stocks(
-    store: Path,
-    kind: str,
-    wanted: Sequence[Mapping[str, str]],
-    is_same: Callable[[Mapping[str, str], Mapping[str, str]], bool],
-) -> list[Stock]:
-    """Return what the store has of values of one clip or text, whose files are looked through once."""
-    known = [facts for facts in _all_facts(store / kind) if is_same(facts, wanted[0])]
-    return [_stock(kind, known, facts) for facts in wanted]
+def _of_clip(store: Path, wanted: Sequence[Mapping[str, str]]) -> list[Stock]:
+    """Return what the store has of each window of a clip. Its files are looked through once."""
+    known = [facts for facts in all_facts(store, "latents") if _is_same_clip(facts, wanted[0])]
+    return [_stock("latents", known, facts) for facts in wanted]
 
 
 def _stock(kind: str, known: Sequence[Mapping[str, str]], wanted: Mapping[str, str]) -> Stock:
@@ -146,13 +164,3 @@ def _stock(kind: str, known: Sequence[Mapping[str, str]], wanted: Mapping[str, s
         if not nearest or len(differs) < len(nearest):
             nearest = differs
     return Stock(kind=kind, there=False, differs=nearest)
-
-
-def _all_facts(folder: Path) -> Iterator[Mapping[str, str]]:
-    for path in sorted(folder.glob("??/*.safetensors")):
-        try:
-            facts = read_facts(path)
-        except OSError:  # it was removed meanwhile, or is not ours to read: the runtime will say so
-            continue
-        if facts is not None:
-            yield facts

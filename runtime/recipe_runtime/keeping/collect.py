@@ -55,7 +55,7 @@ def collect(store: Path, plans: Sequence[Path], *, delete: bool) -> int:
     for plan in plans:
         for kind, keys in needed_keys(plan).items():
             needed[kind] |= keys
-    kept, spare = _divided(store, needed)
+    kept, spare = divided(store, needed)
     if delete:
         for file in spare:
             _remove(file.path)
@@ -83,8 +83,13 @@ def needed_keys(plan_dir: Path) -> Mapping[Kind, set[str]]:
         return {kind: set(keys(ctx)) for kind, keys in NEEDED.items()}
 
 
-def _divided(store: Path, needed: Mapping[Kind, set[str]]) -> tuple[list[StoredFile], list[StoredFile]]:
-    """Return what stays, and what nobody needs."""
+def divided(store: Path, needed: Mapping[Kind, set[str]]) -> tuple[list[StoredFile], list[StoredFile]]:
+    """Return what of a store stays, and what nobody needs.
+
+    Args:
+        store: The store.
+        needed: The keys that are needed, of each kind that this version knows.
+    """
     kept: list[StoredFile] = []
     spare: list[StoredFile] = []
     now = time.time()

@@ -1,5 +1,6 @@
 """What a store holds, from names, sizes and times alone."""
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -81,10 +82,21 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _files(folder: Path, kind: str) -> Iterator[StoredFile]:
-    for path in sorted(folder.iterdir()):
-        value = _VALUE.fullmatch(path.name)
+    with os.scandir(folder) as entries:
+        found = sorted(entries, key=lambda entry: entry.name)
+    for entry in found:
+        value = _VALUE.fullmatch(entry.name)
         key = value[1] if value is not None else ""
-        known = key.startswith(folder.name) if key else _LEFTOVER.fullmatch(path.name) is not None
-        if known and path.is_file() and not path.is_symlink():
-            stat = path.stat()
+        known = key.startswith(folder.name) if key else _LEFTOVER.fullmatch(entry.name) is not None
+        stat = _stat(entry) if known else None
+        if stat is not None:
+            path = folder / entry.name
             yield StoredFile(path=path, kind=kind, key=key, bytes=stat.st_size, modified=stat.st_mtime)
+
+
+def _stat(entry: os.DirEntry[str]) -> os.stat_result | None:
+    """Look at a file; None for what is none, or was renamed or removed meanwhile by a process at work."""
+    try:
+        return entry.stat(follow_symlinks=False) if entry.is_file(follow_symlinks=False) else None
+    except FileNotFoundError:
+        return None
