@@ -17,7 +17,7 @@ from recipe_runtime.build import splits_weights
 from recipe_runtime.context import Context
 from recipe_runtime.errors import CheckpointError, RunError
 from recipe_runtime.export_page import adapter_page
-from recipe_runtime.exported import EXPORT_FOLDER, INDEX, MARKER
+from recipe_runtime.exported import ADAPTER_FILE, EXPORT_FOLDER, INDEX, MARKER, MERGED
 from recipe_runtime.models.adapter import adapted_layers, save_adapter
 from recipe_runtime.models.source import check_index, component_dir, pipeline_dir, transformer_dir, vae_dir
 from recipe_runtime.models.transformer import build_transformer, weight_files
@@ -50,6 +50,8 @@ def run(ctx: Context) -> None:
     what = "adapter" if ctx.settings.model.type == "lora" else "model"
     target = ctx.run_dir / EXPORT_FOLDER
     marker = {"version": EXPORT_VERSION, "plan_id": ctx.plan.plan_id, "step": last, "weights": weights}
+    if what == "adapter" and ctx.settings.model.lora.merge:
+        marker[MERGED] = True
     ready = _is_marked(target, marker)
     # The export takes one go: who asks the run to stop meanwhile gets a finished run.
     never = StopRequested()
@@ -92,20 +94,39 @@ def _weights_file(ctx: Context, last: int, weights: str) -> Path:
 
 def _build(ctx: Context, target: Path, weights: Path, marker: dict[str, Any]) -> None:
     """Build the directory under a temporary name, and rename it when it is complete."""
-    home = pipeline_dir(ctx)
     temporary = target.with_name(_TEMPORARY)
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    shutil.copyfile(check_index(home), temporary / INDEX)
-    # Directories from the hub's cache hold links; copytree puts the files in their place.
-    for name in _COPIED:
-        shutil.copytree(component_dir(home, name), temporary / name)
-    shutil.copytree(vae_dir(ctx), temporary / "vae")
+    _copy_others(ctx, temporary)
     home = transformer_dir(ctx)
     # Where biases alone were trained, the other weights are those that it began with.
     others = weight_files(home) if ctx.settings.train.layer_freeze_strategy == "bitfit" else ()
     build_transformer(home, [*others, weights]).save_pretrained(temporary / "transformer")
     _put_in_place(target, temporary, marker)
+
+
+def _copy_others(ctx: Context, folder: Path) -> None:
+    """Make a model's folder with all of its parts but the transformer."""
+    home = pipeline_dir(ctx)
+    folder.mkdir(parents=True)
+    shutil.copyfile(check_index(home), folder / INDEX)
+    # Directories from the hub's cache hold links; copytree puts the files in their place.
+    for name in _COPIED:
+        shutil.copytree(component_dir(home, name), folder / name)
+    shutil.copytree(vae_dir(ctx), folder / "vae")
+
+
+def _build_merged(ctx: Context, adapter: Path, folder: Path) -> None:
+    """Export the model with an exported adapter in its weights.
+
+    They are the published ones: into quantized weights nothing can be merged without rounding them once more.
+    """
+    _copy_others(ctx, folder)
+    home = transformer_dir(ctx)
+    model = build_transformer(home, weight_files(home))
+    model.load_lora_adapter(str(adapter), weight_name=ADAPTER_FILE, prefix="transformer")
+    model.fuse_lora()
+    model.unload_lora()
+    model.save_pretrained(folder / "transformer")
 
 
 def _build_adapter(ctx: Context, target: Path, weights: Path, marker: dict[str, Any]) -> None:
@@ -118,6 +139,8 @@ def _build_adapter(ctx: Context, target: Path, weights: Path, marker: dict[str, 
     save_adapter(temporary, tensors, ctx.settings.model.lora, split)
     page = adapter_page(ctx, layers=len(adapted_layers(tensors)), weights=marker["weights"])
     (temporary / _PAGE).write_text(page, encoding="utf-8")
+    if MERGED in marker:
+        _build_merged(ctx, temporary, temporary / MERGED)
     _put_in_place(target, temporary, marker)
 
 

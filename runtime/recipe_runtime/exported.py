@@ -9,6 +9,9 @@ MARKER = "recipe.json"
 INDEX = "model_index.json"
 """In the top folder of a model in diffusers format: names the classes of its components."""
 
+MERGED = "merged"
+"""In an exported adapter: the whole model with the adapter in its weights, where that is asked for."""
+
 ADAPTER_FILE = "pytorch_lora_weights.safetensors"
 """In an exported adapter: the name that diffusers looks for."""
 

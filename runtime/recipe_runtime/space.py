@@ -156,13 +156,15 @@ def _checkpoint_bytes(ctx: Context) -> int:
 
 
 def _export_bytes(ctx: Context) -> int:
+    adapter = 0
     if ctx.settings.model.type == "lora":
-        halves = 2 if ctx.settings.model.lora.init in SPLITTING else 1
-        return max(0, halves * adapter_parameters(ctx) * _FP32 - _used(ctx.run_dir / "export"))
+        adapter = (2 if ctx.settings.model.lora.init in SPLITTING else 1) * adapter_parameters(ctx) * _FP32
+        if not ctx.settings.model.lora.merge:
+            return max(0, adapter - _used(ctx.run_dir / "export"))
     home = pipeline_dir(ctx)
     copied = _used(vae_dir(ctx)) + sum(_used(component_dir(home, name)) for name in ("tokenizer", "text_encoder"))
     trained = parameter_count(transformer_dir(ctx)) * _FP32
-    return max(0, copied + trained - _used(ctx.run_dir / "export"))
+    return max(0, adapter + copied + trained - _used(ctx.run_dir / "export"))
 
 
 def _trained_shapes(ctx: Context) -> Sequence[Sequence[int]]:

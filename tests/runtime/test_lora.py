@@ -206,6 +206,31 @@ def test_the_exported_adapter_does_in_diffusers_what_it_does_here(tmp_path, dora
     assert events.of(Exported) == [Exported(path="export", weights=part, step=4, what="adapter")]
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"model.lora.type": "lokr", "model.lora.target_modules": ["attn1.to_q", "conv_inverted"]},
+        {"model.lora.init": "pissa"},
+    ],
+)
+def test_a_merged_export_is_the_model_with_the_adapter(tmp_path, more):
+    settings = {"model.lora.merge": True, "model.lora.target_modules": EVERYWHERE, "optimizer.learning_rate": 0.01}
+    project, ctx, _ = run(tmp_path, **{**settings, **more})
+
+    export.run(ctx)
+
+    folder, loaded = ctx.run_dir / "export", pipeline(project.root / "models" / "tiny")
+    before = predicted(ctx, loaded.transformer)
+    loaded.transformer.load_lora_adapter(
+        str(folder), weight_name="pytorch_lora_weights.safetensors", prefix="transformer"
+    )
+    adapted, merged = predicted(ctx, loaded.transformer), predicted(ctx, pipeline(folder / "merged").transformer)
+    assert torch.allclose(merged, adapted, atol=1e-5)
+    assert (merged - before).abs().max() > 1e-3
+    assert not any("lora" in name for name, _ in pipeline(folder / "merged").transformer.named_modules())
+
+
 def test_the_export_says_what_it_is(tmp_path):
     project, ctx, _ = run(tmp_path, **{"model.lora.target_modules": ["attn1.to_q"]})
 

@@ -34,6 +34,9 @@ _QUANTIZED_BYTES = {
 """Bytes of a weight of the blocks. Depth-wise filters, which torchao's formats leave as they are, are a thousandth."""
 
 
+MERGE = "model.lora.merge"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
     """The cost of a plan.
@@ -117,7 +120,8 @@ def estimate(
         features_gb=sum(windows[b.name] * feature_bytes(values, family, b) for b in buckets) / 1e9,
         checkpoints_gb=checkpoint_bytes(values, config) * kept / 1e9,
         export_gb=export_parameters(values, config, adapter) * FP32 / 1e9
-        + (others / 1e9 if values["model.type"] == "full" else 0),
+        + (others / 1e9 if values["model.type"] == "full" else 0)
+        + ((transformer_parameters(config) * FP32 + others) / 1e9 if adapter is not None and values[MERGE] else 0),
         largest_bucket=largest.name,
     )
     return {name: _rounded(value) for name, value in asdict(result).items()}

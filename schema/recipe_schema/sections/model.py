@@ -84,6 +84,13 @@ class Lora:
         reads=("train", "export"),
         aka="use_dora",
     )
+    merge: bool = key(
+        False,
+        "Also export the whole model with the adapter in its weights, as they are published and not quantized: "
+        "`export/merged`, which loads without the adapter.",
+        impact="runtime",
+        reads=("export",),
+    )
     lokr_factor: Annotated[int, Ge(-1), Le(1024)] = key(
         16,
         "Sides of the smaller factor, for lokr, where they divide the layer's; -1 makes both factors alike.",
