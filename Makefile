@@ -26,8 +26,12 @@ demo: .venv/train.stamp ## fetch a few clips, then train a tiny model on them an
 	$(BIN)/recipe run recipes/quickstart.yaml
 
 .PHONY: test
-test: .venv/test.stamp ## run the tests
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+test: .venv/test.stamp ## run the tests, without the slow ones
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow" $(ARGS)
+
+.PHONY: slow
+slow: .venv/test.stamp ## run the tests that take more than ten seconds each: several processes, kills, a browser
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m slow $(ARGS)
 
 .PHONY: coverage
 coverage: .venv/test.stamp ## run the tests of schema and compiler, and fail if they leave a line or branch out

@@ -71,6 +71,7 @@ def trained(tmp_path, **settings):
     return project, ctx, [event.loss for event in events.of(StepDone)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_losses_are_the_same_within_rounding_and_a_resumed_run_gives_the_same_bits(tmp_path, form, programs):
     settings = FORMS[form]

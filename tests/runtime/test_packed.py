@@ -121,7 +121,7 @@ def test_a_packed_base_computes_nearly_the_same(tmp_path, precision, error, mixe
         {"model.lora.type": "lokr"},
         {"model.lora.init": "pissa"},
         {"memory.group_offload.enabled": True, "memory.group_offload.to_disk_path": "away"},
-        {"model.quantize_via": "cpu", "launch.processes": 2},
+        pytest.param({"model.quantize_via": "cpu", "launch.processes": 2}, marks=pytest.mark.slow),
     ],
     ids=["dropout", "dora", "lokr", "pissa", "files", "two-processes"],
 )
