@@ -174,6 +174,7 @@ def test_the_compiler_counts_the_factors_as_they_are(factor, rank):
         init="default",
         init_from=None,
         use_dora=False,
+        merge=False,
         lokr_factor=factor,
     )
 

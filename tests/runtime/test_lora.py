@@ -410,6 +410,7 @@ def test_the_compiler_counts_the_adapter_as_it_is(dora):
         init="default",
         init_from=None,
         use_dora=dora,
+        merge=False,
         lokr_factor=16,
     )
 

@@ -70,6 +70,7 @@ def test_linear_layers_are_split_as_peft_splits_them(init, rank):
         init=init,
         init_from=None,
         use_dora=False,
+        merge=False,
         lokr_factor=16,
     )
     before = ours[0].weight.detach().clone()
