@@ -91,7 +91,7 @@ def mean_colors(pixels: Tensor, shape: Sequence[int]) -> Tensor:
 def _chosen(ctx: Context) -> Sequence[ClipRow]:
     """Take clips from all over the ledger, whose order is by name."""
     step = max(len(ctx.rows) // _CLIPS, 1)
-    return ctx.rows[::step][:_CLIPS]
+    return tuple(row.windows[0] for row in ctx.rows[::step][:_CLIPS])
 
 
 def _pair(ctx: Context, row: ClipRow, key: str) -> tuple[Tensor, Tensor]:

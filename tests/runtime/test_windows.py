@@ -18,6 +18,7 @@ from recipe_runtime.encode_text import text_index
 from recipe_runtime.encode_video import latent_index
 from recipe_runtime.errors import StoppedBySignal
 from recipe_runtime.evaluate import Evaluator, clip_noise
+from recipe_runtime.latent_colors import latent_colors
 from recipe_runtime.masks import encode_masks, mask_index
 from recipe_runtime.order import Order
 from recipe_runtime.stop import StopRequested
@@ -258,6 +259,15 @@ def test_the_encode_stage_counts_windows_and_reuses_those_of_other_plans(tmp_pat
     needed = [preflight.estimate_encoding(ctx)[0].bytes for ctx in (alone, several)]
     assert needed == [n * 16 * 3 * 8 * 8 * 4 for n in (1, 3)]
     assert latent_index(alone)["discs/long.mp4"] == latent_index(ctx)["discs/long.mp4#1"]
+
+
+def test_colors_of_previews_are_fitted_to_the_first_window_of_a_clip(tmp_path):
+    _, ctx, _ = encoded_project(tmp_path, **WITH_WINDOWS, **{"data.store_dir": "store"})
+
+    weight, bias = latent_colors(ctx)
+
+    assert (weight.shape, bias.shape) == ((3, 16), (3,))
+    assert "#1" in next(ctx.store.folder.glob("colors/*/*")).read_bytes().decode(errors="replace")
 
 
 def test_a_sample_is_fed_the_latents_of_its_window(tmp_path):
