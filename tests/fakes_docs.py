@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,27 +72,45 @@ def make_documented_project(root: Path) -> tuple[Path, Path]:
     Returns:
         A recipe of small clips, on which parts of recipes can be laid, and a folder of large ones for whole recipes.
     """
-    for index in range(100):
-        make_clip(root / "clips" / f"c{index}.mp4", frames=84 + index, caption=f"bar {index}")
+    small = make_clip(root / "small.mp4", frames=84).read_bytes()
+    long = make_clip(root / "long.mp4", frames=200).read_bytes()
+    for index in range(CLIPS):
+        _copy(long if index == 0 else small, root / "clips" / f"c{index}.mp4", f"bar {index}")
+        _copy(small, root / "films" / f"c{index}.mp4", f"a bar that moves, number {index}\nbar {index}\n")
         make_mask(root / "masks" / f"c{index}.png")
-        two = make_clip(root / "films" / f"c{index}.mp4", frames=84 + index).with_suffix(".txt")
-        two.write_text(f"a bar that moves, number {index}\nbar {index}\n", encoding="utf-8")
     shutil.copytree(root / "masks", root / "labels")
     for index in range(4):
         make_mask(root / "photos" / f"p{index}.png", white=8 + index).with_suffix(".txt").write_text(f"photo {index}")
     make_mask(root / "fox.png", size=(96, 64))
-    names = [path.name for path in (root / "clips").glob("*.mp4")]
+    names = [f"c{index}.mp4" for index in range(CLIPS)]
     (root / "motion.csv").write_text("filename,motion_score\n" + "".join(f"{name},7\n" for name in names))
     (root / "films.csv").write_text("url,caption\n" + "".join(f"films/{name},a bar\n" for name in names))
     (root / "recipe.yaml").write_text(_SMALL, encoding="utf-8")
-    large = root / "large"
-    for index in range(24):
-        path = large / "datasets" / "disney-black-and-white" / f"d{index}.mp4"
-        make_clip(path, frames=84 + index, size=(832, 480), caption=f"a bar, number {index}")
-    (large / "clips").symlink_to(large / "datasets" / "disney-black-and-white")
+    large = make_large_clips(root / "large")
+    for link in (large / "clips", large / "data" / "sample-clips"):
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(large / "datasets" / "disney-black-and-white")
     (large / "ours.yaml").write_text("recipe: 1\n", encoding="utf-8")
     return root / "recipe.yaml", large
 
+
+def make_large_clips(root: Path) -> Path:
+    """Make clips of the size that the model is trained with, in the folder that the shipped recipes name."""
+    clip = make_clip(root / "large.mp4", frames=84, size=(832, 480)).read_bytes()
+    for index in range(CLIPS):
+        _copy(clip, root / "datasets" / "disney-black-and-white" / f"d{index}.mp4", f"a bar, number {index}")
+    return root
+
+
+def _copy(clip: bytes, path: Path, caption: str) -> None:
+    """Write a clip that has other bytes than its copies, and its caption."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(clip + struct.pack(">I4s", 8 + len(path.name), b"free") + path.name.encode())
+    path.with_suffix(".txt").write_text(caption, encoding="utf-8")
+
+
+CLIPS = 100
+"""So many that a twentieth of them, chosen by their content, is never none."""
 
 _SMALL = """\
 recipe: 1

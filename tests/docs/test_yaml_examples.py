@@ -50,7 +50,9 @@ def findings(project, block) -> list[str]:
     example = (large if whole else small.parent) / "example.yaml"
     example.write_text(block.text if "recipe" in given or not whole else f"recipe: 1\n{block.text}", encoding="utf-8")
     environment = {"DATA_ROOT": str(small.parent)}
-    options = Options(overlays=[] if whole else [example], machine=MACHINE, environment=environment)
+    seen = small.parent / "probes.sqlite"
+    overlays = [] if whole else [example]
+    options = Options(overlays=overlays, machine=MACHINE, environment=environment, index_file=seen)
     result = compile_recipe(example if whole else small, options)
     types = {data_set.get("type", "local") for data_set in given.get("data", {}).get("datasets", [])}
     return [f"{d.code} {d.message}" for d in result.found if types <= {"local"} or d.code != NOT_FETCHED]
