@@ -69,7 +69,7 @@ docs: .venv/train.stamp ## write the reference pages of the language and of find
 .PHONY: site
 site: .venv/docs.stamp ## build the pages of docs/ as a site in site/; nothing in it is loaded from elsewhere
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
-	@echo "open site/index.html"
+	@echo "open site/index.html, or, to search as well: $(BIN)/python -m http.server --directory site"
 
 .PHONY: clean
 clean: ## remove .venv and caches; data, models, store and runs stay
