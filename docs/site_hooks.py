@@ -37,8 +37,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Let links that are right in the project lead to the same files in the site."""
-    del config, files
+    """Let links that are right in the project lead to the same files in the site, and codes of findings to their pages."""
+    del config
     here = Path(str(page.file.abs_src_path)).relative_to(ROOT).parent.as_posix()
     there = posixpath.dirname(page.file.src_uri)
 
@@ -49,7 +49,19 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         target = _in_site(posixpath.normpath(posixpath.join(here, path)))
         return f"]({posixpath.relpath(target, there or '.')}{mark}{anchor})"
 
-    return re.sub(r"\]\(([^)\s]+)\)", moved, markdown)
+    linked = re.sub(r"\]\(([^)\s]+)\)", moved, markdown)
+    return linked if there.startswith("reference") else _with_findings(linked, there, files)
+
+
+def _with_findings(markdown: str, there: str, files: Files) -> str:
+    """Make links of the codes of findings, but for those in code, in headings and in other links."""
+
+    def link(code: re.Match[str]) -> str:
+        page = f"reference/findings/{code[0]}.md"
+        return f"[{code[0]}]({posixpath.relpath(page, there or '.')})" if files.get_file_from_path(page) else code[0]
+
+    parts = re.split(r"(^```.*?^```|`[^`]*`|^#.*?$|\[[^\]]*\]\([^)]*\))", markdown, flags=re.DOTALL | re.MULTILINE)
+    return "".join(part if place % 2 else re.sub(r"\bR[0-9]{3}\b", link, part) for place, part in enumerate(parts))
 
 
 def _in_site(path: str) -> str:

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import unquote
 
 import pytest
@@ -46,8 +47,8 @@ def test_nothing_is_loaded_from_elsewhere(site):
                 loaded += re.findall(r"href=\"?([^\s\">]+)", tag)
         elsewhere = [address for address in loaded if re.match(r"(https?:)?//", address)]
         assert elsewhere == [], page.name
-    for sheet in site.rglob("*.css"):
-        assert not re.search(r"(@import|url\()\s*[\"']?https?:", sheet.read_text(encoding="utf-8")), sheet.name
+    for file in [*site.rglob("*.css"), *site.rglob("*.svg")]:
+        assert not re.search(r"(@import|url\()\s*[\"']?https?:", file.read_text(encoding="utf-8")), file.name
 
 
 def test_links_of_the_site_lead_to_files(site):
@@ -66,3 +67,25 @@ def test_findings_are_in_the_navigation_by_their_sections(site):
     menu = (site / "reference" / "findings.html").read_text(encoding="utf-8")
     for title in re.findall(r"^## (.+)$", listing, flags=re.MULTILINE):
         assert title in menu
+
+
+def test_codes_of_findings_lead_to_their_pages_but_not_in_examples(site):
+    page = (site / "es" / "tutorial.html").read_text(encoding="utf-8")
+    assert re.search(r'<a href="?\.\./reference/findings/R503\.html"?>R503</a>', page)
+    assert "recipe explain R303</code>" in page
+
+
+def test_a_page_that_nobody_listed_comes_under_how_to(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS))
+    import site_hooks
+
+    (tmp_path / "reference").mkdir()
+    (tmp_path / "reference" / "findings.md").write_text("# x\n\n## Names\n\n| [R101](findings/R101.md) | `x` |\n")
+    for name in ("a.md", "b.md"):
+        (tmp_path / name).write_text(f"# {name}\n")
+    nav = [{"How-to": [{"Data": ["a.md"]}]}, {"Diagnostics": ["reference/findings.md"]}]
+
+    site_hooks.on_config(SimpleNamespace(nav=nav, docs_dir=str(tmp_path)))
+
+    assert nav[0]["How-to"] == [{"Data": ["a.md"]}, "b.md"]
+    assert nav[1]["Diagnostics"] == ["reference/findings.md", {"Names": ["reference/findings/R101.md"]}]
