@@ -80,7 +80,8 @@ def test_commands_that_only_read_go_well(project):
     folder, _ = project
     ran = [line.split("#")[0].split() for block in of(ENGLISH, "bash") for line in block.text.splitlines()]
     ours = [words for words in ran if words[0] == "recipe" and words[1] in READS_ONLY]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in ("schema", "compiler"))}
+    path = os.pathsep.join(str(ROOT / part) for part in ("schema", "compiler"))
+    environment = {**os.environ, "HOME": str(folder), "PYTHONPATH": path}
     for _, *arguments in ours:
         command = [sys.executable, "-m", "recipe_compiler", *arguments]
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
