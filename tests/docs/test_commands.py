@@ -103,3 +103,17 @@ def test_a_python_example_is_python(block):
 @pytest.mark.parametrize("block", all_blocks("json"), ids=lambda block: block.place)
 def test_a_json_example_is_json(block):
     json.loads(block.text)
+
+
+def test_the_readme_lists_every_command():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^recipe ([a-z]+)\b.* {2,}\S", readme, flags=re.MULTILINE)
+    assert set(listed) == set(COMMANDS)
+
+
+def test_one_table_lists_every_extra():
+    table = (
+        (ROOT / "docs" / "install.md").read_text(encoding="utf-8").partition("\n## Extras\n")[2].partition("\n## ")[0]
+    )
+    listed = re.findall(r"^\| `([a-z0-9]+)` \|", table, flags=re.MULTILINE)
+    assert set(listed) == set(PROJECT["project"]["optional-dependencies"])
