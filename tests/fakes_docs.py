@@ -61,9 +61,10 @@ def headings(page: Path) -> list[tuple[int, str]]:
 
 
 def anchors(page: Path) -> set[str]:
-    """Return the anchors of a page's headings, as GitHub and the site make them."""
+    """Return the anchors of a page: those of its headings, as GitHub and the site make them, and its own."""
     texts = [re.sub(r"\]\([^)]*\)|[^\w\s-]", "", text.lower()) for _, text in headings(page)]
-    return {re.sub(r"\s", "-", text.strip()) for text in texts}
+    given = re.findall(r"<a id=\"([^\"]+)\">", prose(page))
+    return {*given, *(re.sub(r"\s", "-", text.strip()) for text in texts)}
 
 
 def make_documented_project(root: Path) -> tuple[Path, Path]:
@@ -84,7 +85,8 @@ def make_documented_project(root: Path) -> tuple[Path, Path]:
     make_mask(root / "fox.png", size=(96, 64))
     names = [f"c{index}.mp4" for index in range(CLIPS)]
     (root / "motion.csv").write_text("filename,motion_score\n" + "".join(f"{name},7\n" for name in names))
-    (root / "films.csv").write_text("url,caption\n" + "".join(f"films/{name},a bar\n" for name in names))
+    rows = [f"films/{name},{name},a bar,a bar that moves to the right,bar,1\n" for name in names]
+    (root / "films.csv").write_text("url,file,caption,long,short,weight\n" + "".join(rows))
     (root / "recipe.yaml").write_text(_SMALL, encoding="utf-8")
     large = make_large_clips(root / "large")
     for link in (large / "clips", large / "data" / "sample-clips"):
