@@ -85,7 +85,7 @@ def make_documented_project(root: Path) -> tuple[Path, Path]:
     make_mask(root / "fox.png", size=(96, 64))
     names = [f"c{index}.mp4" for index in range(CLIPS)]
     (root / "motion.csv").write_text("filename,motion_score\n" + "".join(f"{name},7\n" for name in names))
-    rows = [f"films/{name},{name},a bar,a bar that moves to the right,bar,1\n" for name in names]
+    rows = [f"films/{name},{name},a bar in {name},a bar that moves in {name},bar in {name},1\n" for name in names]
     (root / "films.csv").write_text("url,file,caption,long,short,weight\n" + "".join(rows))
     (root / "recipe.yaml").write_text(_SMALL, encoding="utf-8")
     large = make_large_clips(root / "large")
