@@ -12,9 +12,10 @@ ARGS ?=
 JOBS ?= 2
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-# The groups "test" and "lint" of pyproject.toml, named here because pip before 25.1 can't read groups.
-TEST_TOOLS := coverage flask flask-cors hypothesis moto[s3] opencv-python-headless pytest pytest-timeout pytest-xdist s3fs tensorboard torchao
+# The groups "test", "lint" and "docs" of pyproject.toml, named here because pip before 25.1 can't read groups.
+TEST_TOOLS := coverage flask flask-cors hypothesis moto[s3] opencv-python-headless pytest pytest-timeout pytest-xdist s3fs tensorboard torchao uv
 LINT_TOOLS := import-linter mypy ruff types-jsonschema types-pyyaml
+DOCS_TOOLS := mkdocs-material
 
 .PHONY: help
 help:
@@ -65,9 +66,14 @@ schema: .venv/train.stamp ## write the JSON Schemas of the recipe language and o
 docs: .venv/train.stamp ## write the reference pages of the language and of findings
 	$(BIN)/python -m recipe_compiler.docs
 
+.PHONY: site
+site: .venv/docs.stamp ## build the pages of docs/ as a site in site/; nothing in it is loaded from elsewhere
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "open site/index.html, or, to search as well: $(BIN)/python -m http.server --directory site"
+
 .PHONY: clean
 clean: ## remove .venv and caches; data, models, store and runs stay
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
+	rm -rf .venv build dist site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
 	find schema compiler runtime tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -84,4 +90,8 @@ $(BIN)/python:
 
 .venv/lint.stamp: .venv/test.stamp
 	$(INSTALL) $(LINT_TOOLS)
+	touch $@
+
+.venv/docs.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) $(DOCS_TOOLS)
 	touch $@
