@@ -115,8 +115,17 @@ class ShardIndex:
         self._ask(look, nothing=None)
 
     def strike(self, kind: str, key: str) -> None:
-        """Forget a value, which is damaged, so that it counts as missing."""
-        self._ask(lambda database: remove_value(database, kind, key), nothing=None)
+        """Forget a value, which is damaged, so that it counts as missing: it does as long as its shard is not changed."""
+
+        def forget(database: sqlite3.Connection) -> None:
+            place = place_of(database, kind, key)
+            if place is not None:
+                stamp = _stamp(shard_path(self._store, place.shard))
+                if stamp is not None and known_shards(database)[place.shard][1] != stamp:
+                    self._take_in(database, place.shard, stamp)  # or it would come back when this is found out later
+                remove_value(database, kind, key)
+
+        self._ask(forget, nothing=None)
 
     def shards(self) -> list[ShardFile]:
         """Return all shards, in the order of their names."""

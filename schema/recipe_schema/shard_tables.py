@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from recipe_schema.shards import Part, Place
 
@@ -145,6 +145,6 @@ def _transaction(database: sqlite3.Connection) -> Iterator[None]:
         yield
         database.execute("COMMIT")
     except BaseException:
-        if database.in_transaction:
+        with suppress(sqlite3.OperationalError):  # a full disk has done so already
             database.execute("ROLLBACK")
         raise
