@@ -27,6 +27,9 @@ _FP32 = 4
 _FP16 = 2
 """Bytes of a value of a teacher's features."""
 
+_TOLD = 2000
+"""Bytes that a value takes besides its tensors, from above: its facts in a header and in the index."""
+
 _BF16 = 2
 """Bytes of a frozen weight under bf16 training."""
 
@@ -117,7 +120,7 @@ def _latent_bytes(ctx: Context) -> int:
         if key in missing:
             frames = (row.bucket_frames - 1) // vae["temporal"] + 1
             area = (row.bucket_height // vae["spatial"]) * (row.bucket_width // vae["spatial"])
-            total += vae["channels"] * frames * area * _FP32
+            total += vae["channels"] * frames * area * _FP32 + _TOLD
     return total
 
 
@@ -140,7 +143,7 @@ def _text_bytes(ctx: Context) -> int:
     """Estimate text embeddings from above: every text at full length."""
     config = read_config(component_dir(pipeline_dir(ctx), "text_encoder") / "config.json")
     missing = ctx.store.missing("text", [item.key for item in text_items(ctx)])
-    return len(missing) * int(ctx.facts["max_sequence_length"]) * int(config["hidden_size"]) * _FP32
+    return len(missing) * (int(ctx.facts["max_sequence_length"]) * int(config["hidden_size"]) * _FP32 + _TOLD)
 
 
 def _checkpoint_bytes(ctx: Context) -> int:

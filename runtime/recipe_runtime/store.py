@@ -150,14 +150,18 @@ class Store:
         place = self.index.find(kind, key)
         if place is None:
             return read_value(self.path(kind, key))
+        path = shard_path(self.folder, place.shard)
         try:
             return read_place(self.folder, place)
         except (FileNotFoundError, StoreError) as error:
             if self._stood_elsewhere(place):
                 return self.read(kind, key)
             self.index.strike(kind, key)
-            path = shard_path(self.folder, place.shard)
             raise StoreError(f"{error}; {self._cure(path)}") from error
+        except OSError as error:  # a disk that fails for a moment damages nothing
+            raise StoreError(
+                f"{path} can't be read: {error}; correct its rights or its disk, and run the same command again"
+            ) from error
 
     def _stood_elsewhere(self, place: Place) -> bool:
         """Compare what the index says of a value with the shard's header, and correct the index where it is wrong."""
@@ -208,24 +212,22 @@ def read_place(store: Path, place: Place) -> dict[str, Tensor]:
     """Read a value from a shard and verify it.
 
     Raises:
-        FileNotFoundError: The shard is gone.
+        OSError: The shard can't be read; it may be gone.
         StoreError: The value is not what was written.
     """
     path = shard_path(store, place.shard)
     what = f"{path} is damaged: its value {place.kind} {place.key[:12]}…"
+    with path.open("rb", buffering=0) as file:
+        file.seek(place.start)
+        content = bytearray(file.read(place.bytes))
+    if len(content) != place.bytes:
+        raise StoreError(f"{what} is cut short")
     try:
-        content = bytearray(place.bytes)
-        with path.open("rb", buffering=0) as file:
-            file.seek(place.start)
-            if file.readinto(content) != place.bytes:
-                raise StoreError(f"{what} is cut short")
         tensors = _tensors(content, place.parts)
         if LAYOUT in place.facts:
             tensors = decompress(tensors, place.facts[LAYOUT])
         stated = place.facts[_CHECKSUM]
-    except FileNotFoundError:
-        raise
-    except (KeyError, OSError, ValueError, TypeError, RuntimeError, OverflowError, MemoryError) as error:
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
         raise StoreError(f"{what} can't be read ({error})") from error
     if stated != _checksum(tensors):
         raise StoreError(f"{what} does not match its checksum")

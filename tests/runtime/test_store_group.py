@@ -292,8 +292,9 @@ def test_a_shard_for_which_there_are_no_rights_is_named(tmp_path, monkeypatch):
         return plain(self, *arguments, **more)
 
     monkeypatch.setattr(type(path), "open", refuse)
-    with pytest.raises(StoreError, match="Permission denied"):
+    with pytest.raises(StoreError, match=r"can't be read: .*Permission denied.*correct its rights or its disk"):
         store.read("text", KEYS[1])
+    assert store.has("text", KEYS[1]), "it is not damaged"
 
 
 def test_a_store_of_files_is_read_and_counted_and_stays_as_it_is(tmp_path):

@@ -82,4 +82,8 @@ def _values(store: Path, index: ShardIndex, path: Path) -> Iterator[tuple[int, s
             index.strike(place.kind, place.key)
             cure = "delete this file" if index.in_memory else "it counts as missing now"
             problem = f"{error}; {cure}, and the next run that needs it encodes it anew"
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            problem = f"{path} can't be read: {error}; correct its rights or its disk"
         yield place.bytes, problem
