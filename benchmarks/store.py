@@ -5,7 +5,7 @@
 Prints a table, all of it taken with the store's own classes. COUNT is the number of values of 2.7 kB, 100,000 by default,
 which take 0.8 GB in all: in FOLDER, where they are left, and found again by the next run, or in a folder that is removed.
 COMMAND empties the caches of FOLDER's disk, as in ``umount m && mount -o loop img m`` for a file system in a file; without
-it nothing is measured cold. The store of files is filled without flushing; how fast values are written one by one is
+it nothing is measured cold. Processor time is in brackets: on a busy machine it says more. The store of files is filled without flushing; how fast values are written one by one is
 measured on top. Then values of other sizes are written and read in both ways. Run it with the project installed.
 """
 
@@ -57,7 +57,7 @@ def main() -> None:
     print(
         f"{time.strftime('%Y-%m-%d')}, {cpu()}, {os.cpu_count()} cores, {options.count:,} values of {EMBEDS.nbytes:,} B"
     )
-    print(f"load {os.getloadavg()[0]:.1f}\n{'':<56}{'a file each':>18}{'shards':>18}", flush=True)
+    print(f"load {os.getloadavg()[0]:.1f}\n{'':<56}{'a file each':>22}{'shards':>22}", flush=True)
     if options.folder is not None:
         measure(options.folder, options)
         return
@@ -98,17 +98,19 @@ def parsed() -> argparse.Namespace:
 
 
 def tell(what: str, figures: dict[str, str]) -> None:
-    print(f"{what:<56}{figures.get('files', ''):>18}{figures['shards']:>18}", flush=True)
+    print(f"{what:<56}{figures.get('files', ''):>22}{figures['shards']:>22}", flush=True)
 
 
-def timed(act: Callable[[], object]) -> float:
-    begin = time.perf_counter()
+def timed(act: Callable[[], object]) -> tuple[float, float]:
+    """Return the seconds that something takes, and those of the processor."""
+    begin, used = time.perf_counter(), time.process_time()
     act()
-    return time.perf_counter() - begin
+    return time.perf_counter() - begin, time.process_time() - used
 
 
 def rate(count: int, act: Callable[[], object]) -> str:
-    return f"{count / timed(act):,.0f}"
+    seconds, used = timed(act)
+    return f"{count / seconds:,.0f} ({1e6 * used / count:,.0f} us)"
 
 
 def cpu() -> str:
@@ -190,7 +192,8 @@ def looks(stores: dict[str, Store], keys: list[str], temperature: str, cold: str
         figures = {}
         for name, store in stores.items():
             empty_caches(cold if temperature == "cold" else "")
-            figures[name] = f"{timed(partial(act, store.folder)):.1f} s"
+            seconds, used = timed(partial(act, store.folder))
+            figures[name] = f"{seconds:.1f} s ({used:.1f} s)"
         tell(f"{what}, {temperature}", figures)
 
 
@@ -201,7 +204,7 @@ def anew(folder: Path) -> None:
 
 
 def sizes(folder: Path) -> None:
-    """Write values of other sizes, flushed, and read them: MB a second, and values."""
+    """Write values of other sizes, flushed, and read them."""
     for what, shape in SIZES.items():
         tensor = torch.randn(shape, generator=torch.Generator().manual_seed(0)).bfloat16()
         count = min(300, BYTES_OF_A_SIZE // tensor.nbytes)
@@ -209,15 +212,10 @@ def sizes(folder: Path) -> None:
         written, read = {}, {}
         for name in ("files", "shards"):
             store = Store(folder / f"sizes-{name}")
-            written[name] = speed(partial(write_size, store, name, keys, tensor), count, tensor)
-            read[name] = speed(partial(read_all, store, keys), count, tensor)
+            written[name] = rate(count, partial(write_size, store, name, keys, tensor))
+            read[name] = rate(count, partial(read_all, store, keys))
         tell(f"{what}: written and flushed, values/s", written)
         tell("  read, values/s", read)
-
-
-def speed(act: Callable[[], object], count: int, tensor: Tensor) -> str:
-    seconds = timed(act)
-    return f"{count / seconds:,.0f}, {count * tensor.nbytes / seconds / 1e6:,.0f} MB/s"
 
 
 def read_all(store: Store, keys: list[str]) -> None:

@@ -176,6 +176,8 @@ class ShardIndex:
                 isolation_level=None,
                 check_same_thread=False,
             )
+            # What a power cut spoils is found out and made anew, and flushing each shard's rows takes longer than the shard.
+            self._database.execute("PRAGMA synchronous = OFF")
             is_new = make_tables(self._database)
             self._opened = _identity(self._file)
             added = self._bring_up_to_date(self._database)
