@@ -13,8 +13,8 @@ from recipe_runtime.store import Kind, Store
 from recipe_schema.shards import Value
 
 
-LARGE_BYTES = 4_000_000
-"""A value of so many bytes has a file of its own: what it takes to flush it is little beside writing it."""
+LARGE_BYTES = 1_000_000
+"""A value of so many bytes has a file of its own: from here on, shards were measured to gain nothing."""
 
 GROUP_VALUES = 1024
 """A group is written when it has so many values. Their claims are touched every few seconds until then."""
