@@ -1,7 +1,7 @@
-"""Who works on what, among processes that fill one store: a file beside the value that is being made.
+"""Who works on what, among processes that fill one store: a file where the file of the value would stand.
 
-A claim saves work and guards nothing: values are written under their key and renamed into place, so two processes
-that make the same one do no harm. Whoever holds a claim touches its file every few seconds. It is taken over when
+A claim saves work and guards nothing: files and shards are written under another name and renamed, so two processes
+that make the same value do no harm. Whoever holds a claim touches its file every few seconds. It is taken over when
 its holder is a process of this machine that is gone, or when nobody touched it for a minute. That minute is counted by
 whoever waits, since the clocks of two machines and of their disk may differ.
 """

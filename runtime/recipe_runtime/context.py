@@ -13,6 +13,7 @@ from recipe_runtime.ledgerfile import read_ledger
 from recipe_runtime.record import Recorder
 from recipe_runtime.store import Store
 from recipe_schema.decode import decode_settings
+from recipe_schema.events import Warned
 from recipe_schema.ledger import ClipRow
 from recipe_schema.plan import Plan
 from recipe_schema.recipe import Settings
@@ -137,7 +138,11 @@ def build_context(  # noqa: PLR0913 - the fields of a context
         root=root,
         run_dir=run_dir.absolute(),
         device=device,
-        store=Store(root / settings.data.store_dir, compress=settings.data.compress),
+        store=Store(
+            root / settings.data.store_dir,
+            compress=settings.data.compress,
+            tell=lambda message: recorder.emit_later(Warned(message=message)),
+        ),
         recorder=recorder,
         plan_dir=plan_dir.absolute(),
         rank=rank,

@@ -1,6 +1,7 @@
 """What alignment needs of stage ``encode-video``: the teacher's features of every window of a trained clip, once for each content."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 
 import torch
 
@@ -12,6 +13,7 @@ from recipe_runtime.models.teacher import load_teacher, patch_features, teacher_
 from recipe_runtime.stage import report_stage
 from recipe_runtime.stop import StopRequested
 from recipe_runtime.store import content_key
+from recipe_runtime.store_group import Group
 from recipe_schema.ledger import ClipRow
 from recipe_schema.stored import shapes_pixels
 
@@ -60,15 +62,20 @@ def run(ctx: Context, stop: StopRequested) -> None:
         StoppedBySignal: Someone asked the run to stop. What is encoded is kept.
     """
     index, crepa = feature_index(ctx), ctx.settings.regularizers.crepa
-    missing = [row for row in ctx.windows if not ctx.store.has("features", index[row.clip_id])]
+    left = ctx.store.missing("features", set(index.values()))
+    missing = [row for row in ctx.windows if index[row.clip_id] in left]
     reused = len(index) - len(missing)
-    with report_stage(
-        ctx.recorder, "encode-video", total=len(index), reused=reused, unit="teacher's clips", stop=stop
-    ) as report:
+    with ExitStack() as stack:
+        report = stack.enter_context(
+            report_stage(
+                ctx.recorder, "encode-video", total=len(index), reused=reused, unit="teacher's clips", stop=stop
+            )
+        )
         if not missing:
             return
         teacher = load_teacher(teacher_dir(ctx), ctx.device)
         reader = ClipReader()
+        group = stack.enter_context(Group(ctx.store, "features"))
         for row in missing:
             frames = reader.read(ctx.clip_path(row), row)
             chosen = frames[chosen_frames(len(frames), _latent_frames(ctx, row))]
@@ -81,7 +88,7 @@ def run(ctx: Context, stop: StopRequested) -> None:
                     "`regularizers.crepa.encoder`"
                 )
             facts = {"clip": row.clip_id, "teacher": crepa.encoder_path or crepa.encoder}
-            ctx.store.write("features", index[row.clip_id], {"features": features}, facts)
+            group.add(index[row.clip_id], {"features": features}, facts)
             report.finish(1)
 
 

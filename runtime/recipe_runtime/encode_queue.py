@@ -9,9 +9,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
+from torch import Tensor
+
 from recipe_runtime.claim import Claims
 from recipe_runtime.stage import StageReport
 from recipe_runtime.store import Kind, Store
+from recipe_runtime.store_group import Group
 
 
 _POLL_SECONDS = 0.5
@@ -68,6 +71,8 @@ class Work(Generic[Item]):
 class EncodeQueue(Generic[Item]):
     """What is left to encode: the worker's own share first, then what others have not begun.
 
+    Small values go into the store by the group. Their claims are held until the group is there.
+
     Args:
         store: Where values go.
         kind: What they are.
@@ -93,6 +98,8 @@ class EncodeQueue(Generic[Item]):
         self._busy: deque[Work[Item]] = deque()
         self._store, self._kind, self._missing, self._report = store, kind, missing, report
         self._claims = Claims()
+        self._group = Group(store, kind, committed=self._let_go)
+        self._encoded: list[Path] = []
 
     def take(self, *, wait: bool) -> Work[Item] | None:
         """Return the next thing to encode, which no other process works on.
@@ -114,21 +121,34 @@ class EncodeQueue(Generic[Item]):
                     return one
             if not self._busy or not wait:
                 return None
+            self._group.commit()  # others may wait for it likewise
             self._report.stop_if_asked()
             time.sleep(_POLL_SECONDS)
             self._left, self._busy = self._busy, deque()
 
     def fresh(self, one: Work[Item]) -> list[str]:
-        """Return the keys that the store has not yet."""
-        return [key for key in one.keys if not self._store.has(self._kind, key)]
+        """Return the keys that neither the store has yet nor what goes there with the next group."""
+        waiting = {key for key in one.keys if key not in self._group}
+        missing = self._store.missing(self._kind, waiting)
+        return [key for key in one.keys if key in missing]
+
+    def write(self, key: str, tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> None:
+        """Put a value into the store, with others where it is small.
+
+        Raises:
+            StoreError: The store can't be written.
+        """
+        self._group.add(key, tensors, facts)
 
     def done(self, one: Work[Item]) -> None:
-        """Let go of something that is encoded, and count it.
+        """Count something that is encoded, and let go of it as soon as its values are in the store.
 
         Raises:
             StoppedBySignal: Someone asked the run to stop.
         """
-        self._claims.release(self._claim(one))
+        self._encoded.append(self._claim(one))
+        if not self._group:
+            self._let_go()
         self._report.finish(self._count(one))
 
     def __enter__(self) -> Self:
@@ -137,7 +157,15 @@ class EncodeQueue(Generic[Item]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._claims.close()
+        try:
+            self._group.__exit__(kind, error, trace)
+        finally:
+            self._claims.close()
+
+    def _let_go(self) -> None:
+        for claim in self._encoded:
+            self._claims.release(claim)
+        self._encoded.clear()
 
     def _is_ours(self, one: Work[Item]) -> bool:
         """Claim something that is not encoded yet."""

@@ -84,15 +84,15 @@ def run(ctx: Context, stop: StopRequested) -> None:
         StoppedBySignal: Someone asked the run to stop. What is encoded is kept.
     """
     items = text_items(ctx)
-    missing = [item for item in items if not ctx.store.has("text", item.key)]
-    reused = len(items) - len(missing)
+    missing = ctx.store.missing("text", [item.key for item in items])
+    reused = sum(item.key not in missing for item in items)
     with report_stage(ctx.recorder, "encode-text", total=len(items), reused=reused, unit="texts", stop=stop) as report:
         if not missing:
             return
         queue = EncodeQueue(
             ctx.store,
             "text",
-            missing=frozenset(item.key for item in missing),
+            missing=frozenset(missing),
             work=[Work(item=item, keys={item.key: 1}) for item in items],
             worker=ctx.worker,
             report=report,
@@ -104,7 +104,7 @@ def run(ctx: Context, stop: StopRequested) -> None:
             encoder = build_text_encoder(ctx)
             while work is not None:
                 embeds = _encode(ctx, encoder, work.item)
-                ctx.store.write("text", work.item.key, {"embeds": embeds}, _facts(ctx, work.item))
+                queue.write(work.item.key, {"embeds": embeds}, _facts(ctx, work.item))
                 queue.done(work)
                 work = queue.take(wait=True)
 

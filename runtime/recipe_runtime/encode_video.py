@@ -56,7 +56,7 @@ def run(ctx: Context, stop: StopRequested) -> None:
     """
     encode_masks(ctx, stop)
     index = latent_index(ctx)
-    missing = {key for key in index.values() if not ctx.store.has("latents", key)}
+    missing = ctx.store.missing("latents", set(index.values()))
     reused = sum(key not in missing for key in index.values())
     unit = "clips" if len(index) == len(ctx.rows) + len(ctx.eval_rows) else "windows of clips"
     with report_stage(ctx.recorder, "encode-video", total=len(index), reused=reused, unit=unit, stop=stop) as report:
@@ -84,7 +84,7 @@ def _work_off(ctx: Context, queue: EncodeQueue[Group], index: Mapping[str, str])
         fresh = set(queue.fresh(work))
         for row, latents in zip(work.item, encoded, strict=True):
             if index[row.clip_id] in fresh:
-                ctx.store.write("latents", index[row.clip_id], {"latents": latents}, _facts(ctx, row))
+                queue.write(index[row.clip_id], {"latents": latents}, _facts(ctx, row))
         queue.done(work)
 
 

@@ -15,6 +15,7 @@ from recipe_runtime.labels import LABELS_VERSION, weigh_labels
 from recipe_runtime.stage import report_stage
 from recipe_runtime.stop import StopRequested
 from recipe_runtime.store import content_key
+from recipe_runtime.store_group import Group
 from recipe_schema.events import Warned
 from recipe_schema.ledger import ClipRow
 from recipe_schema.sections.regularizers import MaskedLoss
@@ -66,15 +67,21 @@ def encode_masks(ctx: Context, stop: StopRequested) -> None:
     if not index:
         return
     labels, store = labels_of(ctx), ctx.store
-    missing = [row for row in ctx.windows if row.clip_id in index and not store.has("masks", index[row.clip_id])]
+    left = store.missing("masks", set(index.values()))
+    missing = [row for row in ctx.windows if index.get(row.clip_id) in left]
     reused = len(index) - len(missing)
-    with report_stage(ctx.recorder, "encode-video", total=len(index), reused=reused, unit="masks", stop=stop) as report:
+    with (
+        report_stage(ctx.recorder, "encode-video", total=len(index), reused=reused, unit="masks", stop=stop) as report,
+        Group(store, "masks") as group,
+    ):
         reader = ClipReader()
         for row in missing:
-            if not store.has("masks", index[row.clip_id]):  # a picture holds for all windows of its clip
+            key = index[row.clip_id]
+            if key in left:  # a picture holds for all windows of its clip
                 mask = _encode(ctx, row, labels.get(row.mask_dataset), reader)
                 facts = {"clip": row.clip_id, **{name: str(value) for name, value in _shapes_mask(row).items()}}
-                store.write("masks", index[row.clip_id], {"mask": mask}, facts)
+                group.add(key, {"mask": mask}, facts)
+                left.remove(key)
             report.finish(1)
 
 

@@ -27,6 +27,9 @@ _FP32 = 4
 _FP16 = 2
 """Bytes of a value of a teacher's features."""
 
+_TOLD = 2000
+"""Bytes that a value takes besides its tensors, from above: its facts in a header and in the index."""
+
 _BF16 = 2
 """Bytes of a frozen weight under bf16 training."""
 
@@ -112,11 +115,12 @@ def _latent_bytes(ctx: Context) -> int:
     index, vae = latent_index(ctx), ctx.facts["vae"]
     total = 0
     by_key = {index[row.clip_id]: row for row in (*ctx.windows, *ctx.eval_windows)}
+    missing = ctx.store.missing("latents", by_key.keys())
     for key, row in by_key.items():
-        if not ctx.store.has("latents", key):
+        if key in missing:
             frames = (row.bucket_frames - 1) // vae["temporal"] + 1
             area = (row.bucket_height // vae["spatial"]) * (row.bucket_width // vae["spatial"])
-            total += vae["channels"] * frames * area * _FP32
+            total += vae["channels"] * frames * area * _FP32 + _TOLD
     return total
 
 
@@ -126,10 +130,11 @@ def _features(ctx: Context) -> Iterator[Need]:
         return
     index, patch = feature_index(ctx), int(read_config(teacher_dir(ctx) / "config.json")["patch_size"])
     each = (ctx.settings.regularizers.crepa.encoder_image_size // patch) ** 2 * teacher_width(ctx) * _FP16
+    missing = ctx.store.missing("features", set(index.values()))
     frames = sum(
         (row.bucket_frames - 1) // ctx.facts["vae"]["temporal"] + 1
         for row in ctx.windows
-        if not ctx.store.has("features", index[row.clip_id])
+        if index[row.clip_id] in missing
     )
     yield Need(folder=ctx.store.folder, bytes=frames * each, what="the teacher's features")
 
@@ -137,8 +142,8 @@ def _features(ctx: Context) -> Iterator[Need]:
 def _text_bytes(ctx: Context) -> int:
     """Estimate text embeddings from above: every text at full length."""
     config = read_config(component_dir(pipeline_dir(ctx), "text_encoder") / "config.json")
-    missing = sum(not ctx.store.has("text", item.key) for item in text_items(ctx))
-    return missing * int(ctx.facts["max_sequence_length"]) * int(config["hidden_size"]) * _FP32
+    missing = ctx.store.missing("text", [item.key for item in text_items(ctx)])
+    return len(missing) * (int(ctx.facts["max_sequence_length"]) * int(config["hidden_size"]) * _FP32 + _TOLD)
 
 
 def _checkpoint_bytes(ctx: Context) -> int:

@@ -1,19 +1,18 @@
-"""What a file of the store says of its value: strings in the metadata of a safetensors file, for people and tools.
+"""What the store says of a value: strings in the metadata of a safetensors file, for people and tools.
 
 The runtime writes them; ``recipe explain --clip`` and ``recipe store`` read them without torch. They are not all that
 shapes a value: weights are known to the key alone.
 """
 
 import hashlib
-import json
-import struct
 from pathlib import Path
 
 from recipe_schema.ledger import ClipRow
+from recipe_schema.shards import read_header
 
 
 MAX_HEADER = 1 << 24
-"""Bytes of a header that is believed. Ours have a few thousand."""
+"""Bytes of a header of one value that is believed. Ours have a few thousand."""
 
 
 def shapes_pixels(row: ClipRow) -> dict[str, str | int | float]:
@@ -65,15 +64,8 @@ def read_facts(path: Path) -> dict[str, str] | None:
     Raises:
         OSError: It can't be read.
     """
-    with path.open("rb") as file:
-        start = file.read(8)
-        if len(start) < 8:  # noqa: PLR2004 - a header begins with its length, in 8 bytes
-            return None
-        (length,) = struct.unpack("<Q", start)
-        if length > MAX_HEADER:
-            return None
-        header = file.read(length)
+    header, _ = read_header(path, MAX_HEADER)
     try:
-        return dict(json.loads(header)["__metadata__"])
+        return None if header is None else dict(header["__metadata__"])
     except (ValueError, KeyError, TypeError):
         return None

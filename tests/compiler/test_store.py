@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fakes_clips import make_project
+from fakes_shards import write_shard
 from recipe_compiler.cli.main import main
 from recipe_compiler.pipeline import Options, compile_recipe
 from recipe_compiler.subject import of_recipe
@@ -218,6 +219,18 @@ def test_explain_says_what_the_store_has_of_a_clip_and_what_differs(project, tmp
     assert told(project, store, capsys)[0] == there
 
 
+def test_explain_finds_what_stands_in_shards(project, tmp_path, capsys):
+    store = tmp_path / "store"
+    latents, text = clip_facts(project)
+    write_shard(store, "latents", 1, **{**latents, "resize": "832x468"})
+    write_shard(store, "text", 2, **text)
+
+    assert told(project, store, capsys) == [
+        f"encoded anew because resize was 832x468 and is {latents['resize']}",
+        "in the store, for as long as the model's weights are the same",
+    ]
+
+
 def test_explain_names_the_file_and_the_text_that_were_there_before(project, tmp_path, capsys):
     store = tmp_path / "store"
     latents, text = clip_facts(project)
@@ -252,7 +265,14 @@ def test_files_that_say_nothing_are_passed_over(project, tmp_path, capsys):
     path = write_value(tmp_path, "latents", {})
     (tmp_path / "latents" / "ab" / "folder.safetensors").mkdir()
 
-    for content in (b"", b"\x00" * 8, struct.pack("<Q", MAX_HEADER + 1), b"\x02" + b"\x00" * 7 + b"[]", b"\x01" * 3):
+    for content in (
+        b"",
+        b"\x00" * 8,
+        struct.pack("<Q", MAX_HEADER + 1),
+        b"\x02" + b"\x00" * 7 + b"[]",
+        b"\x02" + b"\x00" * 7 + b"{}",
+        b"\x01" * 3,
+    ):
         path.write_bytes(content)
         assert read_facts(path) is None
         assert told(project, tmp_path, capsys)[0] == "not in the store yet"

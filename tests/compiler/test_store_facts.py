@@ -10,6 +10,7 @@ from contextlib import closing
 
 import pytest
 
+from fakes_shards import write_shard
 from recipe_compiler.cli import store_facts
 from recipe_compiler.cli.explain_store import _nearest
 from recipe_compiler.cli.store_facts import FILE, all_facts
@@ -92,6 +93,17 @@ def test_a_file_that_is_new_changed_or_gone_is_seen(store, headers_read):
     assert first.name == "00"
     assert [name for _, name, _ in rows(store)].count(gone.name) == 0
     assert len(rows(store)) == 5
+
+
+def test_values_in_shards_are_found_beside_files_and_alone(store, tmp_path_factory):
+    write_shard(store, "masks", 6)
+    write_shard(store, "text", 7, 8)
+
+    assert sorted(texts(store)) == [*ALL, "number 7", "number 8"]
+    assert sorted(texts(store)) == [*ALL, "number 7", "number 8"]
+    other = tmp_path_factory.mktemp("other")
+    write_shard(other, "text", 7)
+    assert texts(other) == ["number 7"]
 
 
 def test_a_store_that_is_not_there_is_not_made(tmp_path):

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from fakes_runtime import make_context, make_project
+from fakes_store import shard_files, stored_values
 from fakes_training import batch_maker, encoded_project
 from recipe_runtime import encode_video
 from recipe_runtime.__main__ import main
@@ -21,7 +22,8 @@ from recipe_runtime.batches import prefetch
 from recipe_runtime.clip import ClipReader
 from recipe_runtime.errors import MediaError, StoreError
 from recipe_runtime.stop import StopRequested
-from recipe_runtime.store import Store, content_key, read_value
+from recipe_runtime.store import Store, content_key
+from recipe_runtime.store_group import Group
 
 
 ROOT = Path(__file__).parents[2]
@@ -53,12 +55,13 @@ def test_a_quota_that_is_used_up_is_one_sentence_and_the_same_command_goes_on_wi
     assert "make room or correct the rights, and run the same command again" in last
     assert "Traceback" not in full.stderr
     left = [path for path in (project.root / "store").rglob("*") if path.is_file()]
-    assert all(path.stat().st_size <= 4096 and read_value(path) for path in left), "nothing half, no claim, no leftover"
+    assert {path.name for path in left} <= {"index.sqlite"}, "nothing half, no claim, no leftover"
 
     again = subprocess.run(command, env=environment(), check=False, capture_output=True, text=True)
 
     assert again.returncode == 0, again.stderr
-    assert len(list((project.root / "store").rglob("*.safetensors"))) == 4 + 6
+    assert len(stored_values(project.root / "store")) == 4 + 6
+    assert len(shard_files(project.root / "store")) == 2
 
 
 @pytest.fixture
@@ -93,6 +96,33 @@ def test_a_full_disk_takes_no_half_value_and_all_that_fit_are_whole(small_disk):
     store.path("latents", there[0]).unlink()
     store.write("latents", keys[-1], {"latents": torch.zeros(4096)}, {})
     assert store.has("latents", keys[-1])
+
+
+def test_a_full_disk_takes_no_half_group_and_what_is_there_is_whole(small_disk, monkeypatch):
+    monkeypatch.setattr("recipe_runtime.store_group.GROUP_VALUES", 2)
+    told = []
+    store, keys = Store(small_disk, tell=told.append), [content_key({"value": number}) for number in range(20)]
+
+    def fill():
+        with Group(store, "latents") as group:
+            for number, key in enumerate(keys):
+                group.add(key, {"latents": torch.full((6000,), float(number))}, {})
+
+    with pytest.raises(StoreError, match=r"No space left on device.*make room"):
+        fill()
+
+    again = Store(small_disk, tell=told.append)
+    there = [key for key in keys if key not in again.missing("latents", keys)]
+    assert there == keys[: len(there)]
+    assert 2 < len(there) < 20
+    assert all(again.read("latents", key)["latents"].eq(number).all() for number, key in enumerate(there))
+    assert len(list(small_disk.rglob("*.safetensors"))) == len(there) / 2
+    assert not list((small_disk / "shards").glob(".*")), "the half of a shard is gone"
+    shard_files(small_disk)[0].unlink()
+    shard_files(small_disk)[0].unlink()
+    with Group(Store(small_disk, tell=told.append), "latents") as group:
+        group.add(keys[-1], {"latents": torch.zeros(4096)}, {})
+    assert Store(small_disk).has("latents", keys[-1])
 
 
 WRITER = """

@@ -11,14 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from fakes_runtime import Clip, make_context, make_project
+from fakes_store import stored_values
 from recipe_runtime import encode_text, encode_video
 from recipe_runtime.__main__ import main
 from recipe_runtime.claim import Claims
 from recipe_runtime.encode_queue import Worker, claim_path, read_worker
 from recipe_runtime.stop import StopRequested
 from recipe_runtime.store import Store
+from recipe_runtime.store_group import Group
 from recipe_schema.events import StageProgress
 
 
@@ -26,22 +29,19 @@ ROOT = Path(__file__).parents[2]
 MANY = tuple(Clip(name=f"{index:02}.mp4", caption=f"disc number {index}") for index in range(12))
 
 
-def contents(store):
-    return {path.relative_to(store): path.read_bytes() for path in store.rglob("*.safetensors")}
-
-
-def start(project, *more, slow=0.0):
-    """Start a process that encodes; ``slow`` is how long each of its values takes to write, in seconds."""
+def start(project, *more, slow=0.0, group=3):
+    """Start a process that encodes; ``slow`` is how long each of its values takes, in seconds, and ``group`` how many are written at once."""
     script = (
         "import sys, time\n"
-        "from recipe_runtime import store\n"
+        "from recipe_runtime import store_group\n"
         "from recipe_runtime.__main__ import main\n"
-        "plain = store.Store.write\n"
-        "def write(*arguments):\n"
+        f"store_group.GROUP_VALUES = {group}\n"
+        "plain = store_group.Group.add\n"
+        "def add(*arguments):\n"
         f"    time.sleep({slow})\n"
         "    plain(*arguments)\n"
-        "    print(arguments[2], flush=True)\n"
-        "store.Store.write = write\n"
+        "    print(arguments[1], flush=True)\n"
+        "store_group.Group.add = add\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
     paths = os.pathsep.join(str(ROOT / name) for name in ("schema", "runtime"))
@@ -55,15 +55,16 @@ def start(project, *more, slow=0.0):
 
 
 @pytest.mark.slow
-def test_three_workers_one_of_them_killed_make_what_one_makes(tmp_path):
+@pytest.mark.parametrize("group", [1, 3])
+def test_three_workers_one_of_them_killed_make_what_one_makes(tmp_path, group):
     alone = make_context(make_project(tmp_path / "alone", clips=MANY))
     encode_text.run(alone, StopRequested())
     encode_video.run(alone, StopRequested())
     project = make_project(tmp_path / "shared", clips=MANY)
-    expected = contents(alone.store.folder)
+    expected = stored_values(alone.store.folder)
 
-    victim = start(project, "--worker", "3/3", slow=0.3)
-    others = [start(project, "--worker", f"{number}/3", slow=0.1) for number in (1, 2)]
+    victim = start(project, "--worker", "3/3", slow=0.3, group=group)
+    others = [start(project, "--worker", f"{number}/3", slow=0.1, group=group) for number in (1, 2)]
     first = victim.stdout.readline()
     time.sleep(0.1)  # it holds a claim by now, and has not written what the claim is for
     victim.send_signal(signal.SIGKILL)
@@ -71,7 +72,7 @@ def test_three_workers_one_of_them_killed_make_what_one_makes(tmp_path):
     outputs = [worker.communicate(timeout=120) for worker in others]
 
     assert [worker.returncode for worker in (victim, *others)] == [-signal.SIGKILL, 0, 0], outputs
-    assert contents(project.root / "store") == expected
+    assert stored_values(project.root / "store") == expected
     written = [key for out, _ in outputs for key in out.split()]
     assert all(out.split() for out, _ in outputs)
     assert len(written) == len(set(written))
@@ -88,7 +89,7 @@ def test_workers_take_their_share_and_nothing_twice(tmp_path):
 
     assert [worker.returncode for worker in workers] == [0, 0], outputs
     written = [key for out, _ in outputs for key in out.split()]
-    assert len(written) == len(set(written)) == len(contents(project.root / "store"))
+    assert len(written) == len(set(written)) == len(stored_values(project.root / "store"))
     assert not (project.root / "runs").exists()
 
 
@@ -98,12 +99,12 @@ def test_a_plan_for_one_process_is_removed_and_what_is_encoded_is_there_for_a_ru
     shutil.copytree(project.plan_dir, copy)
 
     assert main([str(copy), "--encode", "--quiet", "--discard-plan"]) == 0
-    before = contents(project.root / "store")
+    before = stored_values(project.root / "store")
     assert main([str(project.plan_dir), "--run-dir", str(project.run_dir), "--quiet"]) == 0
 
     assert not copy.exists()
     assert len(before) == 2 + 4
-    assert contents(project.root / "store") == before
+    assert stored_values(project.root / "store") == before
 
 
 def test_encoding_needs_no_transformer(tmp_path):
@@ -116,13 +117,11 @@ def test_encoding_needs_no_transformer(tmp_path):
 def test_a_worker_does_its_own_share_first(tmp_path):
     ctx = make_context(make_project(tmp_path, clips=MANY))
     written = []
-    plain = Store.write
+    plain = Group.add
 
     ctx = replace(ctx, worker=Worker(number=2, of=3))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            Store, "write", lambda self, kind, key, *more: (written.append(key), plain(self, kind, key, *more))
-        )
+        patch.setattr(Group, "add", lambda self, key, *more: (written.append(key), plain(self, key, *more)))
         encode_text.run(ctx, StopRequested())
 
     keys = [item.key for item in encode_text.text_items(ctx)]
@@ -133,24 +132,55 @@ def test_what_another_process_finishes_is_waited_for_and_counted(tmp_path, monke
     events = []
     ctx = make_context(make_project(tmp_path), [events.append])
     items = encode_text.text_items(ctx)
-    path = ctx.store.path("text", items[0].key)
+    claim = claim_path(ctx.store.path("text", items[0].key))
     with Claims() as theirs:
-        assert theirs.take(claim_path(path))
+        assert theirs.take(claim)
         waits = []
 
         def wait(_seconds):
-            waits.append(path.exists())
+            waits.append(ctx.store.missing("text", [item.key for item in items]))
+            assert list(ctx.store.folder.rglob(".*.claim")) == [claim]
             if len(waits) == 2:
-                other = items[1].key
-                path.write_bytes(ctx.store.path("text", other).read_bytes())
-                theirs.release(claim_path(path))
+                with Group(Store(ctx.store.folder), "text") as group:
+                    group.add(items[0].key, {"embeds": torch.ones(1, 32)}, {})
+                theirs.release(claim)
 
         monkeypatch.setattr("recipe_runtime.encode_queue.time.sleep", wait)
         encode_text.run(ctx, StopRequested())
 
-    assert waits == [False, False]
+    assert waits == [{items[0].key}] * 2, "who waits has put into the store what it encoded itself"
     progress = [event for event in events if isinstance(event, StageProgress)]
     assert [event.done for event in progress] == list(range(1, len(items) + 1))
+
+
+def test_claims_are_held_until_their_values_are_in_the_store(tmp_path, monkeypatch):
+    monkeypatch.setattr("recipe_runtime.store_group.GROUP_VALUES", 3)
+    ctx = make_context(make_project(tmp_path, clips=MANY[:8]))
+    seen = []
+    plain = Group.add
+
+    def add(group, key, *more):
+        plain(group, key, *more)
+        keys = [item.key for item in encode_text.text_items(ctx)]
+        claimed = {path.stem[1:] for path in ctx.store.folder.rglob(".*.claim")}
+        seen.append((len(group), len(claimed)))
+        assert claimed <= ctx.store.missing("text", keys) | {key}
+
+    monkeypatch.setattr(Group, "add", add)
+    encode_text.run(ctx, StopRequested())
+
+    assert seen[:6] == [(1, 1), (2, 2), (0, 1)] * 2
+    assert not list(ctx.store.folder.rglob(".*.claim"))
+
+
+def test_a_text_that_comes_twice_is_encoded_once_by_the_group(tmp_path):
+    twice = (*MANY[:2], Clip(name="again.mp4", caption=MANY[0].caption))
+    ctx = make_context(make_project(tmp_path, clips=twice, **{"data.vae_batch_size": 1}))
+
+    encode_text.run(ctx, StopRequested())
+    encode_video.run(ctx, StopRequested())
+
+    assert len(stored_values(ctx.store.folder)) == 4 + len(set(encode_video.latent_index(ctx).values()))
 
 
 @pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "1/0", "-1/2", "1/2/3"])

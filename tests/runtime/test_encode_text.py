@@ -3,6 +3,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fakes_runtime import make_context, make_project
+from fakes_store import shard_files, stored_values
 from recipe_runtime import encode_text
 from recipe_runtime.errors import ModelError, StoppedBySignal
 from recipe_runtime.stop import StopRequested
@@ -16,7 +17,7 @@ def test_every_text_is_encoded_once_and_the_second_run_reuses_all(tmp_path):
     ctx = make_context(make_project(tmp_path, prompts=prompts, negative_prompt="blurry"), [events.append])
 
     encode_text.run(ctx, StopRequested())
-    written = {path: path.stat().st_mtime_ns for path in ctx.store.folder.rglob("*.safetensors")}
+    written = {path: path.stat().st_mtime_ns for path in shard_files(ctx.store.folder)}
     encode_text.run(ctx, StopRequested())
 
     items = encode_text.text_items(ctx)
@@ -26,8 +27,9 @@ def test_every_text_is_encoded_once_and_the_second_run_reuses_all(tmp_path):
         ("one.", True),
         ("blurry", False),
     ]
-    assert len(written) == 7
-    assert {path: path.stat().st_mtime_ns for path in ctx.store.folder.rglob("*.safetensors")} == written
+    assert len(stored_values(ctx.store.folder)) == 7
+    assert len(written) == 1
+    assert {path: path.stat().st_mtime_ns for path in shard_files(ctx.store.folder)} == written
     starts = [(event.total, event.reused) for event in events if isinstance(event, StageStarted)]
     assert starts == [(7, 0), (7, 7)]
     assert sum(isinstance(event, StageFinished) for event in events) == 2
@@ -90,4 +92,4 @@ def test_values_that_are_not_finite_are_never_stored(tmp_path):
     with pytest.raises(ModelError, match="values that are not finite for `a red disc moves right"):
         encode_text.run(ctx, StopRequested())
 
-    assert not list(ctx.store.folder.rglob("*.safetensors"))
+    assert not stored_values(ctx.store.folder)

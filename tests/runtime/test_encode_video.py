@@ -7,13 +7,14 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 from safetensors.torch import load_file, save_file
 
 from fakes_runtime import CLIPS, TINY_CONFIGS, Clip, make_context, make_project
+from fakes_store import lose_value, stored_values
 from recipe_runtime import encode_video
 from recipe_runtime.clip import read_clip, to_pixels
 from recipe_runtime.errors import MediaError, ModelError, StoppedBySignal
 from recipe_runtime.models.vae import encode, load_vae
 from recipe_runtime.stop import StopRequested
 from recipe_schema.events import StageStarted
-from recipe_schema.stored import latent_facts, read_facts
+from recipe_schema.stored import latent_facts
 
 
 MANY = tuple(Clip(name=f"{index}.mp4", caption="a disc") for index in range(5)) + CLIPS
@@ -39,13 +40,13 @@ def test_latents_are_those_of_the_planned_pixels(tmp_path):
         assert torch.equal(stored[row.clip_id], expected)
 
 
-def test_files_say_what_made_them(tmp_path):
+def test_values_say_what_made_them(tmp_path):
     ctx = make_context(make_project(tmp_path))
 
     encode_video.run(ctx, StopRequested())
 
     row = ctx.rows[1]
-    found = read_facts(ctx.store.path("latents", encode_video.latent_index(ctx)[row.clip_id]))
+    found = stored_values(ctx.store.folder)["latents", encode_video.latent_index(ctx)[row.clip_id]]
     expected = latent_facts(row, dtype="fp32", tiling=False)
     assert expected["clip_sha256"] == row.sha256
     assert {name: found[name] for name in expected} == expected
@@ -68,14 +69,15 @@ def test_latents_do_not_depend_on_what_the_store_held_before(tmp_path):
     encode_video.run(broken, StopRequested())
     index = encode_video.latent_index(broken)
     for clip in ("discs/1.mp4", "discs/a.mp4"):
-        broken.store.path("latents", index[clip]).unlink()
-    kept = broken.store.path("latents", index["discs/0.mp4"]).stat().st_mtime_ns
+        lose_value(broken.store, "latents", index[clip])
+    kept = broken.store.index.find("latents", index["discs/0.mp4"])
 
     encode_video.run(broken, StopRequested())
 
     expected, found = latents_of(straight), latents_of(broken)
     assert all(torch.equal(found[clip], latents) for clip, latents in expected.items())
-    assert broken.store.path("latents", index["discs/0.mp4"]).stat().st_mtime_ns == kept
+    assert kept is not None
+    assert broken.store.index.find("latents", index["discs/0.mp4"]) == kept
 
 
 def test_a_key_depends_on_all_that_shapes_latents(tmp_path):
@@ -119,7 +121,7 @@ def test_values_that_are_not_finite_are_never_stored(tmp_path):
     with pytest.raises(ModelError, match=r"not finite for discs/a.mp4"):
         encode_video.run(ctx, StopRequested())
 
-    assert not list(ctx.store.folder.rglob("*.safetensors"))
+    assert not stored_values(ctx.store.folder)
 
 
 def test_a_wish_to_stop_is_met_between_groups(tmp_path):
@@ -129,7 +131,7 @@ def test_a_wish_to_stop_is_met_between_groups(tmp_path):
         encode_video.run(ctx, StopRequested(requested="SIGUSR1"))
 
     assert stopped.value.exit_code == 128 + 10
-    assert len(list(ctx.store.folder.rglob("*.safetensors"))) == 1
+    assert len(stored_values(ctx.store.folder)) == 1
 
 
 @pytest.mark.parametrize("change", [{"temperal_downsample": [False, True, False]}, {"z_dim": 8}])
@@ -143,7 +145,7 @@ def test_a_vae_of_another_family_is_refused_before_anything_is_stored(tmp_path, 
     with pytest.raises(ModelError, match=r"into latents of shape .* where this family has \(16, 3, 8, 8\)"):
         encode_video.run(ctx, StopRequested())
 
-    assert not list(ctx.store.folder.rglob("*.safetensors"))
+    assert not stored_values(ctx.store.folder)
 
 
 def test_constants_that_are_not_one_for_each_channel_are_named(tmp_path):

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from fakes_runtime import make_context
+from fakes_store import replace_value
 from fakes_training import batch_maker, encoded_project, same_bits, saved_parts
 from recipe_runtime import memory, probe, replay, step as step_module, train
 from recipe_runtime.alarms import SpikeAlarm
@@ -184,10 +185,10 @@ def test_a_poisoned_latent_is_named_with_its_clip_and_replayed_on_another_day(tm
     project, ctx, _ = encoded_project(tmp_path, prompts=(), **{"data.store_dir": "store"})
     key = latent_index(ctx)["discs/sub/c.mp4"]
     latents = ctx.store.read("latents", key)["latents"]
-    ctx.store.write("latents", key, {"latents": torch.full_like(latents, math.nan)}, {})
+    replace_value(ctx.store, "latents", key, {"latents": torch.full_like(latents, math.nan)})
     with pytest.raises(NonFiniteLoss, match=r"the input latents \(.*clips discs/sub/c.mp4"):
         train.run(ctx, StopRequested())
-    ctx.store.write("latents", key, {"latents": latents}, {})  # the bundle holds what was read then
+    replace_value(ctx.store, "latents", key, {"latents": latents})  # the bundle holds what was read then
 
     (folder,) = project.run_dir.glob("failure-*")
 

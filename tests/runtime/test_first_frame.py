@@ -9,6 +9,7 @@ from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchE
 
 from fakes_masks import write_png
 from fakes_runtime import CLIPS, Clip, draw_disc, make_context, make_project, write_video
+from fakes_store import replace_value
 from fakes_training import StopAfter, batch_maker, encoded_project, same_bits, saved_parts
 from recipe_runtime import preflight, train, validate
 from recipe_runtime.batches import pad_texts
@@ -272,7 +273,7 @@ def test_a_mask_that_is_white_in_the_given_frame_alone_leaves_nothing_to_learn(t
     encode_masks(masked, StopRequested())
     mask = ctx.store.read("masks", mask_index(masked)[row.clip_id])["mask"]
     assert (mask[0].max() > 0.5, mask[1:].max() < 0.3) == (True, True)
-    ctx.store.write("masks", mask_index(masked)[row.clip_id], {"mask": torch.cat([mask[:1], mask[1:] * 0])}, {})
+    replace_value(ctx.store, "masks", mask_index(masked)[row.clip_id], {"mask": torch.cat([mask[:1], mask[1:] * 0])})
 
     with pytest.raises(MediaError, match="wholly black where their clips are trained"):
         check_masks(masked)

@@ -108,7 +108,7 @@ def test_the_estimate_counts_measured_clips_and_equal_ones_once(tmp_path):
 
     needs = estimate_needs(replace(ctx, rows=(ctx.rows[0], twin), eval_rows=(ctx.rows[1],)))
 
-    assert needs[0].bytes == 4 * 16 * 3 * 2 * 64
+    assert needs[0].bytes == 4 * 16 * 3 * 2 * 64 + 2 * 2000
 
 
 def test_the_estimate_counts_what_is_still_to_be_written(tmp_path):
@@ -124,8 +124,9 @@ def test_the_estimate_counts_what_is_still_to_be_written(tmp_path):
     after = {need.what: need.bytes for need in estimate_needs(ctx)}
 
     # Two clips of 8x8 and two of 8x12, three latent frames of 16 channels each, in fp32.
-    assert before["latents"] == 4 * 16 * 3 * (2 * 64 + 2 * 96)
-    assert before["text embeddings"] == 6 * 300 * 32 * 4
+    # Each value has 2 kB besides.
+    assert before["latents"] == 4 * 16 * 3 * (2 * 64 + 2 * 96) + 4 * 2000
+    assert before["text embeddings"] == 6 * (300 * 32 * 4 + 2000)
     # Five are kept and a sixth is written; each has the weights, two moments and the average.
     assert before["checkpoints"] == 6 * 4 * weights
     assert after["latents"] == after["text embeddings"] == 0

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from fakes_runtime import CLIPS, Clip, make_context
+from fakes_store import replace_value
 from fakes_training import StopAfter, encoded_project, same_bits, saved_parts
 from recipe_runtime import train
 from recipe_runtime.encode_video import latent_index
@@ -136,7 +137,7 @@ def test_a_loss_that_is_no_number_is_left_behind_with_whole_weights(tmp_path):
     project, ctx, _ = encoded_project(tmp_path, **settings_of("full", **SHARDED), **{"data.store_dir": "store"})
     for key in latent_index(ctx).values():
         latents = ctx.store.read("latents", key)["latents"]
-        ctx.store.write("latents", key, {"latents": torch.full_like(latents, torch.nan)}, {})
+        replace_value(ctx.store, "latents", key, {"latents": torch.full_like(latents, torch.nan)})
 
     with pytest.raises(NonFiniteLoss, match="recipe replay"):
         train.run(ctx, StopRequested())

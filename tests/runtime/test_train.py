@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from fakes_runtime import CLIPS, make_context
+from fakes_store import damage_value, replace_value
 from fakes_training import StopAfter, encoded_project, same_bits, saved_parts
 from recipe_runtime import loop, train
 from recipe_runtime.batches import BatchMaker
@@ -237,7 +238,7 @@ def test_a_loss_that_is_no_number_stops_the_run_with_everything_named(tmp_path):
     poison = "discs/sub/c.mp4"
     key = latent_index(ctx)[poison]
     latents = ctx.store.read("latents", key)["latents"]
-    ctx.store.write("latents", key, {"latents": torch.full_like(latents, math.nan)}, {})
+    replace_value(ctx.store, "latents", key, {"latents": torch.full_like(latents, math.nan)})
 
     with pytest.raises(NonFiniteLoss, match=r"discs/sub/c\.mp4 \(sigma") as failure:
         train.run(ctx, StopRequested())
@@ -262,7 +263,7 @@ def test_a_loss_that_is_no_number_stops_the_run_with_everything_named(tmp_path):
 def test_a_damaged_store_stops_the_run_in_one_sentence(tmp_path):
     _, ctx, _ = encoded_project(tmp_path, **{"data.store_dir": "store"})
     for key in latent_index(ctx).values():
-        flip_last_byte(ctx.store.path("latents", key))
+        damage_value(ctx.store, "latents", key)
 
     with pytest.raises(StoreError, match="run the same command again"):
         train.run(ctx, StopRequested())

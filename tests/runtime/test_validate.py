@@ -5,6 +5,7 @@ import av
 import pytest
 import torch
 
+from fakes_store import lose_value
 from fakes_training import encoded_project, same_bits, saved_parts
 from recipe_runtime import train, validate
 from recipe_runtime.encode_text import text_index
@@ -139,7 +140,7 @@ def test_drawing_leaves_mode_and_random_state_as_they_were(tmp_path):
 
 def test_a_prompt_that_fails_is_told_and_the_others_are_drawn(tmp_path):
     _, ctx, events = encoded_project(tmp_path, prompts=PROMPTS, **{"data.store_dir": "store"})
-    ctx.store.path("text", text_index(ctx)["a red disc.", True]).unlink()
+    lose_value(ctx.store, "text", text_index(ctx)["a red disc.", True])
 
     _, failures = drawn(ctx)
 

@@ -133,14 +133,14 @@ exit codes:
 _STORE = """\
 examples:
   recipe store ls mine.yaml                     what the store of a recipe holds
-  recipe store verify store                     read everything; exit code 1 and a name for each damaged file
+  recipe store verify store                     read everything; exit code 1, and each damaged value is named
   recipe store gc store --keep a.plan b.yaml    what would be removed that neither needs?
   recipe store gc store --keep a.plan b.yaml --delete
 
 Files that no version of this tool has written are never touched.
 
 exit codes:
-  0 clean   1 damaged files   2 wrong usage or unreadable file   3 a plan was refused   4 a model is missing
+  0 clean   1 damaged values   2 wrong usage or unreadable file   3 a plan was refused   4 a model is missing
 """
 
 _FETCH = """\

@@ -1,4 +1,4 @@
-"""What all files of a store say of their values, with a table of it beside them, so that it is read once.
+"""What a store says of its values: the index of its shards has it, and of files of one value a table beside them.
 
 The table is a cache and no more: a row counts as long as the file has the size and time that it had, values are never
 read by it, and where it is missing or can't be used, headers are read as if it had never been there.
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from recipe_schema.shard_index import ShardIndex
 from recipe_schema.stored import read_facts
 
 
@@ -29,12 +30,18 @@ _Row = tuple[_Stamp, dict[str, str] | None]
 
 
 def all_facts(store: Path, kind: str) -> Iterator[Mapping[str, str]]:
-    """Yield what each file of a kind says of its value, in the order of their keys. The table is brought up to date.
+    """Yield what each value of a kind says of itself: those in shards, then files in the order of their keys.
+
+    The table is brought up to date.
 
     Args:
         store: The store's folder, which may be missing.
         kind: What the values are.
     """
+    index = ShardIndex(store)
+    for shard in index.shards():
+        if shard.kind == kind:
+            yield from (place.facts for place in index.of_shard(shard.name))
     if not (store / kind).is_dir():
         return
     table = _Table(store / FILE)

@@ -3,7 +3,7 @@
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -14,13 +14,15 @@ from recipe_runtime.encode_text import text_items
 from recipe_runtime.encode_video import latent_index
 from recipe_runtime.errors import StoreError
 from recipe_runtime.keeping.listing import StoredFile, in_bytes, stored_files
+from recipe_runtime.keeping.shrink import Share, clear_shards, shares
 from recipe_runtime.latent_colors import colors_key
 from recipe_runtime.masks import mask_index
 from recipe_runtime.preflight import check_ledger
 from recipe_runtime.record import Recorder
-from recipe_runtime.store import Kind
+from recipe_runtime.store import Kind, Store
 from recipe_schema.exits import Exit
 from recipe_schema.planfile import read_plan
+from recipe_schema.shards import FOLDER
 
 
 NEEDED: Mapping[Kind, Callable[[Context], Iterable[str]]] = {
@@ -56,15 +58,40 @@ def collect(store: Path, plans: Sequence[Path], *, delete: bool) -> int:
         for kind, keys in needed_keys(plan).items():
             needed[kind] |= keys
     kept, spare = divided(store, needed)
+    shards = shares(store, needed)
     if delete:
         for file in spare:
             _remove(file.path)
-    for title, files in (("kept", kept), ("removed" if delete else "to remove", spare)):
-        size = in_bytes(sum(file.bytes for file in files))
-        sys.stdout.write(f"{title:<10}{len(files):>10,} files  {size:>10}\n")
-    if spare and not delete:
-        sys.stdout.write("nothing was removed; `--delete` does it\n")
+        clear_shards(Store(store), shards)
+    for line in _told(kept, spare, shards, delete=delete):
+        sys.stdout.write(f"{line}\n")
     return Exit.OK
+
+
+def _told(
+    kept: Sequence[StoredFile], spare: Sequence[StoredFile], shards: Sequence[Share], *, delete: bool
+) -> Iterator[str]:
+    """Yield lines that say what stays and what goes."""
+    goes = [shard for shard in shards if shard.goes]
+    stays = [shard for shard in shards if not shard.goes]
+    values = [file for file in spare if file.key]
+    title = "removed" if delete else "to remove"
+    count = sum(bool(file.key) for file in kept) + sum(len(shard.needed) for shard in shards)
+    size = sum(file.bytes for file in kept) + sum(shard.bytes - shard.freed for shard in shards)
+    yield _line("kept", count, "values", size)
+    count = len(values) + sum(len(shard.spare) for shard in goes)
+    yield _line(title, count, "values", sum(file.bytes for file in values) + sum(shard.freed for shard in goes))
+    if left := sum(len(shard.spare) for shard in stays):
+        yield f"{left:,} values more are not needed, and stay in shards of which most is"
+    if leftovers := [file for file in spare if not file.key]:
+        size = sum(file.bytes for file in leftovers)
+        yield _line(title, len(leftovers), "files of encoding that was killed", size)
+    if not delete and (spare or goes):
+        yield "nothing was removed; `--delete` does it"
+
+
+def _line(title: str, count: int, what: str, size: int) -> str:
+    return f"{title:<10}{count:>10,} {what}  {in_bytes(size):>10}"
 
 
 def needed_keys(plan_dir: Path) -> Mapping[Kind, set[str]]:
@@ -84,7 +111,7 @@ def needed_keys(plan_dir: Path) -> Mapping[Kind, set[str]]:
 
 
 def divided(store: Path, needed: Mapping[Kind, set[str]]) -> tuple[list[StoredFile], list[StoredFile]]:
-    """Return what of a store stays, and what nobody needs.
+    """Return what of a store stays, and what nobody needs, of files other than shards.
 
     Args:
         store: The store.
@@ -95,10 +122,10 @@ def divided(store: Path, needed: Mapping[Kind, set[str]]) -> tuple[list[StoredFi
     now = time.time()
     for file in stored_files(store):
         wanted = next((keys for kind, keys in needed.items() if kind == file.kind), None)
-        if wanted is None:
+        if wanted is None and file.kind != FOLDER:
             is_spare = False
         elif file.key:
-            is_spare = file.key not in wanted
+            is_spare = wanted is not None and file.key not in wanted
         else:
             is_spare = now - file.modified > _UNDER_WAY_SECONDS
         (spare if is_spare else kept).append(file)

@@ -1,11 +1,15 @@
-"""What a store holds, from names, sizes and times alone."""
+"""What a store holds, from names, sizes and times of files, and the index of its shards."""
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+from recipe_schema.shard_index import ShardIndex
+from recipe_schema.shards import FOLDER
 
 
 _VALUE = re.compile(r"([0-9a-f]{64})\.safetensors")
@@ -15,7 +19,7 @@ _FOLDER = re.compile(r"[0-9a-f]{2}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFile:
-    """A file that the store has written.
+    """A file that the store has written, other than shards and their index.
 
     Attributes:
         path: The file.
@@ -38,6 +42,8 @@ def stored_files(store: Path) -> Iterator[StoredFile]:
     Links are not followed, and not counted: the store makes none.
     """
     for kind in _folders(store):
+        if kind.name == FOLDER:
+            yield from (file for file in _files(kind, FOLDER) if not file.key)
         for folder in _folders(kind):
             if _FOLDER.fullmatch(folder.name):
                 yield from _files(folder, kind.name)
@@ -45,14 +51,22 @@ def stored_files(store: Path) -> Iterator[StoredFile]:
 
 def listed(store: Path) -> str:
     """Describe a store: for each kind of value how many there are, their size, and the oldest and newest."""
-    by_kind: dict[str, list[StoredFile]] = {}
-    leftovers: list[StoredFile] = []
+    index, leftovers = ShardIndex(store), list[StoredFile]()
+    counts, files = Counter(index.counts()), list[tuple[str, int, float]]()
+    shards = index.shards()
     for file in stored_files(store):
-        (by_kind.setdefault(file.kind, []) if file.key else leftovers).append(file)
+        if file.key:
+            counts[file.kind] += 1
+            files.append((file.kind, file.bytes, file.modified))
+        else:
+            leftovers.append(file)
+    every = [*files, *((shard.kind, shard.bytes, shard.modified) for shard in shards)]
     lines = [f"{'kind':<12}{'values':>10}{'size':>12}  {'oldest':<18}newest"]
-    lines += [_line(kind, by_kind[kind]) for kind in sorted(by_kind)]
-    if not by_kind:
+    lines += [_line(kind, counts[kind], [one for one in every if one[0] == kind]) for kind in sorted(counts)]
+    if not counts:
         lines = [f"{store} holds no values"]
+    if shards:
+        lines.append(f"in {len(shards):,} shards and {len(files):,} files of one value")
     if leftovers:
         size = in_bytes(sum(file.bytes for file in leftovers))
         lines.append(f"{len(leftovers)} files of encoding under way or killed, {size}")
@@ -67,10 +81,10 @@ def in_bytes(count: int) -> str:
     return f"{count} B"
 
 
-def _line(kind: str, files: Sequence[StoredFile]) -> str:
-    size = in_bytes(sum(file.bytes for file in files))
-    oldest, newest = (pick(file.modified for file in files) for pick in (min, max))
-    return f"{kind:<12}{len(files):>10,}{size:>12}  {_day(oldest):<18}{_day(newest)}"
+def _line(kind: str, count: int, files: Sequence[tuple[str, int, float]]) -> str:
+    size = in_bytes(sum(size for _, size, _ in files))
+    oldest, newest = (pick(modified for _, _, modified in files) for pick in (min, max))
+    return f"{kind:<12}{count:>10,}{size:>12}  {_day(oldest):<18}{_day(newest)}"
 
 
 def _day(seconds: float) -> str:
