@@ -9,10 +9,12 @@ from pyarrow import parquet
 
 from fakes_clips import make_clip, make_project
 from recipe_compiler.cli.explain_clip import clip_text
+from recipe_compiler.cli.explain_store import stocks
 from recipe_compiler.passes.lower import lower
 from recipe_compiler.pipeline import Options, compile_recipe
 from recipe_compiler.subject import of_recipe
 from recipe_schema.ledger import ledger_digest
+from recipe_schema.stored import text_facts
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +181,8 @@ def test_weights_are_told_and_change_the_plan_but_not_what_is_encoded(project):
     bodies = [lower(compiled.settings, compiled.survey) for compiled in (plain, weighted)]
 
     assert ledger_digest(plain.survey.rows) != ledger_digest(weighted.survey.rows)
-    assert bodies[0].stages[1].key == bodies[1].stages[1].key, "texts are encoded once for both"
+    assert [stage.id for stage in bodies[0].stages[1:3]] == ["encode-text", "encode-video"]
+    assert [stage.key for stage in bodies[0].stages[1:3]] == [stage.key for stage in bodies[1].stages[1:3]]
     story = clip_text(of_recipe(weighted), weighted.survey.rows[0], {"x": Fraction(1)})
     assert "  encoded  one motion score: 30. (in 0.75 of samples)\n  or       two motion score: 30. (in 0.25" in story
 
@@ -358,3 +361,39 @@ def test_a_weight_column_without_a_table_has_no_effect(project):
     compiled = compile_recipe(project, Options(overrides=[override], look_at_data=False))
 
     assert one(compiled)[:2] == ("R319", "csv_caption_weight_column")
+
+
+def test_one_changed_caption_is_one_text_to_encode_and_no_clip(project):
+    name = write(project, "changed.csv", ROWS)
+    before = look(project, name, "csv_caption_weight_column: w")
+    write(project, name, [*ROWS[:2], {**ROWS[2], "caption": "another"}])
+    after = look(project, name, "csv_caption_weight_column: w")
+
+    texts = [{text for row in compiled.survey.rows for text in row.texts} for compiled in (before, after)]
+    keys = [{s.id: s.key for s in lower(c.settings, c.survey).stages} for c in (before, after)]
+
+    assert texts[1] - texts[0] == {"another motion score: 30."}
+    assert [stage for stage in keys[0] if keys[0][stage] != keys[1][stage]] == ["encode-text", "train", "export"]
+
+
+def test_explain_says_how_many_of_a_clips_texts_the_store_has(project, tmp_path):
+    name = write(project, "stored.csv", ROWS)
+    override = f"data.store_dir={tmp_path}"
+    table = f"{{id: x, instance_data_dir: few, caption_strategy: csv, csv_file: {name}, csv_url_column: file"
+    sets = [f"data.datasets=[{table}, multiline: split, video: {{num_frames: 9}}}}]", override]
+    subject = of_recipe(compile_recipe(project, Options(overrides=sets)))
+    row = subject.rows[0]
+    assert [stock.text() for stock in stocks(subject, row)] == ["not in the store yet"] * 2
+
+    facts = text_facts(
+        row.texts[1], instruction=subject.plan.body.facts["instruction"], dtype="bf16", precision="no_change"
+    )
+    facts = {**facts, "dtype": subject.value("model.text_encoder_dtype")}
+    file = tmp_path / "text" / "aa" / f"{'a' * 64}.safetensors"
+    file.parent.mkdir(parents=True)
+    header = json.dumps({"__metadata__": facts}).encode()
+    file.write_bytes(len(header).to_bytes(8, "little") + header)
+
+    _, found = stocks(subject, row)
+    assert found.text().startswith("1 of 2 texts are in the store")
+    assert found.values() == {"there": False, "differs": {}, "texts": {"there": 1, "of": 2}}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from recipe_compiler.data.motion import Wish
 
 
-VERSION = 3
+VERSION = 4
 """Raised when `recipe_compiler.data.probe` learns to see more."""
 
 Report = Callable[[int, int], None]

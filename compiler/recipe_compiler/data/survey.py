@@ -270,11 +270,16 @@ def _seen(settings: Resolved, dataset: _Found, path: Path, facts: Probe) -> Clip
         repeats=settings[f"{dataset.table}.repeats"],
         sha256=facts.sha256,
         codec=facts.codec,
+        audio=facts.audio,
+        rotation=facts.rotation,
         width=facts.width,
         height=facts.height,
         fps=facts.fps,
+        lowest_fps=facts.lowest_fps,
+        highest_fps=facts.highest_fps,
         frames=facts.frames,
         seconds=facts.seconds,
+        damaged=int(facts.damaged),
     )
 
 
