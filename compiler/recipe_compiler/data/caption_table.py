@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from recipe_compiler.data.captions import CaptionError
@@ -16,13 +16,20 @@ class CaptionTable:
     folder, or its bare file name. Rows with the path come before those with the bare name, which are not taken then.
     """
 
-    def __init__(self, layout: Layout, folder: Path, clips: Sequence[Path]) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        folder: Path,
+        clips: Sequence[Path],
+        read: Callable[[Layout], tuple[Iterable[TableRow], str]] = read_table,
+    ) -> None:
         """Read a table.
 
         Args:
             layout: Where things are.
             folder: The data set's folder.
             clips: All clips in it.
+            read: Returns the rows, and the SHA-256 of what they stand in.
 
         Raises:
             TableError: It can't be read, lacks a column, or holds what is no text, name or weight.
@@ -30,7 +37,7 @@ class CaptionTable:
         self.file = layout.file
         self.layout = layout
         self._folder = folder
-        records, self.sha256 = read_table(layout)
+        records, self.sha256 = read(layout)
         self._rows: dict[str, list[TableRow]] = {}
         for row in records:
             for key in self._keys(row.name):

@@ -28,6 +28,9 @@ COLUMNS: Mapping[str, str] = {
 WEIGHTS: Mapping[str, str] = {"parquet": "parquet.caption_weight_column", "csv": "csv_caption_weight_column"}
 """The key of the data set that names the column of weights, likewise."""
 
+LISTS = "lists"
+"""The value of ``caption_strategy`` that reads two lists in the data folder."""
+
 FETCHED = ("csv", "huggingface")
 """Types of data sets whose table names both clips and captions: ``caption_strategy`` may be the same word."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from recipe_compiler.data.caption_table import CaptionTable
 from recipe_compiler.data.captions import (
     COLUMNS,
+    LISTS,
     TABLES,
     WEIGHTS,
     CaptionError,
@@ -29,6 +30,7 @@ from recipe_compiler.data.index import ProbeIndex, Report, stamp
 from recipe_compiler.data.masks import MaskFolder, mask_files, mask_tables, pair
 from recipe_compiler.data.motion import is_measured, measured, motion_layout, score_of
 from recipe_compiler.data.probe import Probe, suffixes
+from recipe_compiler.data.prompt_lists import CLIPS, list_layout, read_lists
 from recipe_compiler.data.set_apart import set_apart
 from recipe_compiler.data.table import Layout, TableError
 from recipe_compiler.data.windows import first_frames
@@ -118,6 +120,7 @@ def survey(
         several_lines={
             name: _several_lines(rows, name, f.folder, several) for f in found for name in (settings[f"{f.table}.id"],)
         },
+        with_lists=tuple(f.table for f in found if f.captions is None and (f.folder / CLIPS).is_file()),
         masks=of_masks,
         images=look_at_images(settings, images, probes),
     )
@@ -164,6 +167,10 @@ def _find(settings: Resolved, table: str, root: Path) -> _Found:
     captions: CaptionTable | ManifestCaptions | None = None
     if layout is not None:
         captions = CaptionTable(layout, folder, clips)
+    elif source == LISTS:
+        splits = settings[f"{table}.multiline"] == "split"
+        numbered = splits and settings[f"{table}.caption_weights"] is not None
+        captions = CaptionTable(list_layout(folder, table, splits=splits, numbered=numbered), folder, clips, read_lists)
     elif source == "fetched":
         from recipe_compiler.data.manifest import weighted_captions  # noqa: PLC0415 - most data sets are no table
 

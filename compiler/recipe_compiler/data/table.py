@@ -123,8 +123,9 @@ def refuse_unweighted_rows(layout: Layout, rows: Mapping[str, Sequence[TableRow]
         if len(texts) > 1 and all(len(text) == 1 for text in texts):
             where = layout.places(list(texts.values())[:2])
             message = f"{where} are captions of `{name}`, and `caption_weights` can't say how often a row is drawn"
-            key = layout.keys["weight"].removeprefix(layout.keys["numbers"].removesuffix("caption_weights"))
-            help_ = f"write a column of weights and name it in `{key}`, or take out `caption_weights`"
+            column = layout.keys.get("weight", "").removeprefix(layout.keys["numbers"].removesuffix("caption_weights"))
+            help_ = f"write a column of weights and name it in `{column}`, or t" if column else "t"
+            help_ += "ake out `caption_weights`"
             raise TableError(layout.problem(message, help_, of="numbers"))
 
 

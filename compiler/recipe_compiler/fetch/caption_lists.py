@@ -5,16 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from recipe_compiler.data.captions import one_line
+from recipe_compiler.data.prompt_lists import CLIPS, ListError, find_lists, join_lists
 from recipe_compiler.data.table import Layout, TableError, read_table
 from recipe_compiler.fetch.errors import FetchError
 from recipe_schema.files import write_atomically
 
-
-CLIPS = "videos.txt"
-"""A list of paths, one in each line."""
-
-PROMPTS = ("prompt.txt", "prompts.txt")
-"""Names of the list of captions: line N is for the clip of line N."""
 
 _NAME_COLUMN = "file_name"
 _TABLES = ("metadata.parquet", "metadata.csv", "metadata.jsonl")
@@ -29,18 +24,16 @@ def join_lines(folder: Path) -> int | None:
     Raises:
         FetchError: The lists don't go together, or a clip has another caption already.
     """
-    lists = [folder / name for name in PROMPTS if (folder / name).is_file()]
-    if not lists or not (folder / CLIPS).is_file():
+    try:
+        captions = find_lists(folder)
+        pairs = None if captions is None else join_lists(captions)
+    except ListError as error:
+        raise FetchError(f"{error}; tell the author of the data set") from None
+    if pairs is None:
         return None
-    names, captions = _lines(folder / CLIPS), _lines(lists[0])
-    if len(names) != len(captions):
-        raise FetchError(
-            f"`{CLIPS}` has {len(names)} lines and `{lists[0].name}` has {len(captions)}: it can't be said which "
-            "caption belongs to which clip; tell the author of the data set"
-        )
-    for name, caption in zip(names, captions, strict=True):
+    for name, caption in pairs:
         write_caption(_inside(folder, name, CLIPS), caption)
-    return len(names)
+    return len(pairs)
 
 
 def join_tables(folder: Path, columns: Sequence[str], fallback: str | None) -> int | None:
@@ -88,11 +81,6 @@ def write_caption(clip: Path, caption: str) -> None:
         write_atomically(text, f"{caption}\n".encode())
     elif text.read_text(encoding="utf-8").strip() != caption.strip():
         raise FetchError(f"`{text.name}` beside `{clip.name}` has another caption than the list; take one of them out")
-
-
-def _lines(path: Path) -> list[str]:
-    text = path.read_text(encoding="utf-8-sig").rstrip("\r\n")
-    return [line.strip() for line in text.split("\n")]
 
 
 def _inside(folder: Path, name: str, table: str) -> Path:

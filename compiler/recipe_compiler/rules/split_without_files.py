@@ -27,7 +27,7 @@ Use instead:
 
 from collections.abc import Iterator
 
-from recipe_compiler.data.captions import TABLES, caption_source
+from recipe_compiler.data.captions import LISTS, TABLES, caption_source
 from recipe_compiler.rules.data_sets import in_use
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 
@@ -37,7 +37,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     for table in in_use(facts.settings, "multiline", "type", "caption_strategy", "only_instance_prompt"):
         only = facts.settings[f"{table}.only_instance_prompt"]
         source = caption_source(facts.settings, table)
-        if facts.settings[f"{table}.multiline"] == "split" and source not in ("textfile", "fetched", *TABLES):
+        if facts.settings[f"{table}.multiline"] == "split" and source not in ("textfile", "fetched", LISTS, *TABLES):
             key = "only_instance_prompt" if only else "caption_strategy"
             value = "true" if only else source
             yield Finding(

@@ -274,10 +274,11 @@ class Dataset:
         reads=("survey",),
     )
     disabled: bool = key(False, "Leave the data set out.", reads=("survey",), aka="disable")
-    caption_strategy: Literal["textfile", "filename", "instanceprompt", "parquet", "csv", "huggingface"] = key(
+    caption_strategy: Literal["textfile", "filename", "instanceprompt", "parquet", "csv", "lists", "huggingface"] = key(
         "textfile",
         "Where captions are: `textfile` is a .txt beside each clip, `filename` the file's name, `instanceprompt` the "
-        "same instance_prompt for all, `parquet`, `csv` and `huggingface` columns of a table.",
+        "same instance_prompt for all, `parquet`, `csv` and `huggingface` columns of a table, `lists` the lines of `prompt.txt` or "
+        "`prompts.txt` in the data folder, each for the clip that the same line of `videos.txt` names.",
         reads=("survey",),
         aka="caption_strategy",
         refused={"instance_prompt": "data sets spell it `instanceprompt`"},
