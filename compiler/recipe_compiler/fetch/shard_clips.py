@@ -74,7 +74,7 @@ def _unpack(tar: Path, relative: Path, place: Path, endings: Collection[str], re
         raise FetchError(f"{tar} is broken ({error}); get it again, and run again") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    report(f"unpacked {count} clips of {relative}")
+    report(f"unpacked {count} clip{'s' * (count != 1)} of {relative}")
     return name
 
 
