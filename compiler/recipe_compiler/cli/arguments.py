@@ -301,7 +301,7 @@ def _store(store: argparse.ArgumentParser) -> None:
         "--keep", nargs="+", action="extend", default=[], metavar="PLAN", help="gc: plans and recipes that need it"
     )
     store.add_argument("--delete", action="store_true", help="gc: remove, and not only say what would be removed")
-    store.set_defaults(rehash=False)  # it reads recipes, and has no keys of them
+    store.set_defaults(rehash=False)  # it reads recipes, and takes no options of theirs
 
 
 def _fetch(fetch: argparse.ArgumentParser) -> None:
