@@ -298,6 +298,15 @@ def test_several_rows_of_a_clip_are_its_captions_with_their_weights(tmp_path, cl
     assert captions(without)["a.mp4"] == "a bar", "all are drawn alike"
 
 
+def test_weights_may_be_named_after_the_fetch(tmp_path, clips):
+    assert clips.is_dir()
+    text = "url,caption,w\nmine/a.mp4,a bar,1\nmine/a.mp4,a bar,2\nmine/a.mp4,the other,1\n"
+    assert fetch(table(tmp_path, text, SPLIT[0])) == 0
+    assert (tmp_path / "data/clips/a.txt").read_text() == "a bar\nthe other\n"
+
+    assert shares(table(tmp_path, text, *SPLIT)) == {"a.mp4": {"a bar": 0.75, "the other": 0.25}}
+
+
 def test_columns_are_joined_by_column_where_some_are_empty(tmp_path, clips):
     assert clips.is_dir()
     keys = ("csv_caption_column: [long, short, tags]", "multiline: split", "caption_weights: [6, 3, 1]")
