@@ -64,7 +64,7 @@ def make_project(root: Path) -> Path:
         make_mask(root / "photos" / f"p{index}.png", white=8 + index).with_suffix(".txt").write_text(f"photo {index}")
     shutil.copytree(root / "masks", root / "masks-cut")
     (root / "masks-cut" / "c0.png").write_bytes(b"no picture")
-    lines = ["file,caption", *(f'c{index}.mp4,"a bar, row {index}"' for index in range(4))]
+    lines = ["file,caption,short", *(f'c{index}.mp4,"a bar, row {index}",bar {index}' for index in range(4))]
     (root / "captions.csv").write_text("\n".join(lines), encoding="utf-8")
     scores = ["filename,motion_score", *(f"c{index}.mp4,{index + 0.9}" for index in range(4))]
     (root / "motion.csv").write_text("\n".join(scores), encoding="utf-8")

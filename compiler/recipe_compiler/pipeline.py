@@ -61,6 +61,7 @@ class Options:
         starts_here: What this machine lacks is an error, too.
         machine: What rules know of the machine; None is the one that this process runs on.
         index_file: Where probes of clips are remembered; None keeps them in memory.
+        rehash: Look at each clip anew, whatever is remembered.
         report: Called with files probed and their total.
         measuring: Called with clips whose motion is measured and their total.
         variant: The id of one variant of a recipe with a matrix; None takes all.
@@ -76,6 +77,7 @@ class Options:
     starts_here: bool = False
     machine: Machine | None = None
     index_file: Path | None = None
+    rehash: bool = False
     report: Callable[[int, int], None] = silent
     measuring: Callable[[int, int], None] = silent
 
@@ -232,7 +234,7 @@ def _survey(settings: Resolved, root: Path, options: Options) -> "Survey | None"
     from recipe_compiler.data.index import ProbeIndex  # noqa: PLC0415
     from recipe_compiler.data.survey import survey  # noqa: PLC0415
 
-    with ProbeIndex(options.index_file) as index:
+    with ProbeIndex(options.index_file, recalls=not options.rehash) as index:
         return survey(settings, root, tables, index=index, report=options.report, measuring=options.measuring)
 
 

@@ -31,11 +31,16 @@ class ClipRow:
         size_bytes: Size of the file.
         mtime_ns: Its modification time, nanoseconds since 1970.
         codec: Video codec, as FFmpeg names it.
+        audio: Codec of its sound, which is not used; empty if there is none.
+        rotation: Degrees by which the file says that it is to be turned counterclockwise, which is done: -90, 90 or 180.
         width: Width as shown, in pixels.
         height: Height as shown, in pixels.
         fps: Mean frame rate of the source.
+        lowest_fps: Where the rate varies, that of the frame that is longest on the screen; else 0.
+        highest_fps: Where the rate varies, that of the shortest; else 0.
         frames: Frames in the source.
         seconds: Time from the first frame to the end of the last.
+        damaged: 1 if the file goes on, damaged: frames and seconds are what comes before.
         frames_at_rate: Frames after resampling to ``framerate``; all frames where that is 0.
         bucket_width: Width of the training sample, in pixels.
         bucket_height: Height of the training sample, in pixels.
@@ -70,11 +75,16 @@ class ClipRow:
     size_bytes: int = 0
     mtime_ns: int = 0
     codec: str = ""
+    audio: str = ""
+    rotation: int = 0
     width: int = 0
     height: int = 0
     fps: float = 0.0
+    lowest_fps: float = 0.0
+    highest_fps: float = 0.0
     frames: int = 0
     seconds: float = 0.0
+    damaged: int = 0
     frames_at_rate: int = 0
     bucket_width: int = 0
     bucket_height: int = 0
@@ -183,6 +193,20 @@ def ledger_digest(rows: Iterable[ClipRow]) -> str:
     """
     trained = sorted((row for row in rows if row.fate == "trained"), key=lambda row: row.clip_id)
     return digest([_shape(row) for row in trained])
+
+
+_OF_TRAINING_ALONE = ("dataset", "path", "text", "repeats")
+"""What shapes training, and nothing that is encoded of a clip."""
+
+
+def encoded_digest(rows: Iterable[ClipRow]) -> str:
+    """Hash what is encoded of clips: the content, geometry and windows of those that are trained or measured.
+
+    Captions, names and repeats don't enter: another caption leaves every latent as it was.
+    """
+    names = [name for name in _SHAPES_RESULT if name not in _OF_TRAINING_ALONE]
+    facts = ([getattr(row, name) for name in names] + [row.more_starts, row.mask_sha256] for row in rows if row.used)
+    return digest(sorted(facts))
 
 
 def _shape(row: ClipRow) -> list[Any]:

@@ -119,8 +119,8 @@ def test_what_is_not_clear_is_a_reason_and_no_guess(project):
     assert captions(compiled(project, "nested", parquet__path=table)) == {
         "a.mp4": "which one",
         "sub/a.mp4": "`a.mp4` in `unclear.jsonl` may be any of 2 clips; write paths below the data folder",
-        "sub/b.mp4": "rows 2 and 4 of `unclear.jsonl` give it different captions",
-        "sub/c.mp4": "its caption is empty in row 5 of `unclear.jsonl`",
+        "sub/b.mp4": "lines 3 and 7 of `unclear.jsonl` give it different captions; `multiline: split` takes all",
+        "sub/c.mp4": "its caption is empty in line 9 of `unclear.jsonl`",
     }
 
 
@@ -228,16 +228,16 @@ def test_of_many_columns_some_are_named(project):
         (
             "commas.csv",
             b"filename,caption\nc0.mp4,a bar\nc1.mp4,a bar, which moves\n",
-            "row 2 has more fields than the",
+            "line 3 has more fields than the",
         ),
-        ("quotes.csv", b'filename,caption\nc0.mp4,"a" bar\n', "expected after '\"' after line 1"),
+        ("quotes.csv", b'filename,caption\nc0.mp4,"a" bar\n', "line 2: ',' expected after '\"'"),
         ("empty.csv", b"", "`empty.csv` has no column `filename`"),
         ("text.jsonl", b'{"filename": "a"}\nhello\n', "is not what its ending says: line 2: Expecting value"),
         ("list.jsonl", b"[1]\n", "line 1 is no JSON object"),
         (
             "deep.jsonl",
-            b'{"filename": "c0.mp4", "caption": ["a"]}',
-            "row 1 of column `caption` in `deep.jsonl` holds a list",
+            b'{"filename": "c0.mp4", "caption": ["a", {"b": 1}]}',
+            "column `caption` in line 1 of `deep.jsonl` holds a dict, and no text",
         ),
         ("fake.parquet", b"PAR1", "is not what its ending says: Parquet"),
     ],

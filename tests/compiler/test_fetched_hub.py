@@ -222,6 +222,22 @@ def test_a_metadata_table_gives_captions(tmp_path, remote, clip_bytes, monkeypat
     assert "`metadata.csv` has no column `text`" in capsys.readouterr().err
 
 
+def test_lists_and_rows_of_one_clip_make_lines(tmp_path, remote, clip_bytes, monkeypatch):
+    rows = [{"clip": clip_bytes, "caption": ["a bar", " ", "a bar\nthat moves"]}]
+    write_rows(remote / "rows.parquet", rows)
+    FakeHub(monkeypatch, remote)
+    assert fetch(hub_recipe(tmp_path, "huggingface: {video_column: clip}")) == 0
+    assert (tmp_path / "data/clips/000001.txt").read_text() == "a bar\na bar that moves\n"
+
+    (remote / "rows.parquet").unlink()
+    (remote / "a.mp4").write_bytes(clip_bytes)
+    lines = [{"file_name": "a.mp4", "caption": caption} for caption in ("one", ["two", "three"], "one")]
+    (remote / "metadata.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    FakeHub(monkeypatch, remote)
+    assert fetch(hub_recipe(tmp_path, "instance_data_dir: rows")) == 0
+    assert (tmp_path / "rows/a.txt").read_text() == "one\ntwo\nthree\n"
+
+
 def test_clips_with_text_files_are_taken_as_they_are(tmp_path, remote, clip_bytes, monkeypatch, capsys):
     (remote / "a.mp4").write_bytes(clip_bytes)
     (remote / "a.txt").write_text("a bar")

@@ -10,6 +10,7 @@ import pytest
 from fakes_fetching import captions, clip_content, fetch, findings, recipe, the
 from recipe_compiler.data.fetched import MARKER
 from recipe_compiler.fetch import download as downloads, manifest_clips
+from recipe_compiler.pipeline import Options, compile_recipe
 
 
 @pytest.fixture(scope="module")
@@ -201,10 +202,10 @@ def test_words_of_an_error_without_words():
     ("text", "words"),
     [
         ("url,caption\n", "has no rows"),
-        ("url,caption\n,x\n", "row 1 of `clips.csv` names ``"),
+        ("url,caption\n,x\n", "line 2 of `clips.csv` names ``"),
         ("url,caption\ns3://b/a.mp4,x\n", "a path or an address"),
         ("url,caption\na.jpg,x\n", "no video by its ending"),
-        ("url,caption\na.mp4,x\na.mp4,y\n", "row 2 gives"),
+        ("url,caption\na.mp4,x\na.mp4,y\n", "lines 2 and 3 of `clips.csv` give"),
         ("uri,caption\na.mp4,x\n", "no column `url`"),
     ],
 )
@@ -270,3 +271,84 @@ def test_a_data_set_that_is_unclear_or_switched_off_fetches_nothing(tmp_path, ca
     both.write_text(text)
     assert fetch(both) == 4
     assert "s: `recipe lint` says what is wrong" in capsys.readouterr().err
+
+
+SPLIT = ("multiline: split", "csv_caption_weight_column: w")
+
+
+def shares(path):
+    """Return in which share of samples each caption of each clip is drawn."""
+    survey = compile_recipe(path, Options()).survey
+    ends = " motion score: 30."
+    return {
+        row.path: dict(zip([text.removesuffix(ends) for text in row.texts], row.shares, strict=False))
+        for row in survey.rows
+    }
+
+
+def test_several_rows_of_a_clip_are_its_captions_with_their_weights(tmp_path, clips):
+    text = f"url,caption,w\nmine/a.mp4,a bar,3\nmine/b.mp4,the other,1\n{clips}/a.mp4,a bar that moves,1\n"
+    path = table(tmp_path, text, *SPLIT)
+    assert fetch(path) == 0
+
+    assert (tmp_path / "data/clips/a.txt").read_text() == "a bar\na bar that moves\n"
+    assert shares(path) == {"a.mp4": {"a bar": 0.75, "a bar that moves": 0.25}, "b.mp4": {}}
+    without = table(tmp_path, text, SPLIT[0])
+    assert shares(without) == {"a.mp4": {}, "b.mp4": {}}
+    assert captions(without)["a.mp4"] == "a bar", "all are drawn alike"
+
+
+def test_weights_may_be_named_after_the_fetch(tmp_path, clips):
+    assert clips.is_dir()
+    text = "url,caption,w\nmine/a.mp4,a bar,1\nmine/a.mp4,a bar,2\nmine/a.mp4,the other,1\n"
+    assert fetch(table(tmp_path, text, SPLIT[0])) == 0
+    assert (tmp_path / "data/clips/a.txt").read_text() == "a bar\nthe other\n"
+
+    assert shares(table(tmp_path, text, *SPLIT)) == {"a.mp4": {"a bar": 0.75, "the other": 0.25}}
+
+
+def test_columns_are_joined_by_column_where_some_are_empty(tmp_path, clips):
+    assert clips.is_dir()
+    keys = ("csv_caption_column: [long, short, tags]", "multiline: split", "caption_weights: [6, 3, 1]")
+    path = table(tmp_path, "url,long,short,tags\nmine/a.mp4,a long bar,,bar\nmine/b.mp4,the other,bar,bar 2\n", *keys)
+    assert fetch(path) == 0
+
+    found = shares(path)
+
+    assert found["a.mp4"] == pytest.approx({"a long bar": 6 / 7, "bar": 1 / 7})
+    assert found["b.mp4"] == pytest.approx({"the other": 0.6, "bar": 0.3, "bar 2": 0.1})
+
+
+def test_a_caption_file_that_was_edited_has_no_weights(tmp_path, clips):
+    (clips / "c.mp4").write_bytes((clips / "a.mp4").read_bytes())
+    path = table(tmp_path, "url,caption,w\nmine/a.mp4,a bar,3\nmine/b.mp4,,1\n", *SPLIT)
+    assert fetch(path) == 0
+    (tmp_path / "data/clips/a.txt").write_text("another bar\n")
+    (tmp_path / "data/clips/c.mp4").symlink_to(clips / "c.mp4")
+
+    assert {row.path: row.reason for row in compile_recipe(path, Options()).survey.rows} == {
+        "a.mp4": "`a.txt` is not what `clips.csv` says, which has its weights: correct the table, and fetch again",
+        "b.mp4": "its caption is empty in line 3 of `clips.csv`",
+        "c.mp4": "no row of `clips.csv` is for it",
+    }
+
+
+@pytest.mark.usefixtures("clips")
+def test_a_wrong_weight_of_a_table_is_a_finding_and_no_fetch(tmp_path, capsys):
+    path = table(tmp_path, "url,caption,w\nmine/a.mp4,a bar,-1\n", *SPLIT)
+
+    found = the(findings(path), "R340")
+
+    assert found.message == "line 2 of `clips.csv` gives the weight `-1`, and a number of at least 0 was expected"
+    assert fetch(path) == 4
+    assert "`recipe lint` says" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("clips")
+def test_numbers_of_a_recipe_never_stand_for_rows_of_a_table(tmp_path):
+    path = table(tmp_path, "url,caption\nmine/a.mp4,x\nmine/a.mp4,y\n", "multiline: split", "caption_weights: [1, 2]")
+
+    found = the(findings(path), "R340")
+
+    assert "`caption_weights` can't say how often a row is drawn" in found.message
+    assert "name it in `csv_caption_weight_column`" in found.help

@@ -43,14 +43,15 @@ def test_tar_files_are_unpacked_once_and_anew_when_they_change(tmp_path, clip_by
         ("a/000.cls", b"1"),
     ]
     write_tar(tmp_path / "tars/one.tar", members)
-    write_tar(tmp_path / "tars/sub/two.tar", [("000.mp4", clip_bytes), ("000.txt", b"the third")])
+    more = [("001.mp4", clip_bytes), ("001.json", b'{"caption": 3, "text": ["the fourth", "again"]}')]
+    write_tar(tmp_path / "tars/sub/two.tar", [("000.mp4", clip_bytes), ("000.txt", b"the third"), *more])
     path = tar_recipe(tmp_path)
     assert "are not unpacked" in the(findings(path, must_run=True), "R301").message
 
     assert fetch(path) == 0
 
     got = captions(path)
-    assert sorted(got.values()) == ["the first", "the second", "the third"]
+    assert sorted(got.values()) == ["the first", "the fourth again", "the second", "the third"]
     sha = hashlib.sha256((tmp_path / "tars/one.tar").read_bytes()).hexdigest()[:12]
     assert f"unpacked/one-{sha}/a/000.mp4" in got
 
@@ -61,7 +62,7 @@ def test_tar_files_are_unpacked_once_and_anew_when_they_change(tmp_path, clip_by
     assert "unpacked 2" not in capsys.readouterr().err, "its bytes are the same"
     write_tar(tmp_path / "tars/one.tar", members[:2])
     assert fetch(path) == 0
-    assert sorted(captions(path).values()) == ["the first", "the third"]
+    assert sorted(captions(path).values()) == ["the first", "the fourth again", "the third"]
     assert len(list((tmp_path / "tars/unpacked/.replaced").glob("*/one-*"))) == 1
 
 

@@ -1,4 +1,6 @@
+import hashlib
 import io
+import os
 import sqlite3
 import sys
 
@@ -146,3 +148,28 @@ def test_a_long_look_shows_its_progress_on_a_terminal_and_leaves_nothing_of_it(
 
     shown = [f"looking at clips: {line}\r" for line in lines]
     assert terminal.getvalue() == "".join(shown) + ("\x1b[K" if shown else "")
+
+
+def test_a_file_replaced_by_one_of_the_same_size_and_time_is_seen_where_that_is_asked_for(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    clip = make_clip(tmp_path / "clips" / "a.mp4", frames=12, caption="a bar")
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+
+    def told(*more):
+        assert main(["explain", str(tmp_path / "recipe.yaml"), "--clip", "a.mp4", *more]) in (0, 1)
+        return capsys.readouterr().out
+
+    stat, before = clip.stat(), told()
+    content = bytearray(clip.read_bytes())
+    place = content.index(b"Lavf")
+    content[place : place + 4] = b"Fval"
+    clip.write_bytes(content)
+    os.utime(clip, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert clip.stat().st_size == stat.st_size
+
+    assert told() == before
+    after = told("--rehash")
+    assert hashlib.sha256(content).hexdigest() in after
+    assert told() == after, "it is remembered anew"

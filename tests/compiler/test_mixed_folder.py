@@ -76,6 +76,44 @@ def test_the_story_of_each_kind_of_file_is_told(mixed, capsys):
         assert ("window" in told) == (kind.fate in ("trained", "filtered", "missing-caption"))
 
 
+def test_what_is_odd_of_a_file_is_told(mixed, capsys):
+    def file(clip, *more):
+        return explained(capsys, mixed[0], "--clip", clip, *more)
+
+    assert "file     64x96, 12 frames at 16 fps (0.75 s), h264, turned by 90°\n" in file("turned0.mp4")
+    assert "file     96x64, 8 frames at 9.846 fps in the mean, from 2.667 to 16 (0.81 s), h264\n" in file("uneven0.mp4")
+    assert "frames at 16 fps (1.25 s), damaged from there on, h264\n" in file("cut-ts0.ts")
+
+
+def test_frames_that_are_not_resampled_change_the_speed_which_is_told(mixed, capsys):
+    faster = ["--set", "data.datasets.0.video.fps=ignore", "--set", "data.framerate=24"]
+
+    assert "as they follow each other, 1.5 times as fast, from 0 s" in explained(
+        capsys, mixed[0], "--clip", "good0.mp4", *faster
+    )
+    told = explained(capsys, mixed[0], *faster)
+    assert re.search(r" 28 × at another speed\n +clips/cut-ts0.ts: 1.5 times as fast, 16 fps as 24\n", told)
+    faster[-1] = "data.framerate=16"
+    assert "times as fast" not in explained(capsys, mixed[0], "--clip", "good0.mp4", *faster)
+    assert "at another speed" not in explained(capsys, mixed[0], *faster)
+
+
+def test_the_files_are_counted_where_no_plan_can_be_made(mixed, capsys):
+    refused = [str(mixed[0]), "--set", "data.on_problem=error"]
+    assert main(["explain", *refused]) == 1
+    told = capsys.readouterr().out.split("what was found\n")[1]
+
+    assert told.startswith(
+        "  clips      60 found: 30 trained, 10 filtered, 15 quarantined, 5 missing-caption\n  left out: 30\n"
+    )
+    assert told.endswith("\n\nWhat follows from these settings is left out: the recipe has errors.\n")
+    assert main(["explain", *refused, "--format", "json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert sum(document["clips"].values()) == 60
+    assert sum(group["count"] for group in document["figures"]["left_out"]) == 30
+    assert "plan_id" not in document
+
+
 def test_copies_of_a_clip_are_told(mixed):
     (finding,) = [d for d in compile_recipe(mixed[0], Options()).found if d.code == "R332"]
 

@@ -106,12 +106,12 @@ def test_one_changed_score_changes_the_text_of_one_clip(project):
     ("row", "reason"),
     [
         ("", "no row of `odd.csv` is for it"),
-        ("c3.mp4,", "its motion score is empty in row 4 of `odd.csv`"),
+        ("c3.mp4,", "its motion score is empty in line 5 of `odd.csv`"),
         ("c3.mp4,fast", "`fast` in `odd.csv` is no number from 0 to 1000"),
         ("c3.mp4,-1", "`-1` in `odd.csv` is no number from 0 to 1000"),
         ("c3.mp4,1001", "`1001` in `odd.csv` is no number from 0 to 1000"),
         ("c3.mp4,nan", "`nan` in `odd.csv` is no number from 0 to 1000"),
-        ("c3.mp4,4\nc3.mp4,5", "rows 4 and 5 of `odd.csv` give it different motion scores"),
+        ("c3.mp4,4\nc3.mp4,5", "lines 5 and 6 of `odd.csv` give it different motion scores"),
     ],
 )
 def test_a_clip_without_a_clear_score_is_told_and_not_guessed(project, row, reason):

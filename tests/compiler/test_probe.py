@@ -74,7 +74,8 @@ def test_a_phone_that_was_held_upright_gives_an_upright_picture(tmp_path):
 
     facts = probe(path)
 
-    assert (facts.width, facts.height) == (64, 96)
+    assert (facts.width, facts.height, abs(facts.rotation)) == (64, 96, 90)
+    assert probe(write(tmp_path / "b.mp4")).rotation == 0
 
 
 def test_where_frames_state_no_duration_the_last_one_takes_as_long_as_others_do(tmp_path):
@@ -97,3 +98,36 @@ def test_what_lies_behind_damage_does_not_count(tmp_path):
     assert facts["cut-first0"].problem == "has no frame that is whole"
     assert (facts["cut-ts0"].problem, facts["cut-ts0"].damaged) == ("", True)
     assert not facts["cut-mkv0"].damaged, "it ends between two frames"
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv", "avi"])
+def test_a_rate_that_is_even_but_for_rounding_does_not_vary(tmp_path, ending):
+    facts = probe(make_clip(tmp_path / f"a.{ending}", frames=30, fps=24))
+
+    assert (facts.lowest_fps, facts.highest_fps) == (0, 0), "Matroska counts milliseconds, 41 or 42 a frame"
+
+
+def test_a_rate_that_varies_is_told(tmp_path):
+    made = make_mixed(tmp_path / "clips")
+    (path, *_) = (path for path in made if path.startswith("uneven"))
+
+    facts = probe(tmp_path / "clips" / path)
+
+    assert (facts.lowest_fps, facts.highest_fps) == (pytest.approx(16 / 6), pytest.approx(16))
+
+
+def test_sound_beside_the_picture_is_told(tmp_path):
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        picture, sound = container.add_stream("mpeg4", rate=10), container.add_stream("aac", rate=16000)
+        picture.width, picture.height, picture.pix_fmt = 96, 64, "yuv420p"
+        image = av.VideoFrame.from_ndarray(np.full((64, 96, 3), 40, np.uint8), format="rgb24")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 16000
+        for stream, value in ((picture, image), (sound, frame)):
+            container.mux(stream.encode(value))
+            container.mux(stream.encode(None))
+
+    facts = probe(tmp_path / "a.mkv")
+
+    assert (facts.codec, facts.audio, facts.frames) == ("mpeg4", "aac", 1)
+    assert probe(write(tmp_path / "b.mp4")).audio == ""

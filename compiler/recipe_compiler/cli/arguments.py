@@ -301,6 +301,7 @@ def _store(store: argparse.ArgumentParser) -> None:
         "--keep", nargs="+", action="extend", default=[], metavar="PLAN", help="gc: plans and recipes that need it"
     )
     store.add_argument("--delete", action="store_true", help="gc: remove, and not only say what would be removed")
+    store.set_defaults(rehash=False)  # it reads recipes, and takes no options of theirs
 
 
 def _fetch(fetch: argparse.ArgumentParser) -> None:
@@ -316,6 +317,11 @@ def _composition(parser: argparse.ArgumentParser) -> None:
         "--set", action="append", default=[], metavar="KEY=VALUE", help="set one key, the value in YAML (repeatable)"
     )
     parser.add_argument("--variant", metavar="ID", help="one variant of a recipe with a matrix")
+    parser.add_argument(
+        "--rehash",
+        action="store_true",
+        help="look at each clip anew, also if its size and time of change are as before",
+    )
 
 
 def _schema(parser: argparse.ArgumentParser) -> None:

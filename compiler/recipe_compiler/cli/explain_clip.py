@@ -10,7 +10,7 @@ from typing import Any
 from recipe_compiler.cli.explain_store import stocks
 from recipe_compiler.data.facts import data_folders
 from recipe_compiler.diagnostics.render_json import FORMAT_VERSION
-from recipe_compiler.passes.figures import amount
+from recipe_compiler.passes.figures import amount, speed_of
 from recipe_compiler.subject import Subject
 from recipe_compiler.suggest import near
 from recipe_schema.ledger import ClipRow
@@ -63,14 +63,9 @@ def clip_text(subject: Subject, row: ClipRow, shares: Mapping[str, Fraction]) ->
     if picture:
         rows.append(("file", f"{row.width}x{row.height}, {row.codec}"))
     elif row.codec:
-        rows.append(
-            (
-                "file",
-                f"{row.width}x{row.height}, {row.frames} frames at {row.fps:.4g} fps ({row.seconds:.2f} s), {row.codec}",
-            )
-        )
+        rows.append(("file", _file(row)))
     if row.bucket_width:
-        rate = f"at {row.framerate:g} fps" if row.framerate else "as they follow each other"
+        rate = f"at {row.framerate:g} fps" if row.framerate else f"as they follow each other{_speed(row, subject)}"
         window = f"{row.bucket_frames} of {row.frames_at_rate} frames {rate}, {_from(row)}"
         scale = f"resized to {row.resize_width}x{row.resize_height}, cropped at {row.crop_left},{row.crop_top}"
         rows += [("bucket", f"{row.bucket}: {scale}"), *(() if picture else [("window", window)])]
@@ -94,6 +89,26 @@ def clip_text(subject: Subject, row: ClipRow, shares: Mapping[str, Fraction]) ->
     if row.sha256:
         rows.append(("sha256", row.sha256))
     return f"{row.clip_id}\n" + "\n".join(f"  {name:<9}{text}" for name, text in rows)
+
+
+def _file(row: ClipRow) -> str:
+    """Say what a video file is."""
+    varies = f" in the mean, from {row.lowest_fps:.4g} to {row.highest_fps:.4g}" if row.highest_fps else ""
+    facts = [
+        f"{row.width}x{row.height}",
+        f"{row.frames} frames at {row.fps:.4g} fps{varies} ({row.seconds:.2f} s)",
+        *(["damaged from there on"] if row.damaged else []),
+        row.codec,
+        *([f"turned by {abs(row.rotation)}°"] if row.rotation else []),
+        *([f"with sound ({row.audio})"] if row.audio else []),
+    ]
+    return ", ".join(facts)
+
+
+def _speed(row: ClipRow, subject: Subject) -> str:
+    """Say how fast a clip plays whose frames are not resampled."""
+    speed = speed_of(row, subject.value("data.framerate"))
+    return "" if speed == 1 else f", {speed:.3g} times as fast"
 
 
 def _texts(row: ClipRow) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from recipe_compiler.diagnostics.diagnostic import Diagnostic
 from recipe_compiler.diagnostics.render_json import FORMAT_VERSION, to_json
-from recipe_compiler.passes.figures import figures
+from recipe_compiler.passes.figures import fates, figures, left_out
 from recipe_compiler.subject import Record, Stated, Subject
 
 
@@ -31,6 +31,9 @@ def as_json(subject: Subject, found: Sequence[Diagnostic], settings: Sequence[St
         document["clips"] = plan.meta["clips"]
         document["estimate"] = plan.meta["estimate"]
         document["figures"] = asdict(figures(plan, rows, subject.family))
+    elif rows is not None:
+        document["clips"] = fates(rows)
+        document["figures"] = {"fates": fates(rows), "left_out": [asdict(group) for group in left_out(rows)]}
     return document
 
 

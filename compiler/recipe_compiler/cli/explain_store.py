@@ -30,20 +30,24 @@ class Stock:
         kind: What the value is, as its folder in the store is called.
         there: It is there.
         differs: If it is not there: how what is there of the same clip or text differs from it; empty if there is none.
-        windows: Of a clip of several windows, how many are there, and of how many; else None.
+        several: Of a clip of several windows or texts, how many are there, and of how many; else None.
+        parts: What there are several of.
         nearest: If there is none of the same text: the text there that is most like it.
     """
 
     kind: str
     there: bool
     differs: tuple[Difference, ...] = ()
-    windows: tuple[int, int] | None = None
+    several: tuple[int, int] | None = None
+    parts: str = ""
     nearest: str = ""
 
     def text(self) -> str:
         """Say it for people."""
-        if self.windows is not None and 0 < self.windows[0] < self.windows[1]:
-            return f"{self.windows[0]} of {self.windows[1]} windows are in the store"
+        if self.several is not None and 0 < self.several[0] < self.several[1]:
+            there, of = self.several
+            like = f"; the nearest there of the first that is not: `{self.nearest}`" if self.nearest else ""
+            return f"{there} of {of} {self.parts} are in the store{like}"
         if self.there:
             return "in the store, for as long as the model's weights are the same"
         if not self.differs:
@@ -52,13 +56,13 @@ class Stock:
 
     def values(self) -> dict[str, Any]:
         """Say it as JSON values."""
-        windows = {} if self.windows is None else {"windows": {"there": self.windows[0], "of": self.windows[1]}}
+        several = {} if self.several is None else {self.parts: {"there": self.several[0], "of": self.several[1]}}
         differs = {name: {"was": old, "is": new} for name, old, new in self.differs}
-        return {"there": self.there, "differs": differs, **windows}
+        return {"there": self.there, "differs": differs, **several}
 
 
 def stocks(subject: Subject, row: ClipRow) -> tuple[Stock, ...]:
-    """Return what the store has of a clip: its latents, and its text's embedding.
+    """Return what the store has of a clip: its latents, and the embeddings of its texts.
 
     Args:
         subject: A recipe or a plan.
@@ -72,28 +76,38 @@ def stocks(subject: Subject, row: ClipRow) -> tuple[Stock, ...]:
     store = subject.root / str(subject.value("data.store_dir"))
     dtype, tiling = subject.value("model.vae_dtype"), subject.value("memory.vae_tiling")
     latents = [latent_facts(window, dtype=dtype, tiling=tiling) for window in row.windows]
-    text = text_facts(
-        row.text,
-        instruction=subject.plan.body.facts["instruction"],
-        dtype=subject.value("model.text_encoder_dtype"),
-        precision=subject.value("model.text_encoder_precision"),
-    )
-    return _of_windows(_of_clip(store, latents)), _of_text(store, text)
+    texts = [
+        text_facts(
+            text,
+            instruction=subject.plan.body.facts["instruction"],
+            dtype=subject.value("model.text_encoder_dtype"),
+            precision=subject.value("model.text_encoder_precision"),
+        )
+        for text in row.texts
+    ]
+    known = list(all_facts(store, "text"))
+    return _at_once(_of_clip(store, latents), "windows"), _at_once([_of_text(known, text) for text in texts], "texts")
 
 
-def _of_windows(each: Sequence[Stock]) -> Stock:
-    """Say at once what there is of a clip's windows."""
+def _at_once(each: Sequence[Stock], parts: str) -> Stock:
+    """Say at once what there is of a clip's windows or texts."""
     if len(each) == 1:
         return each[0]
     there = sum(stock.there for stock in each)
-    differs = each[0].differs if there == 0 else ()
-    return Stock(kind=each[0].kind, there=there == len(each), differs=differs, windows=(there, len(each)))
+    first = next((stock for stock in each if not stock.there), each[0])
+    return replace(
+        first,
+        there=there == len(each),
+        differs=first.differs if there == 0 else (),
+        several=(there, len(each)),
+        parts=parts,
+    )
 
 
-def _of_text(store: Path, wanted: Mapping[str, str]) -> Stock:
+def _of_text(known: Sequence[Mapping[str, str]], wanted: Mapping[str, str]) -> Stock:
     """Return what the store has of a text, and where it has nothing of it, what the caption may have been before."""
     same, others = [], set()
-    for facts in all_facts(store, "text"):
+    for facts in known:
         if _is_same_text(facts, wanted):
             same.append(facts)
         elif facts.get("text"):

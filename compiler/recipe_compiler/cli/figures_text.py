@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from recipe_compiler.cli.plan_text import clips_of_bucket, clips_text, cost_text, count_text, phase_lines
-from recipe_compiler.passes.figures import BucketFigures, Figures, Group, figures
+from recipe_compiler.passes.figures import BucketFigures, Figures, Group, fates, figures, left_out
 from recipe_compiler.subject import Subject
 
 
@@ -18,7 +18,7 @@ def figures_text(subject: Subject) -> list[str]:
     """Say what follows from the settings and the data, a line each."""
     plan, rows = subject.plan, subject.rows
     if plan is None:
-        return [f"What follows from these settings is left out: {subject.unplanned}."]
+        return [*_found(subject), f"What follows from these settings is left out: {subject.unplanned}."]
     if rows is None:
         return ["What follows from these settings is left out: the ledger can't be used."]
     counted = figures(plan, rows, subject.family)
@@ -35,6 +35,16 @@ def figures_text(subject: Subject) -> list[str]:
         *(f"  {line}" for line in cost_text(plan.meta["estimate"])),
         f"  plan       {plan.plan_id}",
     ]
+
+
+def _found(subject: Subject) -> Iterator[str]:
+    """Tell of the files where there is no plan: they are there all the same, and may be what is wrong."""
+    if subject.rows:
+        left = left_out(subject.rows)
+        yield "what was found"
+        yield f"  clips      {clips_text(fates(subject.rows))}"
+        yield from _groups(f"left out: {sum(group.count for group in left):,}", left)
+        yield ""
 
 
 def batch_text(counted: Figures) -> str:

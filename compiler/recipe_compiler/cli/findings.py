@@ -45,6 +45,7 @@ def compile_from(
         must_run=must_run,
         starts_here=options.command in ("run", "encode"),
         index_file=_index_file() if look else None,
+        rehash=options.rehash,
         report=_progress if sys.stderr.isatty() else silent,
         measuring=_measuring if sys.stderr.isatty() else silent,
         variant=options.variant,

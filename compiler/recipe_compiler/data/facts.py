@@ -110,6 +110,7 @@ class Survey:
         tables: The SHA-256 of each table of captions that was read.
         problems: What is wrong with tables of captions.
         several_lines: By the id of a data set, its used clips whose caption file has several lines, and how many.
+        with_lists: The data sets whose folder has a list of clips that is not read.
         masks: What was found of masks, in order of data sets; empty without a masked loss.
         images: The pictures of `validation.images`, by the nicknames of their prompts.
     """
@@ -122,6 +123,7 @@ class Survey:
     problems: tuple[TableProblem, ...]
     several_lines: Mapping[str, Mapping[str, int]]
     unfetched: Mapping[str, Unfetched]
+    with_lists: tuple[str, ...] = ()
     masks: tuple[MasksFound, ...] = ()
     images: Mapping[str, FoundImage] = field(default_factory=dict)
 

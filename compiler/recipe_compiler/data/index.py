@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from recipe_compiler.data.motion import Wish
 
 
-VERSION = 3
+VERSION = 4
 """Raised when `recipe_compiler.data.probe` learns to see more."""
 
 Report = Callable[[int, int], None]
@@ -36,8 +36,14 @@ class ProbeIndex:
     It is a convenience: where it can't be read or written, everything is probed, and nothing else changes.
     """
 
-    def __init__(self, file: Path | None) -> None:
-        """Open the table; without a file, nothing is remembered."""
+    def __init__(self, file: Path | None, *, recalls: bool = True) -> None:
+        """Open the table.
+
+        Args:
+            file: Without one, nothing is remembered.
+            recalls: Take what is known of unchanged files. Otherwise each is probed, and remembered anew.
+        """
+        self._recalls = recalls
         self._database: sqlite3.Connection | None = None
         if file is None:
             return
@@ -72,7 +78,7 @@ class ProbeIndex:
         files = list(files)
         # Before probing, as a file may change meanwhile.
         stamps = {file: seen for file in files if (seen := stamp(file)) is not None}
-        known = self._recall(stamps)
+        known = self._recall(stamps) if self._recalls else {}
         fresh = [file for file in files if file not in known]
         report(len(known), len(files))
         batch: dict[Path, Probe] = {}

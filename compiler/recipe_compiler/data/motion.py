@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recipe_compiler.data.caption_table import CaptionTable, Layout
+from recipe_compiler.data.caption_table import CaptionTable
 from recipe_compiler.data.captions import CaptionError, motion_suffix
+from recipe_compiler.data.table import Layout
 from recipe_compiler.settings import Resolved
 from recipe_schema.canonical import digest
 from recipe_schema.ledger import ClipRow, join_texts
@@ -33,17 +34,18 @@ def motion_layout(settings: Resolved, table: str, root: Path, captions: Layout |
     source, column = settings[f"{motion}.source"], settings[f"{motion}.score_column"]
     if source == "column":
         assert captions is not None, "the settings go together"
-        keys = {**captions.keys, "caption": f"{motion}.score_column"}
-        return replace(captions, caption=column, fallback=None, keys=keys, what="motion score")
+        keys = {**captions.keys, "captions": f"{motion}.score_column"}
+        return replace(
+            captions, captions=(column,), fallback=None, weight=None, splits=False, keys=keys, what="motion score"
+        )
     if source != "file":
         return None
     return Layout(
         file=Path(os.path.normpath(root / settings[f"{motion}.path"])),
         name=settings[f"{motion}.filename_column"],
-        caption=column,
-        fallback=None,
+        captions=(column,),
         endings=settings[f"{motion}.identifier_includes_extension"],
-        keys={"file": f"{motion}.path", "name": f"{motion}.filename_column", "caption": f"{motion}.score_column"},
+        keys={"file": f"{motion}.path", "name": f"{motion}.filename_column", "captions": f"{motion}.score_column"},
         what="motion score",
     )
 
@@ -58,7 +60,7 @@ def score_of(settings: Resolved, scores: CaptionTable | None, clip: Path) -> int
         score: int | None = settings["data.motion_score"]
         return score
     try:
-        text = scores.caption_of(clip)
+        text = " ".join(scores.rows_of(clip)[0].texts)
     except CaptionError as error:
         raise CaptionError(f"{NO_SCORE}: {error}") from None
     try:

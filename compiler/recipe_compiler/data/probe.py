@@ -4,6 +4,7 @@ import hashlib
 import math
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -41,9 +42,13 @@ class Probe:
         problem: Why it can't be used; empty if it can. The other facts are then incomplete.
         sha256: Of its bytes, hexadecimal.
         codec: As FFmpeg names it.
+        audio: The codec of its sound; empty if there is none.
+        rotation: Degrees by which it is to be turned counterclockwise: -90, 90 or 180.
         width: As shown: rotated, and with square pixels.
         height: As shown.
         fps: Mean frame rate; 0 for a picture.
+        lowest_fps: Where the rate varies, that of the frame that is longest on the screen; else 0.
+        highest_fps: Where the rate varies, that of the shortest; else 0.
         frames: Number of frames.
         seconds: From the first frame to the end of the last; 0 for a picture.
         damaged: The file goes on, damaged: frames and seconds are what comes before.
@@ -52,9 +57,13 @@ class Probe:
     problem: str = ""
     sha256: str = ""
     codec: str = ""
+    audio: str = ""
+    rotation: int = 0
     width: int = 0
     height: int = 0
     fps: float = 0.0
+    lowest_fps: float = 0.0
+    highest_fps: float = 0.0
     frames: int = 0
     seconds: float = 0.0
     damaged: bool = False
@@ -134,12 +143,17 @@ def _video(container: InputContainer, sha256: str) -> Probe:
         width = max(round(width * float(stream.sample_aspect_ratio)), 1)
     if abs(frame.rotation) % 180 == 90:  # noqa: PLR2004 - a quarter turn
         width, height = height, width
+    lowest, highest = _varying_rate(times, stream)
     return Probe(
         sha256=sha256,
         codec=stream.codec_context.name,
+        audio=container.streams.audio[0].codec_context.name if container.streams.audio else "",
+        rotation=frame.rotation,
         width=width,
         height=height,
         fps=len(times) / seconds,
+        lowest_fps=lowest,
+        highest_fps=highest,
         frames=len(times),
         seconds=seconds,
         damaged=damaged,
@@ -174,6 +188,19 @@ def _packet_times(container: InputContainer, stream: VideoStream) -> tuple[list[
             if packet.is_corrupt:
                 damage.append(time)
     return sorted(times), damage
+
+
+_UNEVEN = 1.25
+"""How much longer than the shortest the longest frame has to be, so that the frame rate varies."""
+
+
+def _varying_rate(times: list[tuple[int, int]], stream: VideoStream) -> tuple[float, float]:
+    """Return the lowest and the highest frame rate; zeros where all frames last alike, but for rounding."""
+    gaps = [after - before for (before, _), (after, _) in pairwise(times) if after > before]
+    if not gaps or max(gaps) <= max(min(gaps) * _UNEVEN, min(gaps) + 2):  # times are whole numbers of ticks
+        return 0.0, 0.0
+    base = float(stream.time_base or 1)
+    return 1 / (max(gaps) * base), 1 / (min(gaps) * base)
 
 
 def _seconds(times: list[tuple[int, int]], stream: VideoStream) -> float:

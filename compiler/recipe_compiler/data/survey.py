@@ -5,16 +5,20 @@ import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from recipe_compiler.data.caption_table import CaptionTable, Layout, TableError
+from recipe_compiler.data.caption_table import CaptionTable
 from recipe_compiler.data.captions import (
+    COLUMNS,
+    LISTS,
     TABLES,
+    WEIGHTS,
     CaptionError,
     Captions,
     caption_source,
     captioner,
     motion_suffix,
+    weight_column,
 )
 from recipe_compiler.data.crop import cut, cut_shape
 from recipe_compiler.data.facts import Survey, TableProblem, Unfetched, count_buckets
@@ -26,10 +30,16 @@ from recipe_compiler.data.index import ProbeIndex, Report, stamp
 from recipe_compiler.data.masks import MaskFolder, mask_files, mask_tables, pair
 from recipe_compiler.data.motion import is_measured, measured, motion_layout, score_of
 from recipe_compiler.data.probe import Probe, suffixes
+from recipe_compiler.data.prompt_lists import CLIPS, list_layout, read_lists
 from recipe_compiler.data.set_apart import set_apart
+from recipe_compiler.data.table import Layout, TableError
 from recipe_compiler.data.windows import first_frames
 from recipe_compiler.settings import Resolved
 from recipe_schema.ledger import ClipRow, join_shares, join_starts, join_texts
+
+
+if TYPE_CHECKING:
+    from recipe_compiler.data.manifest import ManifestCaptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,14 +50,14 @@ class _Found:
         table: Its settings, as in ``data.datasets.0``.
         folder: Its folder.
         clips: The files in it, in order of path.
-        captions: Its table of captions; None where captions come from elsewhere.
+        captions: Its table of captions; None where captions come from elsewhere, or from files that a table became.
         scores: Its table of motion scores; None where they come from elsewhere.
     """
 
     table: str
     folder: Path
     clips: tuple[Path, ...]
-    captions: CaptionTable | None
+    captions: "CaptionTable | ManifestCaptions | None"
     scores: CaptionTable | None
 
 
@@ -110,6 +120,7 @@ def survey(
         several_lines={
             name: _several_lines(rows, name, f.folder, several) for f in found for name in (settings[f"{f.table}.id"],)
         },
+        with_lists=tuple(f.table for f in found if f.captions is None and (f.folder / CLIPS).is_file()),
         masks=of_masks,
         images=look_at_images(settings, images, probes),
     )
@@ -151,9 +162,19 @@ def _find(settings: Resolved, table: str, root: Path) -> _Found:
     folder = _folder(settings, table, root)
     endings = suffixes(settings[f"{table}.dataset_type"])
     clips = tuple(map(Path, sorted(_clips(folder, endings))))
-    reads = settings.in_use(table) and caption_source(settings, table) in TABLES
-    layout = _layout(settings, table, root) if reads else None
-    captions = CaptionTable(layout, folder, clips) if layout is not None else None
+    source = caption_source(settings, table) if settings.in_use(table) else ""
+    layout = _layout(settings, table, root) if source in TABLES else None
+    captions: CaptionTable | ManifestCaptions | None = None
+    if layout is not None:
+        captions = CaptionTable(layout, folder, clips)
+    elif source == LISTS:
+        splits = settings[f"{table}.multiline"] == "split"
+        numbered = splits and settings[f"{table}.caption_weights"] is not None
+        captions = CaptionTable(list_layout(folder, table, splits=splits, numbered=numbered), folder, clips, read_lists)
+    elif source == "fetched":
+        from recipe_compiler.data.manifest import weighted_captions  # noqa: PLC0415 - most data sets are no table
+
+        captions = weighted_captions(settings, table, root)
     scored = motion_layout(settings, table, root, layout) if settings.in_use(table) else None
     scores = CaptionTable(scored, folder, clips) if scored is not None else None
     return _Found(table=table, folder=folder, clips=clips, captions=captions, scores=scores)
@@ -167,15 +188,24 @@ def _layout(settings: Resolved, table: str, root: Path) -> Layout:
     keys = {
         "file": f"{table}.{TABLES[source]}",
         "name": f"{table}.csv_url_column" if csv else f"{parquet}.filename_column",
-        "caption": f"{table}.csv_caption_column" if csv else f"{parquet}.caption_column",
+        "captions": f"{table}.{COLUMNS[source]}",
     }
+    weight, splits = weight_column(settings, table), settings[f"{table}.multiline"] == "split"
     return Layout(
         file=Path(os.path.normpath(root / settings[keys["file"]])),
         name=settings[keys["name"]],
-        caption=settings[keys["caption"]],
+        captions=tuple(settings[keys["captions"]]),
         fallback=None if csv else settings[f"{parquet}.fallback_caption_column"],
+        weight=None if weight is None else weight[1],
         endings=csv or settings[f"{parquet}.identifier_includes_extension"],
-        keys={**keys, "fallback": f"{parquet}.fallback_caption_column"},
+        splits=splits,
+        numbered=splits and settings[f"{table}.caption_weights"] is not None,
+        keys={
+            **keys,
+            "fallback": f"{parquet}.fallback_caption_column",
+            "weight": f"{table}.{WEIGHTS[source]}",
+            "numbers": f"{table}.caption_weights",
+        },
     )
 
 
@@ -247,11 +277,16 @@ def _seen(settings: Resolved, dataset: _Found, path: Path, facts: Probe) -> Clip
         repeats=settings[f"{dataset.table}.repeats"],
         sha256=facts.sha256,
         codec=facts.codec,
+        audio=facts.audio,
+        rotation=facts.rotation,
         width=facts.width,
         height=facts.height,
         fps=facts.fps,
+        lowest_fps=facts.lowest_fps,
+        highest_fps=facts.highest_fps,
         frames=facts.frames,
         seconds=facts.seconds,
+        damaged=int(facts.damaged),
     )
 
 

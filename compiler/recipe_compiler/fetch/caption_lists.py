@@ -1,19 +1,15 @@
 """Captions of a downloaded folder that stand in lists and tables: they are written beside the clips."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from recipe_compiler.data.caption_table import Layout, TableError, read_table
+from recipe_compiler.data.captions import one_line
+from recipe_compiler.data.prompt_lists import CLIPS, ListError, find_lists, join_lists
+from recipe_compiler.data.table import Layout, TableError, read_table
 from recipe_compiler.fetch.errors import FetchError
 from recipe_schema.files import write_atomically
 
-
-CLIPS = "videos.txt"
-"""A list of paths, one in each line."""
-
-PROMPTS = ("prompt.txt", "prompts.txt")
-"""Names of the list of captions: line N is for the clip of line N."""
 
 _NAME_COLUMN = "file_name"
 _TABLES = ("metadata.parquet", "metadata.csv", "metadata.jsonl")
@@ -28,18 +24,16 @@ def join_lines(folder: Path) -> int | None:
     Raises:
         FetchError: The lists don't go together, or a clip has another caption already.
     """
-    lists = [folder / name for name in PROMPTS if (folder / name).is_file()]
-    if not lists or not (folder / CLIPS).is_file():
+    try:
+        captions = find_lists(folder)
+        pairs = None if captions is None else join_lists(captions)
+    except ListError as error:
+        raise FetchError(f"{error}; tell the author of the data set") from None
+    if pairs is None:
         return None
-    names, captions = _lines(folder / CLIPS), _lines(lists[0])
-    if len(names) != len(captions):
-        raise FetchError(
-            f"`{CLIPS}` has {len(names)} lines and `{lists[0].name}` has {len(captions)}: it can't be said which "
-            "caption belongs to which clip; tell the author of the data set"
-        )
-    for name, caption in zip(names, captions, strict=True):
+    for name, caption in pairs:
         write_caption(_inside(folder, name, CLIPS), caption)
-    return len(names)
+    return len(pairs)
 
 
 def join_tables(folder: Path, columns: Sequence[str], fallback: str | None) -> int | None:
@@ -51,27 +45,27 @@ def join_tables(folder: Path, columns: Sequence[str], fallback: str | None) -> i
         fallback: The column for rows where they are empty.
 
     Returns:
-        The number of clips; None without a table.
+        The number of tables; None without one.
 
     Raises:
         FetchError: A table lacks a column or names what is not there, or a clip has another caption already.
     """
     tables = [path for name in _TABLES for path in sorted(folder.rglob(name)) if ".cache" not in path.parts]
     for table in tables:
-        read = [_captions(table, column) for column in (*columns, *([fallback] if fallback else []))]
-        for number, rows in enumerate(zip(*read, strict=True)):
-            texts = dict(zip((*columns, fallback), (caption for _, caption in rows), strict=False))
-            name = read[0][number][0]
-            write_caption(_inside(table.parent, name, table.name), caption_of(texts, columns, fallback))
+        captions: dict[Path, dict[str, None]] = {}
+        for name, texts in _captions(table, columns, fallback):
+            captions.setdefault(_inside(table.parent, name, table.name), {}).update(dict.fromkeys(texts))
+        for clip, lines in captions.items():
+            write_caption(clip, "\n".join(lines))
     return len(tables) or None
 
 
 def caption_of(row: Mapping[Any, Any], columns: Sequence[str], fallback: str | None) -> str:
-    """Return the caption of a row: a line for each column that holds a text."""
-    texts = [_one_line(row.get(column)) for column in columns]
-    if not any(texts) and fallback is not None:
-        texts = [_one_line(row.get(fallback))]
-    return "\n".join(text for text in texts if text)
+    """Return the caption of a row: a line for each text that its columns hold."""
+    texts = [text for column in columns for text in texts_of(row.get(column))]
+    if not texts and fallback is not None:
+        texts = texts_of(row.get(fallback))
+    return "\n".join(texts)
 
 
 def write_caption(clip: Path, caption: str) -> None:
@@ -89,11 +83,6 @@ def write_caption(clip: Path, caption: str) -> None:
         raise FetchError(f"`{text.name}` beside `{clip.name}` has another caption than the list; take one of them out")
 
 
-def _lines(path: Path) -> list[str]:
-    text = path.read_text(encoding="utf-8-sig").rstrip("\r\n")
-    return [line.strip() for line in text.split("\n")]
-
-
 def _inside(folder: Path, name: str, table: str) -> Path:
     path = folder / name
     if not name or ".." in path.parts or not path.is_file() or not path.is_relative_to(folder):
@@ -101,22 +90,24 @@ def _inside(folder: Path, name: str, table: str) -> Path:
     return path
 
 
-def _captions(table: Path, column: str) -> list[tuple[str, str]]:
+def _captions(table: Path, columns: Sequence[str], fallback: str | None) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the clip and the captions of each row."""
     layout = Layout(
         file=table,
         name=_NAME_COLUMN,
-        caption=column,
-        fallback=None,
-        endings=True,
-        keys={"file": "file", "name": "name", "caption": "caption"},
+        captions=tuple(columns),
+        fallback=fallback,
+        keys={"file": "file", "name": "name", "captions": "captions", "fallback": "fallback"},
     )
     try:
         rows, _ = read_table(layout)
-        return [(row[_NAME_COLUMN], row[column]) for row in rows]
+        yield from ((row.name, row.texts) for row in rows)
     except TableError as error:
         problem = error.problems[0]
         raise FetchError(f"{problem.message}; {problem.help}") from error
 
 
-def _one_line(value: Any) -> str:
-    return " ".join(value.split()) if isinstance(value, str) else ""
+def texts_of(value: Any) -> list[str]:
+    """Return the captions of a field: its text on one line, or those of a list."""
+    each = value if isinstance(value, list | tuple) else [value]
+    return [line for text in each if isinstance(text, str) and (line := one_line(text))]

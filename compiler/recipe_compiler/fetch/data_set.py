@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from recipe_compiler.data.caption_table import TableError
 from recipe_compiler.data.captions import caption_source
 from recipe_compiler.data.fetched import wanted_source
 from recipe_compiler.data.manifest import read_manifest
 from recipe_compiler.data.probe import suffixes
+from recipe_compiler.data.table import TableError
 from recipe_compiler.fetch.errors import FetchError
 from recipe_compiler.fetch.hub_rows import Wish
 from recipe_compiler.fetch.hub_set import fetch_split

@@ -78,7 +78,7 @@ def _get_all(manifest: Manifest, folder: Path, report: Callable[[str], None], pa
 
 def _refuse_missing(entry: Entry, manifest: Manifest) -> None:
     if not Path(entry.source).is_file():
-        raise FetchError(f"`{entry.source}` of `{manifest.file.name}` does not exist; correct the table")
+        raise FetchError(f"`{entry.source}` of `{manifest.layout.file.name}` does not exist; correct the table")
 
 
 def _downloaded(entry: Entry, folder: Path) -> Path:
@@ -91,7 +91,7 @@ def _files(manifest: Manifest) -> list[str]:
     files: list[str] = []
     for entry in manifest.entries:
         files.append(entry.name)
-        if entry.caption is not None or _beside(entry) is not None:
+        if entry.captioned or _beside(entry) is not None:
             files.append(_text_name(entry))
     return files
 
@@ -111,8 +111,8 @@ def _show(entry: Entry, folder: Path) -> None:
     relative = Path(DOWNLOADS, _downloaded(entry, folder).name)
     _link(folder / entry.name, relative if entry.is_address else Path(entry.source))
     text, beside = folder / _text_name(entry), _beside(entry)
-    if entry.caption is not None:
-        write_atomically(text, f"{entry.caption}\n".encode())
+    if entry.captioned:
+        write_atomically(text, ("\n".join(entry.lines) + "\n").encode())
     elif beside is not None:
         _link(text, beside)
 

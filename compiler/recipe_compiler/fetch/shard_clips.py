@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from recipe_compiler.data.fetched import UNPACKED, read_marker, shard_state, shards
+from recipe_compiler.fetch.caption_lists import texts_of
 from recipe_compiler.fetch.errors import FetchError
 from recipe_compiler.fetch.folder import write_marker
 from recipe_schema.files import sync_folder
@@ -73,7 +74,7 @@ def _unpack(tar: Path, relative: Path, place: Path, endings: Collection[str], re
         raise FetchError(f"{tar} is broken ({error}); get it again, and run again") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    report(f"unpacked {count} clips of {relative}")
+    report(f"unpacked {count} clip{'s' * (count != 1)} of {relative}")
     return name
 
 
@@ -115,4 +116,5 @@ def _caption_in(content: IO[bytes], tar: Path, name: PurePosixPath) -> str | Non
         raise FetchError(f"`{name}` in {tar} is no JSON ({error}); write it anew") from error
     if not isinstance(record, Mapping):
         return None
-    return next((record[key] for key in _CAPTION_KEYS if isinstance(record.get(key), str)), None)
+    given = (record[key] for key in _CAPTION_KEYS if isinstance(record.get(key), str | list))
+    return next((value if isinstance(value, str) else "\n".join(texts_of(value)) for value in given), None)

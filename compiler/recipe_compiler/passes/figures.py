@@ -17,7 +17,7 @@ WORST = 3
 
 _WRITTEN = ("latents", "checkpoints", "export")
 
-_NOTABLE = {"enlarged": 1.05, "much cropped": 0.15, "mostly unused": 0.5}
+_NOTABLE = {"enlarged": 1.05, "much cropped": 0.15, "mostly unused": 0.5, "at another speed": 1.05}
 """From where on something that happens to a trained clip is worth a word."""
 
 
@@ -125,11 +125,16 @@ def figures(plan: Plan, rows: Sequence[ClipRow], family: FamilyFacts) -> Figures
         buckets=tuple(
             _bucket(b, plan, family, windows[b.name]) for b in sorted(plan.body.buckets, key=_size, reverse=True)
         ),
-        fates={fate: count for fate in FATES if (count := sum(row.fate == fate for row in rows))},
+        fates=fates(rows),
         left_out=left_out(rows),
-        notable=notable([row for row in rows if row.fate == "trained"]),
+        notable=notable([row for row in rows if row.fate == "trained"], plan.settings["data.framerate"]),
         disk_gb=disk_gb(cost),
     )
+
+
+def fates(rows: Sequence[ClipRow]) -> Mapping[str, int]:
+    """Count files by what becomes of them. Together they are all that were found."""
+    return {fate: count for fate in FATES if (count := sum(row.fate == fate for row in rows))}
 
 
 def amount(samples: float) -> str:
@@ -215,11 +220,20 @@ def _group(
     return Group(what=what, count=len(rows), worst=tuple((row.clip_id, numbers(row)) for row in worst))
 
 
-def notable(trained: Sequence[ClipRow]) -> tuple[Group, ...]:
-    """Group trained clips that are enlarged, lose much to the crop, or are used only in small part."""
+def notable(trained: Sequence[ClipRow], framerate: float) -> tuple[Group, ...]:
+    """Group trained clips that are enlarged, lose much to the crop, are used only in small part, or change their speed.
+
+    Args:
+        trained: The clips.
+        framerate: Frames a second of what is trained.
+    """
     kinds: Mapping[str, tuple[Callable[[ClipRow], float], Callable[[ClipRow], str]]] = {
         "enlarged": (_enlarged, _enlarged_text),
         "much cropped": (_cropped, lambda row: f"{_cropped(row):.0%} of the picture is cut off"),
+        "at another speed": (
+            lambda row: max(speed_of(row, framerate), 1 / speed_of(row, framerate)),
+            lambda row: f"{speed_of(row, framerate):.3g} times as fast, {row.fps:.4g} fps as {framerate:g}",
+        ),
         "mostly unused": (_unused, lambda row: f"{_used_frames(row)} of {row.frames_at_rate} frames are used"),
     }
     groups = []
@@ -228,6 +242,16 @@ def notable(trained: Sequence[ClipRow]) -> tuple[Group, ...]:
         if rows:
             groups.append(_group(what, rows, amount, text))
     return tuple(groups)
+
+
+def speed_of(row: ClipRow, framerate: float) -> float:
+    """Return how many times as fast a clip plays in training: frames that are not resampled change its speed.
+
+    Args:
+        row: The clip, or a picture, which has no speed.
+        framerate: Frames a second of what is trained.
+    """
+    return framerate / row.fps if row.fps and not row.framerate else 1.0
 
 
 def _enlarged(row: ClipRow) -> float:

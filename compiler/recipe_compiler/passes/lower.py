@@ -1,7 +1,6 @@
 """Lower: settings and survey become the body of a plan, with its stages."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from recipe_compiler.data.captions import motion_suffix
@@ -10,7 +9,7 @@ from recipe_compiler.data.facts import Survey
 from recipe_compiler.rules.nickname_clash import MAIN
 from recipe_compiler.settings import Resolved
 from recipe_schema.canonical import digest
-from recipe_schema.ledger import ledger_digest
+from recipe_schema.ledger import encoded_digest, ledger_digest
 from recipe_schema.marks import Stage
 from recipe_schema.plan import Body, Execution, PlanStage, Prompt
 
@@ -40,7 +39,7 @@ def lower(settings: Resolved, survey: Survey) -> Body:
     inputs: Mapping[Stage, Mapping[str, str]] = {
         "build-model": {"random_weights": digest(facts["random_weights"])},
         "encode-text": {"texts": digest(sorted({text for row in survey.rows if row.used for text in row.texts}))},
-        "encode-video": {"ledger": ledger, **_measured(survey)},
+        "encode-video": {"clips": encoded_digest(survey.rows)},
         "train": {"ledger": ledger, "noise_schedule": digest(facts["noise_schedule"])},
         "export": {},
     }
@@ -53,12 +52,6 @@ def lower(settings: Resolved, survey: Survey) -> Body:
         ledger_digest=ledger,
         stages=_stages(settings, values, inputs),
     )
-
-
-def _measured(survey: Survey) -> Mapping[str, str]:
-    """Return what is encoded besides what is trained."""
-    rows = [replace(row, fate="trained") for row in survey.rows if row.fate == "evaluated"]
-    return {"measured": ledger_digest(rows)} if rows else {}
 
 
 def by_impact(settings: Resolved, impacts: Sequence[str]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ Use instead:
 from collections.abc import Iterator
 
 from recipe_compiler.rules.rule import Facts, Finding, Rule
-from recipe_compiler.rules.wording import part_of, reasons, with_clips
+from recipe_compiler.rules.wording import part_of, reasons, unread_lists, with_clips
 from recipe_schema.motion import NO_SCORE
 
 
@@ -39,8 +39,8 @@ def check(facts: Facts) -> Iterator[Finding]:
                 at=f"{table}.caption_strategy" if facts.settings.given(f"{table}.caption_strategy") else table,
                 message=part_of(len(rows), len(facts.survey.of(name)), f"clips of data set `{name}`", "have")
                 + " no caption",
-                help=reasons(rows)
-                + ("; write captions" if skips else "; write captions, or set data.on_missing_caption: skip"),
+                help=f"{reasons(rows)}; {unread_lists(facts, table) or 'write captions'}"
+                + ("" if skips else ", or set data.on_missing_caption: skip"),
                 severity="warning" if skips else None,
             )
 

@@ -1,11 +1,11 @@
-"""Caption files have several lines.
+"""Clips have captions of several lines, columns or texts.
 
-What it does: counts clips whose caption file has more than one line with text, in data sets with
-`caption_strategy: textfile` that don't say `multiline`.
+What it does: counts clips whose caption file has more than one line with text, or of which several columns or a list of a
+table hold texts, in data sets that don't say `multiline`.
 
 Why it hurts: SimpleTuner takes each line for a caption of its own and draws one of them. Here, the whole file is one
-caption, its lines joined, unless `multiline: split` is given. Files with several captions would be trained as one long
-text.
+caption, its lines joined, unless `multiline: split` is given. Files and rows with several captions would be trained as one
+long text.
 
 Example:
     data:
@@ -44,7 +44,7 @@ def check(facts: Facts) -> Iterator[Finding]:
                 at=f"{table}.caption_strategy" if facts.settings.given(f"{table}.caption_strategy") else table,
                 message=part_of(len(several), trained, f"captions of data set `{name}`", "have")
                 + f" several lines: {shown}",
-                help="each file is one caption here, and one for each line in SimpleTuner: say `multiline: whole` or `split`",
+                help="they are joined to one caption here, and one for each line in SimpleTuner: say `multiline: whole` or `split`",
             )
 
 

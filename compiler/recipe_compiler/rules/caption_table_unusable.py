@@ -1,7 +1,9 @@
-"""A table of captions can't be read, or lacks a column.
+"""A table of captions can't be read, lacks a column, or has a weight that is none.
 
 What it does: opens the table of each data set with `caption_strategy: parquet` or `csv`, whose ending says what it is
-(.parquet, .csv, .tsv, .jsonl, .ndjson), and looks for the columns that the recipe names.
+(.parquet, .csv, .tsv, .jsonl, .ndjson), and looks for the columns that the recipe names. A weight is a number of at least 0;
+`caption_weights` are for columns, or for the texts of one field, and not for rows. With `caption_strategy: lists` it opens
+`videos.txt` and `prompt.txt` or `prompts.txt`, which need the same number of lines.
 
 Why it hurts: no clip of the data set would have a caption. Other trainers notice it after the model is loaded, or read
 captions by position, so that one row too many gives every clip the caption of its neighbour.

@@ -1,6 +1,7 @@
-"""Caption files have another number of lines than there are weights.
+"""Clips have another number of captions than there are weights.
 
-What it does: counts clips whose caption file has more than one line, and not as many as `caption_weights` has numbers.
+What it does: counts clips whose caption file has more than one line, and not as many as `caption_weights` has numbers, and
+likewise clips of which a table has a list. With several columns of captions in a table, numbers belong to columns instead.
 
 Why it hurts: weights belong to lines by their order. With a line too few or too many, it can't be said which line is which:
 the short caption could be drawn as often as the long one should be.
@@ -28,7 +29,7 @@ Use instead:
 
 from collections.abc import Iterator
 
-from recipe_compiler.data.captions import caption_source
+from recipe_compiler.data.captions import caption_columns
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 from recipe_compiler.rules.wording import SHOWN, counted, part_of, with_clips
 
@@ -42,8 +43,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     settings = facts.settings
     for table in with_clips(facts):
         name, weights = settings[f"{table}.id"], settings[f"{table}.{KEY}"]
-        reads = settings[f"{table}.multiline"] == "split" and caption_source(settings, table) in ("textfile", "fetched")
-        if not reads or weights is None or not any(weights):
+        if settings[f"{table}.multiline"] != "split" or weights is None or not any(weights) or _by_column(facts, table):
             continue
         lines = facts.survey.several_lines.get(name, {})
         others = [f"{path} ({count})" for path, count in lines.items() if count != len(weights)]
@@ -57,6 +57,13 @@ def check(facts: Facts) -> Iterator[Finding]:
                 + f" another number of lines: {', '.join(others[:SHOWN])}{more}",
                 help="write as many numbers as the files have lines, in the same order; a caption of one line is always taken",
             )
+
+
+def _by_column(facts: Facts, table: str) -> bool:
+    """Say whether numbers belong to columns, or should: of that rule R780 speaks. Files of the hub have lines."""
+    columns, weights = caption_columns(facts.settings, table), facts.settings[f"{table}.{KEY}"]
+    hub = facts.settings[f"{table}.caption_strategy"] == "huggingface"
+    return columns is not None and len(columns[1]) > 1 and not (hub and len(columns[1]) == len(weights))
 
 
 RULE = Rule(code="R347", name="caption-weights-uneven", severity="error", reads=(), check=check, page=__doc__)

@@ -35,7 +35,8 @@ def videos_in_use(settings: Resolved, *keys: str) -> Iterator[str]:
 def told(settings: Resolved, path: str) -> bool:
     """Say whether somebody wrote something other than the default: only then anything is expected of it."""
     setting = settings.settings[path]
-    return setting.given and setting.value != setting.leaf.key.default
+    value = tuple(setting.value) if isinstance(setting.value, list) else setting.value
+    return setting.given and value != setting.leaf.key.default
 
 
 def meant_type(settings: Resolved, table: str) -> str | None:

@@ -25,7 +25,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from recipe_compiler.rules.rule import Facts, Finding, Rule
-from recipe_compiler.rules.wording import reasons
+from recipe_compiler.rules.wording import reasons, unread_lists
 
 
 _VIDEOS = "clips end in .mp4, .mov, .mkv, .webm, .avi, .mpg and the like"
@@ -51,7 +51,8 @@ def check(facts: Facts) -> Iterator[Finding]:
             which = "the only clip" if len(rows) == 1 else f"none of the {len(rows)} clips"
             verb = "can't" if len(rows) == 1 else "can"
             message = f"{which} of data set `{name}` {verb} be used ({fates})"
-            advice = reasons(rows)
+            lists = unread_lists(facts, table) if all(row.fate == "missing-caption" for row in rows) else ""
+            advice = reasons(rows) + (f"; {lists}" if lists else "")
         yield Finding(at=f"{table}.instance_data_dir", message=message, help=advice)
 
 

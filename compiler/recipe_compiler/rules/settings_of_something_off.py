@@ -3,7 +3,7 @@
 What it does: finds keys of a part of the recipe whose switch is off: keys of `model.lora` while all weights are
 trained, `model.quantize_via` while nothing is quantized, `model.lora.lokr_factor` without `type: lokr`, keys of
 `memory.group_offload`, `regularizers.crepa`, `regularizers.masked_loss`, `validation.preview` and a data set's
-`caption_shuffle` that are not enabled, of a data set's image to video without `is_i2v`, its `caption_weights` without
+`caption_shuffle` that are not enabled, of a data set's image to video without `is_i2v`, its weights of captions without
 `multiline: split`, keys of `regularizers.rollout` without `max_step_offset`, `launch.strategy` of one process,
 `checkpoints.rolling_total_limit` without `rolling_steps`, keys of `alarms` that belong to an alarm that is not set,
 the constants of another loss or curve, and what belongs to a noise offset or an input perturbation that is not there.
@@ -24,6 +24,7 @@ Use instead:
 
 from collections.abc import Iterator
 
+from recipe_compiler.data.captions import WEIGHTS
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 from recipe_compiler.rules.switched_off import Switch, without_effect
 
@@ -45,8 +46,9 @@ SWITCHES = (
     Switch(ROLLOUT, (f"{ROLLOUT}.max_step_offset",), "set `max_step_offset` above 0", off=(0,)),
     Switch(PREVIEW, (f"{PREVIEW}.enabled",), "set `enabled: true` there", off=(False,)),
     Switch(SHUFFLE, (f"{SHUFFLE}.enable",), "set `enable: true` there", off=(False,)),
-    Switch(
-        "data.datasets.*.caption_weights", ("data.datasets.*.multiline",), "write `multiline: split`", on=("split",)
+    *(
+        Switch(f"data.datasets.*.{key}", ("data.datasets.*.multiline",), "write `multiline: split`", on=("split",))
+        for key in ("caption_weights", *WEIGHTS.values())
     ),
     Switch(f"{VIDEO}.i2v_probability", (f"{VIDEO}.is_i2v",), "set `is_i2v: true`", off=(False,)),
     Switch(f"{VIDEO}.i2v_noise", (f"{VIDEO}.is_i2v",), "set `is_i2v: true`", off=(False,)),

@@ -47,6 +47,7 @@ _NEEDS: Mapping[str, Mapping[str, Sequence[str]]] = {
             "path",
             "filename_column",
             "caption_column",
+            "caption_weight_column",
             "fallback_caption_column",
             "identifier_includes_extension",
         )
@@ -55,6 +56,7 @@ _NEEDS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "csv_file": _TABLE,
         "csv_url_column": _TABLE,
         "csv_caption_column": ("caption_strategy: csv",),
+        "csv_caption_weight_column": ("caption_strategy: csv",),
         "csv_cache_dir": ("type: csv",),
     },
     "huggingface": {

@@ -22,6 +22,14 @@ def reasons(rows: "Sequence[ClipRow]") -> str:
     return shown + (f"; and {rest} more" if rest > 0 else "")
 
 
+def unread_lists(facts: Facts, table: str) -> str:
+    """Say that captions may stand in a list that nobody reads; empty if there is none."""
+    assert facts.survey is not None
+    if table not in facts.survey.with_lists:
+        return ""
+    return "the folder has a `videos.txt`: say `caption_strategy: lists` if a list of prompts belongs to it"
+
+
 def counted(number: float, thing: str) -> str:
     """Count things: ``1 step``, ``3 steps``; a mean has at most two digits after the point."""
     return f"{round(number, 2)} {thing}{'s' * (number != 1)}"

@@ -157,9 +157,19 @@ class Parquet:
         "The column of file names: paths below instance_data_dir, paths from the table's folder, or bare names.",
         reads=("survey",),
     )
-    caption_column: Column = key("caption", "The column of captions.", reads=("survey",))
+    caption_column: Annotated[tuple[Column, ...], ONE_OR_MANY] = key(
+        ("caption",),
+        "The column of captions, or several, each of captions of its own. Fields may hold lists. See multiline.",
+        reads=("survey",),
+    )
+    caption_weight_column: Column | None = key(
+        None,
+        "With multiline: split, the column of weights: how often a row is drawn, of several for one clip. A list holds one "
+        "for each caption of its row.",
+        reads=("survey",),
+    )
     fallback_caption_column: Column | None = key(
-        None, "The column that is used where the caption is empty.", reads=("survey",)
+        None, "The column that is used where all captions are empty.", reads=("survey",)
     )
     width_column: Column | None = key(
         None, "Sizes are read from the clips themselves.", ignored="sizes are read from the clips themselves"
@@ -264,10 +274,11 @@ class Dataset:
         reads=("survey",),
     )
     disabled: bool = key(False, "Leave the data set out.", reads=("survey",), aka="disable")
-    caption_strategy: Literal["textfile", "filename", "instanceprompt", "parquet", "csv", "huggingface"] = key(
+    caption_strategy: Literal["textfile", "filename", "instanceprompt", "parquet", "csv", "lists", "huggingface"] = key(
         "textfile",
         "Where captions are: `textfile` is a .txt beside each clip, `filename` the file's name, `instanceprompt` the "
-        "same instance_prompt for all, `parquet`, `csv` and `huggingface` columns of a table.",
+        "same instance_prompt for all, `parquet`, `csv` and `huggingface` columns of a table, `lists` the lines of `prompt.txt` or "
+        "`prompts.txt` in the data folder, each for the clip that the same line of `videos.txt` names.",
         reads=("survey",),
         aka="caption_strategy",
         refused={"instance_prompt": "data sets spell it `instanceprompt`"},
@@ -294,14 +305,15 @@ class Dataset:
     multiline: Literal["whole", "split"] = key(
         "whole",
         "A caption file of several lines is one caption, or each line is a caption of its own and one is drawn for "
-        "each sample. (SimpleTuner splits, unless disable_multiline_split.)",
+        "each sample. The same holds for several columns, rows, and lists of a table. (SimpleTuner splits files, unless "
+        "disable_multiline_split.)",
         reads=("survey", "train"),
     )
     caption_weights: tuple[Weight, ...] | None = key(
         None,
         "With multiline: split, how often each line is drawn, in the order of lines and compared with each other: `[95, 5]` "
-        "draws the first in 95 % of samples. 0 leaves a line out. A clip of one caption needs none. With null, all captions "
-        "are drawn alike.",
+        "draws the first in 95 % of samples. 0 leaves a line out. A clip of one caption needs none. With several columns of "
+        "captions, numbers belong to columns. With null, all captions are drawn alike.",
         reads=("survey",),
     )
     metadata_backend: Literal["discovery", "parquet", "huggingface", "json"] = key(
@@ -455,7 +467,18 @@ class Dataset:
         impact="runtime",
         reads=("survey",),
     )
-    csv_caption_column: Column = key("caption", "Its column of captions.", reads=("survey",))
+    csv_caption_column: Annotated[tuple[Column, ...], ONE_OR_MANY] = key(
+        ("caption",),
+        "Its column of captions, or several, each of captions of its own. Fields of JSON lines and Parquet may hold lists. "
+        "See multiline.",
+        reads=("survey",),
+    )
+    csv_caption_weight_column: Column | None = key(
+        None,
+        "With multiline: split, its column of weights: how often a row is drawn, of several for one clip. A list holds one "
+        "for each caption of its row.",
+        reads=("survey",),
+    )
     csv_url_column: Column = key(
         "url", "Its column of paths, from the table's folder, or addresses (http, https).", reads=("survey",)
     )
