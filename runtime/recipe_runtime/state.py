@@ -90,7 +90,7 @@ class TrainState:
             "optimizer": memory_of(self.optimizer, self.optimized(), self.group_memory),
         }
         if self.averages:
-            parts["averaged"] = averaged_weights(self.optimizer, trained_parameters(self.model))
+            parts["averaged"] = averaged_weights(self.optimizer, self.weights())
         if self.average is not None:
             parts["ema"] = self.average.state()
         if self.alignment is not None:
