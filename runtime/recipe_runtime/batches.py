@@ -171,7 +171,9 @@ class BatchMaker:
         parts = tuple(self._part(samples, step) for samples in slices)
         if self._spread and processes > 1:
             parts = tuple(
-                replace(part, rollout_passes=self._passes(chosen.samples, range(place * size, (place + 1) * size), step))
+                replace(
+                    part, rollout_passes=self._passes(chosen.samples, range(place * size, (place + 1) * size), step)
+                )
                 for place, part in enumerate(parts)
             )
         levels = [self._level(sample).sigma for sample in chosen.samples]

@@ -124,8 +124,12 @@ def _pass_along(model: nn.Module, noisy: Tensor, part: MicroBatch, settings: Tra
     """Let other processes, whose rollouts are longer, gather the weights that this one has a part of."""
     with not_training(model):
         for _ in range(times):
-            predict(model, noisy[:1], _some(part, torch.zeros(1, dtype=torch.int64, device=noisy.device), part.timestep[:1]),
-                    mixed_precision=settings.mixed_precision)
+            predict(
+                model,
+                noisy[:1],
+                _some(part, torch.zeros(1, dtype=torch.int64, device=noisy.device), part.timestep[:1]),
+                mixed_precision=settings.mixed_precision,
+            )
 
 
 def _mixed(part: MicroBatch, sigma: Tensor) -> Tensor:

@@ -107,8 +107,8 @@ def _follow(ctx: Context, state: TrainState, batches: BatchMaker, evaluator: Eva
             order = state.team.take()
             if order == "stop":
                 return
-            if order == "gather":
-                state.parts()
+            if order in ("gather", "weights"):
+                state.parts(memory=order == "gather")
             elif order == "measure":
                 evaluator.measure(state)
             else:

@@ -18,9 +18,9 @@ _PATIENCE = timedelta(days=365)
 """How long a process waits for the others, in which one of them may draw clips. That one died is noticed otherwise."""
 
 
-Order = Literal["step", "stop", "gather", "measure"]
-"""What the first process asks of the others: take a step, end, help to put the state together, or measure a part of the
-clips that are not trained."""
+Order = Literal["step", "stop", "gather", "weights", "measure"]
+"""What the first process asks of the others: take a step, end, help to put the state together, or of it the weights and
+their averages alone, or measure a part of the clips that are not trained."""
 
 _ORDERS: tuple[Order, ...] = get_args(Order)
 

@@ -248,8 +248,8 @@ def _whole(ctx: Context, state: TrainState) -> TrainState:
     """Return a state that one process can measure and draw with: the same, or where weights are spread a copy in one piece."""
     if state.shards is None:
         return state
-    parts = state.parts()
-    model = build_model(ctx)
+    parts = state.parts(memory=False)
+    model = build_model(ctx, state.split)
     store_weights(model, ctx.settings)
     average = WeightAverage(model, ctx.settings.ema) if state.average is not None else None
     with torch.no_grad():

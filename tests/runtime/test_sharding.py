@@ -54,6 +54,30 @@ OTHERS = {
 GIVEN = {"data.datasets.0.video.is_i2v": True, "data.datasets.0.video.i2v_probability": 0.5}
 
 
+TRACED = """
+import torch
+
+plain = torch.compile
+torch.compile = lambda function, *, dynamic, mode: plain(function, dynamic=dynamic, backend="aot_eager")
+"""
+"""Lets programs be made without a compiler of C++: tracing and differentiation are torch's."""
+
+
+@pytest.fixture
+def traced(tmp_path, monkeypatch):
+    """Let this process and those that it starts trace what they would compile."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(TRACED, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    plain = torch.compile
+    monkeypatch.setattr(
+        torch, "compile", lambda function, *, dynamic, mode: plain(function, dynamic=dynamic, backend="aot_eager")
+    )
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+
+
 def settings_of(kind, **more):
     return {"prompts": (), "max_steps": 4, "checkpoints.step_interval": 2, **KINDS.get(kind, {}), **more}
 
@@ -101,6 +125,7 @@ def test_spread_weights_train_what_whole_ones_do(tmp_path, kind, mixed, more):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", OTHERS)
+@pytest.mark.usefixtures("traced")
 def test_what_goes_with_spread_weights_trains_the_same(tmp_path, kind):
     settings = {"prompts": (), "max_steps": 4, "train.mixed_precision": "no", **OTHERS[kind]}
     _, heard_alone = alone = run(tmp_path / "1", None, **{"train.gradient_accumulation_steps": 4}, **settings)
