@@ -58,7 +58,8 @@ def make_inputs(model: nn.Module, part: MicroBatch, settings: Train) -> Inputs:
     target = velocity(part.latents, part.noise)
     plain = Inputs(noisy=_mixed(part, part.sigma), sigma=part.sigma, timestep=part.timestep, target=target)
     own = 0 if part.offsets is None else passes_of(part.rollout, int(part.offsets.max()))
-    _pass_along(model, plain.noisy, part, settings, times=part.rollout_passes - own)
+    if part.rollout_passes > own:
+        _pass_along(model, plain.noisy, part, settings, times=part.rollout_passes - own)
     if part.offsets is None:
         return plain
 
@@ -122,14 +123,10 @@ def not_training(model: nn.Module) -> Iterator[None]:
 @torch.no_grad()
 def _pass_along(model: nn.Module, noisy: Tensor, part: MicroBatch, settings: Train, *, times: int) -> None:
     """Let other processes, whose rollouts are longer, gather the weights that this one has a part of."""
+    one = _some(part, torch.zeros(1, dtype=torch.int64, device=noisy.device), part.timestep[:1])
     with not_training(model):
         for _ in range(times):
-            predict(
-                model,
-                noisy[:1],
-                _some(part, torch.zeros(1, dtype=torch.int64, device=noisy.device), part.timestep[:1]),
-                mixed_precision=settings.mixed_precision,
-            )
+            predict(model, noisy[:1], one, mixed_precision=settings.mixed_precision)
 
 
 def _mixed(part: MicroBatch, sigma: Tensor) -> Tensor:

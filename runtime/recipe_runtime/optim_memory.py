@@ -16,7 +16,8 @@ def memory_of(optimizer: Optimizer, named: Named, group_memory: Sequence[str]) -
     """Return all that an optimizer remembers.
 
     ``exp_avg.NAME`` is the memory ``exp_avg`` of a weight, ``group0.k`` the memory ``k`` of the first group. Of a quantized
-    one ``exp_avg-codes.NAME`` and its like are what it is made of. Numbers are tensors of 64 bits. Tensors of the optimizer are the live ones, but for what several weights share.
+    one ``exp_avg-codes.NAME`` and its like are what it is made of. Numbers are tensors of 64 bits. Tensors of the optimizer
+    are the live ones, but for what several weights share.
 
     Args:
         optimizer: The optimizer.

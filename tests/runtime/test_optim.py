@@ -1,3 +1,4 @@
+import importlib.util
 import shutil
 
 import pytest
@@ -8,7 +9,7 @@ from torch import nn
 from fakes_runtime import TINY_CONFIGS, make_context
 from fakes_training import EventList, StopAfter, batch_maker, encoded_project, same_bits, saved_parts
 from recipe_compiler.passes.estimate import checkpoint_bytes, optimizer_bytes
-from recipe_runtime import export, train
+from recipe_runtime import export, preflight, train
 from recipe_runtime.errors import PlanRefused, StoppedBySignal
 from recipe_runtime.models.source import component_dir, pipeline_dir
 from recipe_runtime.optim import KINDS, build_optimizer
@@ -17,7 +18,7 @@ from recipe_runtime.step import train_step
 from recipe_runtime.stop import StopRequested
 from recipe_schema.definition import leaf_index
 from recipe_schema.events import ClipDrawn, StepDone
-from recipe_schema.optimizers import STORAGE
+from recipe_schema.optimizers import PACKAGES, STORAGE
 
 
 NAMES = list(KINDS)
@@ -261,3 +262,24 @@ def test_adamw_takes_torchs_one_kernel(tmp_path):
     _, ctx, _ = encoded_project(tmp_path, prompts=())
 
     assert train.build_state(ctx).optimizer.defaults["fused"] is True
+
+
+def test_schedule_free_is_measured_before_its_first_step(tmp_path):
+    _, ctx, _ = encoded_project(tmp_path, **overrides("schedule-free"))
+    state = train.build_state(ctx)
+    before = {name: tensor.clone() for name, tensor in state.parts()["model"].items()}
+
+    with state.result():
+        assert same_bits({"": before}, {"": state.parts()["model"]})
+
+
+@pytest.mark.parametrize("name", ["adamw8bit", "ao-adamw4bit"])
+def test_a_package_that_is_missing_is_told_before_anything_runs(tmp_path, monkeypatch, name):
+    project, _, _ = encoded_project(tmp_path, **overrides(name))
+    plain = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda found: None if found in PACKAGES.values() else plain(found))
+
+    with pytest.raises(
+        PlanRefused, match=rf"`optimizer.name: {name}` needs the package {PACKAGES[name]} .*pip install"
+    ):
+        preflight.check(make_context(project))

@@ -70,9 +70,12 @@ def traced(tmp_path, monkeypatch):
     (tmp_path / "site" / "sitecustomize.py").write_text(TRACED, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path / "site")
     plain = torch.compile
-    monkeypatch.setattr(
-        torch, "compile", lambda function, *, dynamic, mode: plain(function, dynamic=dynamic, backend="aot_eager")
-    )
+
+    def compiled(function, *, dynamic, mode):
+        assert mode == "default"
+        return plain(function, dynamic=dynamic, backend="aot_eager")
+
+    monkeypatch.setattr(torch, "compile", compiled)
     torch._dynamo.reset()
     yield
     torch._dynamo.reset()

@@ -408,11 +408,10 @@ def memory_parts(
     weights = base_bytes(values, config) + (0 if adapter is None else parameters * stored)
     slices = sharded_over(values)
     gathered = 0.0
-    if slices > 1 and each_timestep:  # while the average teaches, the slices themselves wait beside it
-        gathered = parameters * stored / slices
     if slices > 1:  # two blocks are whole at a time: the one at work and the next, or one and its gradients
         ends = transformer_parameters({**config, "num_layers": 0}) / transformer_parameters(config)
-        gathered += weights * (2 * (1 - ends) / layers + ends)
+        gathered = weights * (2 * (1 - ends) / layers + ends)
+        gathered += parameters * stored / slices if each_timestep else 0  # while their average teaches, slices wait
     return {
         "weights": (weights / slices + gathered) / 1e9,
         "gradients": gradients / slices / 1e9,

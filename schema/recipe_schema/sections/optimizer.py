@@ -43,6 +43,7 @@ class Optimizer:
             "torch-adamw": "that is `adamw` here",
             "bnb-adamw8bit": "that is `adamw8bit` here",
             "adamw_schedulefree": "that is `schedule-free` here",
+            "lion": "that is `optimi-lion` here",
         },
     )
     learning_rate: Annotated[float, Gt(0), Le(1)] = key(
@@ -107,7 +108,10 @@ class LrSchedule:
         "and end, half a swing in period_steps, without warm-up.",
         reads=("train",),
         aka="lr_scheduler",
-        refused={"cosine_with_warmup": "`cosine` has a warm-up: see warmup_steps"},
+        refused={
+            "cosine_with_warmup": "`cosine` has a warm-up: see warmup_steps",
+            "cosine_with_min_lr": "that is `cosine` with `lr_schedule.end`",
+        },
     )
     warmup_steps: StepsOrNone = key(
         0,
