@@ -221,7 +221,7 @@ class BatchMaker:
             **self._second(samples, latents.shape[2:], step),
         )
 
-    def _second(self, samples: Sequence[Sample], shape: torch.Size, step: int) -> dict[str, Tensor]:
+    def _second(self, samples: Sequence[Sample], shape: torch.Size, step: int) -> dict[str, Any]:
         """Return the second noise level of each sample and the tokens that have it; nothing in steps without self-flow."""
         if not self._self_flow.reads(step):
             return {}

@@ -136,7 +136,7 @@ def _torchao(class_name: str) -> Callable[[Groups, OptimizerSettings, int], Opti
             raise PlanRefused(missing_package(settings.name, str(error))) from error
         kind: Any = getattr(optim, class_name)
 
-        class Plain(kind):  # type: ignore[misc]  # the class is not known before
+        class Plain(kind):
             def step(self, closure: Any = None) -> Any:
                 with torch.compiler.set_stance("force_eager"):
                     return super().step(closure)
