@@ -220,10 +220,10 @@ class Two(Team):
     ("settings", "named"),
     [
         ({"optimizer.name": "adafactor"}, "optimizer.name: adafactor"),
-        ({"optimizer.name": "schedule-free"}, "optimizer.name: schedule-free"),
+        ({"optimizer.name": "ao-adamw8bit"}, "optimizer.name: ao-adamw8bit"),
         ({**KINDS["lora"], "memory.group_offload.enabled": True}, "memory.group_offload.enabled"),
         ({**KINDS["lora"], "model.base_model_precision": "int8-quanto"}, "model.base_model_precision: int8-quanto"),
-        ({**KINDS["lora"], "model.lora.use_dora": True}, "model.lora.use_dora"),
+        ({"hardware.compile": "max-autotune"}, "hardware.compile: max-autotune"),
     ],
 )
 def test_what_needs_whole_weights_is_refused(tmp_path, settings, named):
