@@ -21,7 +21,7 @@ from recipe_runtime.masks import mask_index, sample_weights, without_first
 from recipe_runtime.noise import SCHEDULES, NoiseLevel
 from recipe_runtime.order import Sample
 from recipe_runtime.randomness import generator
-from recipe_runtime.rollout import draw_offset
+from recipe_runtime.rollout import draw_offset, passes_of
 from recipe_runtime.self_flow import SelfFlow
 from recipe_schema.sections.hardware import processes_of
 from recipe_schema.sections.regularizers import Rollout
@@ -47,6 +47,7 @@ class MicroBatch:
         second_sigma: A second share of noise for some tokens (self-flow), (batch,), fp32; None where there is none.
         second_timestep: What the transformer is told of it, (batch,).
         second_tokens: Which tokens have it, (batch, frames, rows, columns), bool.
+        rollout_passes: How many passes rollouts take, at least: where weights are spread, all processes take as many.
     """
 
     latents: Tensor
@@ -64,6 +65,7 @@ class MicroBatch:
     second_sigma: Tensor | None = None
     second_timestep: Tensor | None = None
     second_tokens: Tensor | None = None
+    rollout_passes: int = 0
 
     def to(self, device: torch.device) -> "MicroBatch":
         """Return the same on a device."""
@@ -132,6 +134,7 @@ class BatchMaker:
         self._pins = ctx.device.type == "cuda"
         self._course = course
         self._rank, self._processes = ctx.rank, processes_of(ctx.settings.launch)
+        self._spread = self._processes > 1 and ctx.settings.launch.strategy == "fsdp2"
         self._latents = latents
         self._texts = texts
         self._masked_loss = ctx.settings.regularizers.masked_loss
@@ -166,12 +169,29 @@ class BatchMaker:
         size, mine = chosen.batch_size, len(chosen.samples) // processes
         slices = [chosen.samples[start : start + size] for start in range(rank * mine, (rank + 1) * mine, size)]
         parts = tuple(self._part(samples, step) for samples in slices)
+        if self._spread and processes > 1:
+            parts = tuple(
+                replace(
+                    part, rollout_passes=self._passes(chosen.samples, range(place * size, (place + 1) * size), step)
+                )
+                for place, part in enumerate(parts)
+            )
         levels = [self._level(sample).sigma for sample in chosen.samples]
         sigmas = tuple(torch.tensor(levels, dtype=torch.float32).tolist())
         if self._pins:
             parts = tuple(part.pinned() for part in parts)
         texts = tuple(map(self._caption_of, chosen.samples))
         return StepBatch(bucket=chosen.bucket, samples=chosen.samples, texts=texts, sigmas=sigmas, parts=parts)
+
+    def _passes(self, samples: Sequence[Sample], places: range, step: int) -> int:
+        """Return the most passes that rollouts of some places of a process's samples take, in any of the processes."""
+        mine = len(samples) // self._processes
+        taken = []
+        for rank in range(self._processes):
+            there = [samples[rank * mine + place] for place in places]
+            offsets = self._offsets(there, [self._level(sample).sigma for sample in there], step)
+            taken.append(0 if offsets is None else passes_of(self._rollout, int(offsets.max())))
+        return max(taken)
 
     def _level(self, sample: Sample, purpose: str = "noise-level") -> NoiseLevel:
         return self._schedule.draw(self._draws(purpose, sample), exact=self._train.timesteps == "exact")
@@ -201,7 +221,7 @@ class BatchMaker:
             **self._second(samples, latents.shape[2:], step),
         )
 
-    def _second(self, samples: Sequence[Sample], shape: torch.Size, step: int) -> dict[str, Tensor]:
+    def _second(self, samples: Sequence[Sample], shape: torch.Size, step: int) -> dict[str, Any]:
         """Return the second noise level of each sample and the tokens that have it; nothing in steps without self-flow."""
         if not self._self_flow.reads(step):
             return {}

@@ -10,17 +10,17 @@ where frames that do not exist are left out, and the loss of a sample is -λ Σ_
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from recipe_runtime.ema import WeightAverage
 from recipe_runtime.order import Sample
 from recipe_runtime.randomness import generator
 from recipe_runtime.store import Store
+from recipe_runtime.team import ALONE, Team
 from recipe_schema.events import Aligned
 from recipe_schema.sections.regularizers import Crepa
 
@@ -138,7 +138,7 @@ class Alignment:
         projector: Takes tokens to the teacher's channels. It is trained with the transformer.
         patch: Latent frames, rows and columns of a token.
         max_steps: Optimizer steps of the whole run.
-        average: The average of the weights, where that is the teacher.
+        averaged: Puts the average of the weights into the model, where that is the teacher, and these back afterwards.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class Alignment:
         projector: Projector,
         patch: Sequence[int],
         max_steps: int,
-        average: WeightAverage | None,
+        averaged: Callable[[], AbstractContextManager[None]] | None,
     ) -> None:
         blocks = model.get_submodule("transformer_blocks")
         assert isinstance(blocks, nn.ModuleList), "a transformer is a list of blocks"
@@ -158,7 +158,7 @@ class Alignment:
         self._max_steps = max_steps
         self._inside = settings.feature_source != "encoder"
         self._average_teaches = settings.feature_source == "self_flow"
-        self._average_weights = average
+        self._averaged = averaged
         self._student = blocks[settings.block_index]
         deeper = settings.teacher_block_index if self._inside else None
         self._teacher = None if deeper is None else blocks[deeper]
@@ -169,6 +169,11 @@ class Alignment:
         self._heard: dict[nn.Module, Tensor] = {}
         self._scores: list[Tensor] = []
         self._similarities: list[Tensor] = []
+
+    @property
+    def average_teaches(self) -> bool:
+        """Whether the teacher is the average of the weights."""
+        return self._average_teaches
 
     @property
     def active(self) -> bool:
@@ -204,8 +209,8 @@ class Alignment:
     def teaching(self) -> Iterator[None]:
         """Keep the teacher's output in a forward pass of the average of the weights, which gets no gradient."""
         assert self._teacher is not None, "the teacher is a block"
-        assert self._average_weights is not None, "there is an average"
-        with torch.no_grad(), self._average_weights.swapped(), self._hearing([self._teacher]):
+        assert self._averaged is not None, "there is an average"
+        with torch.no_grad(), self._averaged(), self._hearing([self._teacher]):
             yield
 
     @contextmanager
@@ -234,11 +239,17 @@ class Alignment:
         self._similarities.append(similarities.detach())
         return -self._weight * scores if self._weight > 0 else None
 
-    def finish(self) -> Aligned | None:
-        """Take note of the step that is done, and describe it; None if nothing was computed."""
+    def finish(self, team: Team = ALONE) -> Aligned | None:
+        """Take note of the step that is done, and describe it; None if nothing was computed.
+
+        Args:
+            team: The processes that share the step's samples. Each follows the mean over all of them.
+        """
         if not self._scores:
             return None
-        score, similarity = (torch.cat(values).mean().item() for values in (self._scores, self._similarities))
+        figures = torch.stack([torch.cat(self._scores), torch.cat(self._similarities)], dim=1)
+        scores, similarities = team.of_all_samples(figures).unbind(dim=1)
+        score, similarity = scores.contiguous().mean().item(), similarities.contiguous().mean().item()
         keeps = self._settings.similarity_ema_decay
         before = similarity if self._average is None else self._average
         self._average = keeps * before + (1 - keeps) * similarity

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from recipe_runtime.batches import StepBatch
 from recipe_runtime.bundle import Bundle, bundle_folder, write_bundle
@@ -39,9 +40,9 @@ def report_nonfinite(
     ]
     if state.team.size > 1:
         batch = whole().to(ctx.device)
+    weights, average = _met(state)
     origin = None
-    if state.shards is None:
-        weights = {name: weight.detach().clone() for name, weight in state.optimized().items()}
+    if state.shards is None:  # else a pass needs all processes; `recipe replay` takes it with one
         origin = first_nonfinite(
             state.model,
             batch.parts,
@@ -49,8 +50,6 @@ def report_nonfinite(
             settings=ctx.settings.train,
             alignment=state.alignment,
         )
-    else:  # a pass needs all processes; `recipe replay` takes it with one
-        weights = dict(state.parts()["model"])
     record = {
         "step": step,
         "plan_id": ctx.plan.plan_id,
@@ -65,12 +64,25 @@ def report_nonfinite(
         "weights": "as the step left them" if state.release is not None else "as the step met them",
     }
     folder = bundle_folder(ctx.run_dir, step)
+    bundle = Bundle(record=record, parts=batch.parts, weights=weights, average=average)
     try:
-        write_bundle(folder, Bundle(record=record, parts=batch.parts, weights=weights), ctx.plan_dir)
+        write_bundle(folder, bundle, ctx.plan_dir)
         kept = f"`recipe replay {folder}` takes the step again"
     except OSError as error:
         kept = f"the step could not be left behind in {folder} ({error})"
     return NonFiniteLoss(_message(record, result, origin, kept))
+
+
+def _met(state: TrainState) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
+    """Return the weights that the step met and what is trained beside them, and their average where that teaches."""
+    alignment, average = state.alignment, state.average
+    teaches = alignment is not None and alignment.average_teaches
+    if state.shards is None:
+        weights = {name: weight.detach().clone() for name, weight in state.optimized().items()}
+        return weights, average.state() if teaches and average is not None else {}
+    parts = state.parts()
+    beside = () if alignment is None else alignment.parameters()
+    return {**parts["model"], **{name: parts["crepa"][name] for name in beside}}, parts["ema"] if teaches else {}
 
 
 def _message(record: Mapping[str, Any], result: StepResult, origin: Origin | None, kept: str) -> str:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from recipe_runtime.batches import MicroBatch
 from recipe_runtime.objective import interpolate, velocity
-from recipe_runtime.rollout import roll_out, rolled_target, timesteps
+from recipe_runtime.rollout import compares, passes_of, roll_out, rolled_target, timesteps
 from recipe_schema.sections.train import Train
 
 
@@ -57,6 +57,9 @@ def make_inputs(model: nn.Module, part: MicroBatch, settings: Train) -> Inputs:
     """Mix clips and noise, and let the model sample what is to be rolled out."""
     target = velocity(part.latents, part.noise)
     plain = Inputs(noisy=_mixed(part, part.sigma), sigma=part.sigma, timestep=part.timestep, target=target)
+    own = 0 if part.offsets is None else passes_of(part.rollout, int(part.offsets.max()))
+    if part.rollout_passes > own:
+        _pass_along(model, plain.noisy, part, settings, times=part.rollout_passes - own)
     if part.offsets is None:
         return plain
 
@@ -75,8 +78,7 @@ def make_inputs(model: nn.Module, part: MicroBatch, settings: Train) -> Inputs:
             sampler=rollout.sampler,
             order=rollout.order,
         )
-        compensates = rollout.reflexflow and rollout.reflexflow_alpha * rollout.reflexflow_beta2 > 0
-        unrolled = _unrolled(model, plain.noisy, part, settings) if compensates else None
+        unrolled = _unrolled(model, plain.noisy, part, settings) if compares(rollout) else None
     target = rolled_target(noisy, part.latents, part.noise, part.sigma, offsets, target=rollout.target)
     return replace(plain, noisy=noisy, target=target, unrolled=unrolled)
 
@@ -116,6 +118,15 @@ def not_training(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         model.train()
+
+
+@torch.no_grad()
+def _pass_along(model: nn.Module, noisy: Tensor, part: MicroBatch, settings: Train, *, times: int) -> None:
+    """Let other processes, whose rollouts are longer, gather the weights that this one has a part of."""
+    one = _some(part, torch.zeros(1, dtype=torch.int64, device=noisy.device), part.timestep[:1])
+    with not_training(model):
+        for _ in range(times):
+            predict(model, noisy[:1], one, mixed_precision=settings.mixed_precision)
 
 
 def _mixed(part: MicroBatch, sigma: Tensor) -> Tensor:

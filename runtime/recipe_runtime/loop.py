@@ -116,7 +116,7 @@ def _step(ctx: Context, state: TrainState, batch: StepBatch, batches: BatchMaker
     state.step += 1
     if state.average is not None:
         state.average.update(state.step)
-    aligned = None if state.alignment is None else state.alignment.finish()
+    aligned = None if state.alignment is None else state.alignment.finish(state.team)
     if aligned is not None:
         ctx.recorder.emit(aligned)
     return result

@@ -11,7 +11,7 @@ from torch.optim.optimizer import Optimizer
 
 from recipe_runtime.adamw_bf16 import AdamWBf16
 from recipe_runtime.errors import PlanRefused
-from recipe_schema.optimizers import STORAGE
+from recipe_schema.optimizers import EXTRAS, PACKAGES, STORAGE
 from recipe_schema.recipe import Settings
 from recipe_schema.sections.optimizer import Optimizer as OptimizerSettings
 
@@ -121,12 +121,39 @@ def _adamw8bit(groups: Groups, settings: OptimizerSettings, _seed: int) -> Optim
     try:
         from bitsandbytes.optim.adamw import AdamW8bit  # noqa: PLC0415 - imported when it is used
     except ImportError as error:
-        raise PlanRefused(
-            f"`optimizer.name: adamw8bit` needs the package bitsandbytes ({error}); install it with "
-            "`pip install -c constraints.txt '.[train,8bit]'`, or take another optimizer"
-        ) from error
+        raise PlanRefused(missing_package(settings.name, str(error))) from error
     made: Optimizer = AdamW8bit(groups, **_adam_constants(settings))
     return made
+
+
+def _torchao(class_name: str) -> Callable[[Groups, OptimizerSettings, int], Optimizer]:
+    """Return what builds one of torchao's optimizers. Its updates are computed as they stand, and not compiled."""
+
+    def build(groups: Groups, settings: OptimizerSettings, _seed: int) -> Optimizer:
+        try:
+            from torchao import optim  # noqa: PLC0415 - imported when it is used
+        except ImportError as error:
+            raise PlanRefused(missing_package(settings.name, str(error))) from error
+        kind: Any = getattr(optim, class_name)
+
+        class Plain(kind):
+            def step(self, closure: Any = None) -> Any:
+                with torch.compiler.set_stance("force_eager"):
+                    return super().step(closure)
+
+        made: Optimizer = Plain(groups, **_adam_constants(settings))
+        return made
+
+    return build
+
+
+def missing_package(name: str, reason: str) -> str:
+    """Say that the package of an optimizer is missing."""
+    package = PACKAGES[name]
+    return (
+        f"`optimizer.name: {name}` needs the package {package} ({reason}); install it with "
+        f"`pip install -c constraints.txt '.[train,{EXTRAS[package]}]'`, or take another optimizer"
+    )
 
 
 def _optimi(class_name: str) -> Callable[[Groups, OptimizerSettings, int], Optimizer]:
@@ -182,6 +209,9 @@ KINDS: Mapping[str, Kind] = {
     "adamw": Kind(build=_adamw),
     "adamw_bf16": Kind(build=_adamw_bf16),
     "adamw8bit": Kind(build=_adamw8bit),
+    "ao-adamw8bit": Kind(build=_torchao("AdamW8bit")),
+    "ao-adamw4bit": Kind(build=_torchao("AdamW4bit")),
+    "ao-adamwfp8": Kind(build=_torchao("AdamWFp8")),
     "optimi-adamw": Kind(build=_optimi("AdamW"), group_memory=("step",)),
     "optimi-stableadamw": Kind(build=_optimi("StableAdamW"), group_memory=("step",)),
     "optimi-lion": Kind(build=_optimi("Lion")),

@@ -15,8 +15,9 @@ Named = Mapping[str, Tensor]
 def memory_of(optimizer: Optimizer, named: Named, group_memory: Sequence[str]) -> dict[str, Tensor]:
     """Return all that an optimizer remembers.
 
-    ``exp_avg.NAME`` is the memory ``exp_avg`` of a weight, ``group0.k`` the memory ``k`` of the first group. Numbers are
-    tensors of 64 bits. Tensors of the optimizer are the live ones, but for what several weights share.
+    ``exp_avg.NAME`` is the memory ``exp_avg`` of a weight, ``group0.k`` the memory ``k`` of the first group. Of a quantized
+    one ``exp_avg-codes.NAME`` and its like are what it is made of. Numbers are tensors of 64 bits. Tensors of the optimizer
+    are the live ones, but for what several weights share.
 
     Args:
         optimizer: The optimizer.
@@ -24,9 +25,10 @@ def memory_of(optimizer: Optimizer, named: Named, group_memory: Sequence[str]) -
         group_memory: What it remembers of a group.
     """
     of_weights = {
-        f"{kind}.{name}": _as_tensor(value)
+        f"{part}.{name}": _as_tensor(value)
         for name, parameter in named.items()
-        for kind, value in optimizer.state.get(parameter, {}).items()
+        for kind, whole in optimizer.state.get(parameter, {}).items()
+        for part, value in _plain(kind, whole).items()
     }
     of_groups = {
         f"group{index}.{kind}": _as_tensor(group[kind])
@@ -54,11 +56,28 @@ def restore(optimizer: Optimizer, named: Named, group_memory: Sequence[str], sav
     """Put back what `memory_of` gave, bit for bit. There is room for it, see `make_room`, and names and shapes fit."""
     for name, parameter in named.items():
         state = optimizer.state[parameter]
-        for kind, value in state.items():
-            state[kind] = _restored(value, saved[f"{kind}.{name}"])
+        for kind, whole in state.items():
+            if _is_quantized(whole):
+                for part, value in _plain(kind, whole).items():
+                    value.copy_(saved[f"{part}.{name}"])
+            else:
+                state[kind] = _restored(whole, saved[f"{kind}.{name}"])
     for index, group in enumerate(optimizer.param_groups):
         for kind in group_memory:
             group[kind] = _restored(group[kind], saved[f"group{index}.{kind}"])
+
+
+def _is_quantized(value: Any) -> bool:
+    """Tell whether a memory is made of several tensors, as torchao's are."""
+    return hasattr(value, "__tensor_flatten__")
+
+
+def _plain(kind: str, value: Any) -> dict[str, Any]:
+    """Return a memory by its name, or of a quantized one what it is made of: codes, scales and the codes' values."""
+    if not _is_quantized(value):
+        return {kind: value}
+    parts, _ = value.__tensor_flatten__()
+    return {f"{kind}-{part}": getattr(value, part) for part in parts}
 
 
 def _as_tensor(value: Any) -> Tensor:

@@ -27,7 +27,6 @@ from recipe_runtime.errors import CheckpointError, RunError
 from recipe_runtime.evaluate import Evaluator
 from recipe_runtime.launch import choose_device, quiet_libraries
 from recipe_runtime.memory import shortage_explained
-from recipe_runtime.models.trained import trained_parameters
 from recipe_runtime.peers import READY
 from recipe_runtime.probe import probe
 from recipe_runtime.record import Silence
@@ -76,21 +75,19 @@ def _run(options: argparse.Namespace) -> None:
     with train.matrix_products(tf32=ctx.settings.hardware.tf32):
         found = _found(options.checkpoint)
         size = processes_of(ctx.settings.launch)
-        state = None
-        if ctx.settings.launch.strategy == "ddp":
-            state = _state(ctx, found)
-        batches = train.batch_maker(ctx)
+        state = _state(ctx, found) if ctx.settings.launch.strategy == "ddp" else None
         evaluator = Evaluator(ctx, latents=latent_index(ctx), texts=text_index(ctx))
         sys.stdout.write(f"{READY}\n")
         sys.stdout.flush()
         with joined(options.meeting, rank=options.rank, size=size, device=device) as team:
             if state is None:
                 state = _state(ctx, found, team)
-                if ctx.settings.memory.probe_largest_bucket:
-                    probe(ctx, state, batches)
             else:
                 state.team = team
-                team.share_weights([p.detach() for p in trained_parameters(state.model).values()])
+                team.share_weights([parameter.detach() for parameter in state.optimized().values()])
+            batches = train.batch_maker(ctx, state.alignment)
+            if state.shards is not None and ctx.settings.memory.probe_largest_bucket:
+                probe(ctx, state, batches)
             _follow(ctx, state, batches, evaluator)
 
 
@@ -110,8 +107,8 @@ def _follow(ctx: Context, state: TrainState, batches: BatchMaker, evaluator: Eva
             order = state.team.take()
             if order == "stop":
                 return
-            if order == "gather":
-                state.parts()
+            if order in ("gather", "weights"):
+                state.parts(memory=order == "gather")
             elif order == "measure":
                 evaluator.measure(state)
             else:
@@ -128,6 +125,8 @@ def _step(ctx: Context, state: TrainState, batch: StepBatch) -> bool:
     """Take a step, and return whether it was taken: its loss and gradients are numbers."""
     peak, last = ctx.settings.optimizer.learning_rate, ctx.plan.body.schedule.max_steps
     rate = learning_rate(state.step, ctx.settings.lr_schedule, peak=peak, max_steps=last)
+    if state.alignment is not None:
+        state.alignment.begin(state.step)
     with shortage_explained(ctx, f"step {state.step + 1}", bucket=batch.bucket):
         result = train_step(
             state.model,
@@ -135,6 +134,7 @@ def _step(ctx: Context, state: TrainState, batch: StepBatch) -> bool:
             batch,
             rate=rate,
             settings=ctx.settings.train,
+            alignment=state.alignment,
             team=state.team,
             shards=state.shards,
         )
@@ -143,6 +143,8 @@ def _step(ctx: Context, state: TrainState, batch: StepBatch) -> bool:
     state.step += 1
     if state.average is not None:
         state.average.update(state.step)  # it is measured here too
+    if state.alignment is not None:
+        state.alignment.finish(state.team)
     return True
 
 

@@ -1,6 +1,7 @@
 """Checks before any model is loaded: is what the plan was made from still there, and is there room for the run."""
 
 import hashlib
+import importlib.util
 import os
 import shutil
 from collections.abc import Sequence
@@ -23,8 +24,10 @@ from recipe_runtime.models.source import check_index, component_dir, pipeline_di
 from recipe_runtime.models.teacher import teacher_width
 from recipe_runtime.models.tiny_decoder import find_tiny_decoder, load_tiny_decoder
 from recipe_runtime.models.transformer import weight_files
+from recipe_runtime.optim import missing_package
 from recipe_runtime.space import Need, estimate_encoding, estimate_needs, missing_space
 from recipe_schema.ledger import ClipRow, ledger_digest
+from recipe_schema.optimizers import PACKAGES
 from recipe_schema.sections.evaluation import LINEAR
 
 
@@ -50,6 +53,7 @@ def check(ctx: Context) -> None:
     check_clips(ctx)
     check_images(ctx)
     check_quantization(ctx)
+    check_optimizer(ctx)
     check_devices(ctx)
     if ctx.settings.hardware.compile != "no":
         check_compiler(ctx.device, ctx.settings.hardware.compile)
@@ -195,6 +199,17 @@ def check_quantization(ctx: Context) -> None:
                 f"`{key}: {precision}` compiles a kernel when it is first used, and there is no {compiler} on the PATH; "
                 "install it, or take `int8-quanto`, which needs none"
             )
+
+
+def check_optimizer(ctx: Context) -> None:
+    """Check that the optimizer's package is there, if it is not one that each installation has.
+
+    Raises:
+        PlanRefused: It is not.
+    """
+    name = ctx.settings.optimizer.name
+    if name in PACKAGES and importlib.util.find_spec(PACKAGES[name]) is None:
+        raise PlanRefused(missing_package(name, "it is not installed"))
 
 
 def check_devices(ctx: Context) -> None:

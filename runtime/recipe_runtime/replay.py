@@ -94,7 +94,8 @@ def replay(
 def _take(ctx: Context, bundle: Bundle, mixed_precision: Any) -> Origin | None:
     state = train.build_state(ctx)
     optimized = state.optimized()
-    if optimized.keys() != bundle.weights.keys():
+    averaged = {} if state.average is None else state.average.state()
+    if optimized.keys() != bundle.weights.keys() or averaged.keys() != bundle.average.keys():
         raise BundleError(
             f"the weights in {ctx.run_dir} are not those that its plan trains; the model in "
             "`model.pretrained_model_name_or_path` has changed since, or another version of this tool wrote them"
@@ -102,6 +103,8 @@ def _take(ctx: Context, bundle: Bundle, mixed_precision: Any) -> Origin | None:
     with torch.no_grad():
         for name, weight in optimized.items():
             weight.copy_(bundle.weights[name])
+    if state.average is not None:
+        state.average.load(bundle.average)
     state.step = bundle.record["step"] - 1
     if state.alignment is not None:
         state.alignment.begin(state.step)
@@ -115,12 +118,16 @@ def _take(ctx: Context, bundle: Bundle, mixed_precision: Any) -> Origin | None:
 
 
 def _alone(ctx: Context) -> Context:
-    """Return the run as one process has it, which keeps no average."""
+    """Return the run as one process has it, which keeps an average only where that teaches."""
     settings = ctx.settings
+    crepa = settings.regularizers.crepa
+    teaches = crepa.enabled and crepa.feature_source == "self_flow"
     return dataclasses.replace(
         ctx,
         settings=replace(
-            settings, launch=replace(settings.launch, processes=1, machines=1), ema=replace(settings.ema, enabled=False)
+            settings,
+            launch=replace(settings.launch, processes=1, machines=1),
+            ema=replace(settings.ema, enabled=teaches),
         ),
     )
 

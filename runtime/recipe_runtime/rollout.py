@@ -73,6 +73,18 @@ def draw_offset(settings: Rollout, step: int, sigma: float, draw: torch.Generato
     return min(offset, math.floor((1 - sigma) * TIMESTEPS + 1e-6))
 
 
+def passes_of(settings: Rollout, longest: int) -> int:
+    """Return how often the model is asked for a batch whose longest rollout has so many timesteps."""
+    if longest == 0:
+        return 0
+    return longest * (2 if settings.sampler == "heun" else 1) + int(compares(settings))
+
+
+def compares(settings: Rollout) -> bool:
+    """Tell whether the model is also asked about the inputs as they were before a rollout."""
+    return settings.reflexflow and settings.reflexflow_alpha * settings.reflexflow_beta2 > 0
+
+
 def timesteps(sigma: Tensor, *, exact: bool) -> Tensor:
     """Return what the transformer is told of noise levels, (batch,): 1000 sigma, or the whole number below."""
     scaled = sigma * TIMESTEPS

@@ -49,7 +49,8 @@ class Saver:
         step, parts = self._state.step, self._state.parts()
         self.saved = step
         if self._background:
-            self._pending = step, self._pool.submit(self._write, _copied(parts), step)
+            own = parts if self._state.shards is not None else _copied(parts)  # what was gathered is a copy already
+            self._pending = step, self._pool.submit(self._write, own, step)
         else:
             self._tell(step, *self._write(parts, step))
 

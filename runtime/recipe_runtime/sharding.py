@@ -6,7 +6,8 @@ summed and sliced. The optimizer and the average see plain tensors, the slices, 
 A checkpoint holds whole tensors, so that any number of processes goes on from it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -70,11 +71,32 @@ class Shards:
             self.weights[name].grad = gradient.to_local() if isinstance(gradient, DTensor) else None
         return [weight for weight in self.weights.values() if weight.grad is not None]
 
-    def total_norm(self, own: Tensor) -> Tensor:
-        """Return the norm of all gradients from that of this process's slices."""
+    def total_norm(self, own: Tensor, whole: Tensor) -> Tensor:
+        """Return the norm of all gradients, from that of this process's slices and that of what every process has whole."""
         squared = own.double().square()
         dist.all_reduce(squared)
-        return squared.sqrt().to(own.dtype)
+        return (squared + whole.to(own.device).double().square()).sqrt().to(own.dtype)
+
+    @contextmanager
+    def replaced(self, others: Mapping[str, Tensor]) -> Iterator[None]:
+        """Compute with other weights, of which this process has its slices, and with its own afterwards, bit for bit.
+
+        Values are copied, since FSDP2 gathers from the memory that it knows.
+        """
+        own = {name: weight.detach().clone() for name, weight in self.weights.items()}
+        self._take(others)
+        try:
+            yield
+        finally:
+            self._take(own)
+
+    @torch.no_grad()
+    def _take(self, values: Mapping[str, Tensor]) -> None:
+        for module in self._model.modules():
+            if isinstance(module, FSDPModule):
+                module.reshard()  # what is gathered still has the values before
+        for name, weight in self.weights.items():
+            weight.copy_(values[name])
 
     def gathered(self, parts: Parts) -> dict[str, dict[str, Tensor]]:
         """Put slices together. All processes have to do this; the first one gets whole tensors, in main memory.

@@ -73,26 +73,31 @@ class TrainState:
             trained_parameters(self.model), averaged_weights(self.optimizer, trained_parameters(self.model))
         )
 
-    def parts(self) -> Parts:
+    def parts(self, *, memory: bool = True) -> Parts:
         """Return all tensors of the state. They are the live ones, but for ``averaged``, and copies where weights are spread.
 
-        Then all processes put them together, and only the first one gets them.
+        Then all processes put them together, and only the first one gets them, in main memory.
+
+        Args:
+            memory: Whether to return more than weights and their averages.
         """
         if self.shards is None:
-            return self._parts()
+            return self._parts(memory=memory)
         if self.team.rank == 0:
-            self.team.give("gather")
-        return self.shards.gathered(self._parts())
+            self.team.give("gather" if memory else "weights")
+        return self.shards.gathered(self._parts(memory=memory))
 
-    def _parts(self) -> Parts:
+    def _parts(self, *, memory: bool) -> Parts:
         parts: dict[str, Mapping[str, Tensor]] = {
             "model": {name: parameter.detach() for name, parameter in self.weights().items()},
-            "optimizer": memory_of(self.optimizer, self.optimized(), self.group_memory),
         }
         if self.averages:
-            parts["averaged"] = averaged_weights(self.optimizer, trained_parameters(self.model))
+            parts["averaged"] = averaged_weights(self.optimizer, self.weights())
         if self.average is not None:
             parts["ema"] = self.average.state()
+        if not memory:
+            return parts
+        parts["optimizer"] = memory_of(self.optimizer, self.optimized(), self.group_memory)
         if self.alignment is not None:
             parts["crepa"] = self.alignment.state()
         if self.split is not None:

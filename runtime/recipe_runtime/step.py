@@ -78,15 +78,15 @@ def train_step(  # noqa: PLR0913 - the last four are for runs that ask for them
         losses = backward(model, batch.parts[0], len(batch.samples), settings, alignment)
         return StepResult(losses=tuple(losses.tolist()), grad_norm=release.total_norm().item())
     mine = torch.cat([backward(model, part, len(batch.samples), settings, alignment) for part in batch.parts])
-    losses = team.gather_losses(mine)
+    losses = team.of_all_samples(mine)
+    beside = () if alignment is None else alignment.parameters().values()
+    whole = [p for p in (*(() if shards is not None else model.parameters()), *beside) if p.grad is not None]
+    team.sum_gradients(gradients(whole))
+    norm = get_total_norm(gradients(whole))
+    sliced = [] if shards is None else shards.gradients_ready()
     if shards is not None:
-        parameters = shards.gradients_ready()
-        norm = shards.total_norm(get_total_norm(gradients(parameters)))
-    else:
-        beside = () if alignment is None else alignment.parameters().values()
-        parameters = [parameter for parameter in (*model.parameters(), *beside) if parameter.grad is not None]
-        team.sum_gradients(gradients(parameters))
-        norm = get_total_norm(gradients(parameters))
+        norm = shards.total_norm(get_total_norm(gradients(sliced)), norm)
+    parameters = [*sliced, *whole]
     result = StepResult(losses=tuple(losses.tolist()), grad_norm=norm.item())
     if result.finite:
         _clip(parameters, norm, settings)

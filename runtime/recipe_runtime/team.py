@@ -18,9 +18,9 @@ _PATIENCE = timedelta(days=365)
 """How long a process waits for the others, in which one of them may draw clips. That one died is noticed otherwise."""
 
 
-Order = Literal["step", "stop", "gather", "measure"]
-"""What the first process asks of the others: take a step, end, help to put the state together, or measure a part of the
-clips that are not trained."""
+Order = Literal["step", "stop", "gather", "weights", "measure"]
+"""What the first process asks of the others: take a step, end, help to put the state together, or of it the weights and
+their averages alone, or measure a part of the clips that are not trained."""
 
 _ORDERS: tuple[Order, ...] = get_args(Order)
 
@@ -39,9 +39,9 @@ class Team:
     def sum_gradients(self, gradients: Sequence[Tensor]) -> None:
         """Add up gradients over all processes, in place."""
 
-    def gather_losses(self, losses: Tensor) -> Tensor:
-        """Return the losses of all samples of a step, in their order, from those of this process."""
-        return losses
+    def of_all_samples(self, values: Tensor) -> Tensor:
+        """Return a figure of all samples of a step, in their order, from those of this process: (samples, …)."""
+        return values
 
     def sum_figures(self, figures: Tensor) -> None:
         """Add up figures that lie on the processor over all processes, in place."""
@@ -77,12 +77,12 @@ class JoinedTeam(Team):
             if summed is not gradient:
                 gradient.copy_(summed)
 
-    def gather_losses(self, losses: Tensor) -> Tensor:
-        """Return the losses of all samples of a step, in their order, from those of this process."""
-        mine = losses.cpu()
+    def of_all_samples(self, values: Tensor) -> Tensor:
+        """Return a figure of all samples of a step, in their order, from those of this process: (samples, …)."""
+        mine = values.cpu()
         found = [torch.empty_like(mine) for _ in range(self.size)]
         dist.all_gather(found, mine)
-        return torch.cat(found).to(losses.device)
+        return torch.cat(found).to(values.device)
 
     def sum_figures(self, figures: Tensor) -> None:
         """Add up figures that lie on the processor over all processes, in place."""
@@ -102,7 +102,7 @@ class JoinedTeam(Team):
         """Give all processes the weights of the first one."""
         for weight in weights:
             same = weight.contiguous()
-            dist.broadcast(same, src=0)
+            dist.broadcast(same.view(-1).view(torch.uint8), src=0)  # not all number formats can be sent as such
             if same is not weight:
                 weight.copy_(same)
 

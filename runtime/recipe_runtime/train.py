@@ -1,7 +1,7 @@
 """Stage ``train``: makes everything that the loop uses, goes on from the latest checkpoint, and runs the loop."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
 import torch
@@ -23,7 +23,8 @@ from recipe_runtime.errors import PlanRefused, RunError
 from recipe_runtime.evaluate import Evaluator
 from recipe_runtime.loop import train
 from recipe_runtime.masks import check_masks
-from recipe_runtime.models.split import SPLITTING
+from recipe_runtime.models.compiled import GRAPHS
+from recipe_runtime.models.frozen import QUANTO
 from recipe_runtime.models.teacher import teacher_width
 from recipe_runtime.models.trained import trained_parameters
 from recipe_runtime.optim import KINDS, build_optimizer, store_weights
@@ -83,11 +84,6 @@ def build_state(ctx: Context, team: Team = ALONE, split: Mapping[str, Tensor] | 
             "`optimizer.release_gradients` updates each weight at once, and several processes add up their gradients "
             "first; set `launch.processes: 1`, or leave it out"
         )
-    if settings.regularizers.crepa.enabled and processes_of(settings.launch) > 1:
-        raise PlanRefused(
-            "`regularizers.crepa` follows one average similarity, which several processes do not share yet; set "
-            "`launch.processes: 1`, or leave one of them out"
-        )
     sharded = is_sharded(settings, team)
     if sharded:
         _check_sharding(settings)
@@ -98,11 +94,15 @@ def build_state(ctx: Context, team: Team = ALONE, split: Mapping[str, Tensor] | 
     store_weights(model, settings)
     shards = None
     if sharded:  # from main memory, so that no device ever holds all of it
-        team.share_weights([parameter.detach() for parameter in trained_parameters(model).values()])
+        shared = trained_parameters(model).values() if begun is None else [*begun.values(), *model.parameters()]
+        team.share_weights([tensor.detach() for tensor in shared])
         shards = Shards(model, team, ctx.device)
+        begun = None if begun is None else shards.sliced({"split": begun})["split"]
     weights = trained_parameters(model) if shards is None else shards.weights
     average = WeightAverage(model, settings.ema, weights) if settings.ema.enabled else None
-    alignment = _alignment(ctx, model, average) if settings.regularizers.crepa.enabled else None
+    alignment = None
+    if settings.regularizers.crepa.enabled:
+        alignment = _alignment(ctx, model, _averaged(average, shards))
     trained = [*weights.values(), *(() if alignment is None else alignment.parameters().values())]
     optimizer = build_optimizer(trained, settings.optimizer, seed=settings.train.seed)
     state = TrainState(
@@ -133,14 +133,9 @@ def _check_sharding(settings: Settings) -> None:
         f"optimizer.name: {settings.optimizer.name}": settings.optimizer.name not in ELEMENTWISE,
         "memory.group_offload.enabled": settings.memory.group_offload.enabled,
         f"model.base_model_precision: {settings.model.base_model_precision}": (
-            settings.model.type == "lora" and settings.model.base_model_precision != "no_change"
+            settings.model.type == "lora" and settings.model.base_model_precision in QUANTO
         ),
-        "model.lora.use_dora": settings.model.type == "lora" and settings.model.lora.use_dora,
-        "model.lora.type: lokr": settings.model.type == "lora" and settings.model.lora.type == "lokr",
-        f"model.lora.init: {settings.model.lora.init}": (
-            settings.model.type == "lora" and settings.model.lora.init in SPLITTING
-        ),
-        f"hardware.compile: {settings.hardware.compile}": settings.hardware.compile != "no",
+        f"hardware.compile: {settings.hardware.compile}": settings.hardware.compile in GRAPHS,
     }
     found = [name for name, wanted in needs.items() if wanted]
     if found:
@@ -150,7 +145,17 @@ def _check_sharding(settings: Settings) -> None:
         )
 
 
-def _alignment(ctx: Context, model: SanaVideoTransformer3DModel, average: WeightAverage | None) -> Alignment:
+Averaged = Callable[[], AbstractContextManager[None]]
+"""Puts the average of the weights into the model, and these back afterwards."""
+
+
+def _averaged(average: WeightAverage | None, shards: Shards | None) -> Averaged | None:
+    if average is None or shards is None:
+        return None if average is None else average.swapped
+    return lambda: shards.replaced(average.state())
+
+
+def _alignment(ctx: Context, model: SanaVideoTransformer3DModel, averaged: Averaged | None) -> Alignment:
     """Make what aligns features with the teacher's, or with those of a deeper block, perhaps of the average."""
     width: int = model.config["num_attention_heads"] * model.config["attention_head_dim"]
     projector = Projector(width, teacher_width(ctx) if has_teacher(ctx) else width, seed=ctx.settings.train.seed)
@@ -160,17 +165,20 @@ def _alignment(ctx: Context, model: SanaVideoTransformer3DModel, average: Weight
         projector=projector.to(ctx.device),
         patch=ctx.facts["patch_size"],
         max_steps=ctx.plan.body.schedule.max_steps,
-        average=average,
+        averaged=averaged,
     )
 
 
-def batch_maker(ctx: Context, features: FeatureReader | None = None) -> BatchMaker:
+def batch_maker(ctx: Context, alignment: Alignment | None) -> BatchMaker:
     """Make what feeds a run's steps. Its texts and clips have to be encoded.
 
     Args:
         ctx: The run.
-        features: Reads the teacher's features, where a step needs them.
+        alignment: Says which steps need a teacher's features.
     """
+    features = None
+    if alignment is not None and has_teacher(ctx):
+        features = FeatureReader(alignment, ctx.store, feature_index(ctx))
     return BatchMaker(ctx, Course(ctx), latents=latent_index(ctx), texts=text_index(ctx), features=features)
 
 
@@ -194,7 +202,7 @@ def _train(ctx: Context, found: checkpoint.Checkpoint | None, stop: StopRequeste
         state = _built(ctx, ALONE, found)
         with assembled(ctx, folder, size=size) as team:
             state.team = team
-            team.share_weights([parameter.detach() for parameter in trained_parameters(state.model).values()])
+            team.share_weights([parameter.detach() for parameter in state.optimized().values()])
             return _train_and_look(ctx, state, stop)
     with assembled(ctx, folder, size=size) as team:
         state = _built(ctx, team, found)
@@ -219,10 +227,7 @@ def _train_and_look(ctx: Context, state: TrainState, stop: StopRequested) -> tup
     """Train, and measure and draw clips on the way."""
     texts = text_index(ctx)
     latents = latent_index(ctx)
-    reader = None
-    if state.alignment is not None and has_teacher(ctx):
-        reader = FeatureReader(state.alignment, ctx.store, feature_index(ctx))
-    batches = batch_maker(ctx, reader)
+    batches = batch_maker(ctx, state.alignment)
     evaluator = Evaluator(ctx, latents=latents, texts=texts)
 
     def measure() -> None:
@@ -243,13 +248,13 @@ def _whole(ctx: Context, state: TrainState) -> TrainState:
     """Return a state that one process can measure and draw with: the same, or where weights are spread a copy in one piece."""
     if state.shards is None:
         return state
-    parts = state.parts()
-    model = build_model(ctx)
+    parts = state.parts(memory=False)
+    model = build_model(ctx, state.split)
     store_weights(model, ctx.settings)
     average = WeightAverage(model, ctx.settings.ema) if state.average is not None else None
     with torch.no_grad():
         for name, parameter in trained_parameters(model).items():
-            parameter.copy_(parts["model"][name])
+            parameter.copy_(parts.get("averaged", parts["model"])[name])
     if average is not None:
         average.load(parts["ema"])
     return TrainState(model=model, optimizer=state.optimizer, average=average, step=state.step)

@@ -23,12 +23,30 @@ class Storage:
     factored: int = 0
 
 
+_SMALL = "in fp32 for tensors of less than 4096 values"
+
 STORAGE: Mapping[str, Storage] = {
     "adamw": Storage(what="two moments in fp32", weight=4, full=8),
     "adamw_bf16": Storage(what="two moments in bf16, rounded at random", weight=2, full=4),
     # Two codes of one byte, and an fp32 scale for each 256 of them. Tensors of less than 4096 values stay in fp32.
     "adamw8bit": Storage(
-        what="two moments in 8 bits with a scale for 256 each; in fp32 for tensors of less than 4096 values",
+        what=f"two moments in 8 bits with a scale for 256 each; {_SMALL}",
+        weight=4,
+        full=2 + 2 * 4 / 256,
+    ),
+    # torchao's, likewise with 256 or 128 values to a scale. What these don't divide stays in fp32 too: biases and norms here.
+    "ao-adamw8bit": Storage(
+        what=f"two moments in 8 bits with a scale for 256 each; {_SMALL}, or no multiple of 256",
+        weight=4,
+        full=2 + 2 * 4 / 256,
+    ),
+    "ao-adamw4bit": Storage(
+        what=f"two moments in 4 bits with a scale for 128 each; {_SMALL}, or no multiple of 128",
+        weight=4,
+        full=1 + 2 * 4 / 128,
+    ),
+    "ao-adamwfp8": Storage(
+        what=f"two moments in fp8 (e4m3) with a scale for 256 each; {_SMALL}, or no multiple of 256",
         weight=4,
         full=2 + 2 * 4 / 256,
     ),
@@ -55,7 +73,18 @@ STORAGE: Mapping[str, Storage] = {
 }
 """By the values of ``optimizer.name``."""
 
-ELEMENTWISE = ("adamw", "optimi-adamw", "optimi-lion", "optimi-adan", "optimi-radam")
+PACKAGES: Mapping[str, str] = {
+    "adamw8bit": "bitsandbytes",
+    "ao-adamw8bit": "torchao",
+    "ao-adamw4bit": "torchao",
+    "ao-adamwfp8": "torchao",
+}
+"""The packages of optimizers that the usual installation leaves out."""
+
+EXTRAS: Mapping[str, str] = {"bitsandbytes": "8bit", "torchao": "torchao"}
+"""The extras by which these are installed."""
+
+ELEMENTWISE = ("adamw", "optimi-adamw", "optimi-lion", "optimi-adan", "optimi-radam", "schedule-free")
 """Optimizers that treat each value by itself, so that a slice of a weight is updated as the whole weight is."""
 
 

@@ -3,6 +3,10 @@
 import pytest
 
 from fakes_clips import make_project
+from recipe_compiler.cli.diff_text import _cost
+from recipe_compiler.cli.plan_text import cost_text, size
+from recipe_compiler.passes.compare import Pair, _flat
+from recipe_compiler.passes.cures import _candidates
 from recipe_compiler.passes.estimate import estimate, memory_parts
 from recipe_compiler.passes.layers import factors
 from recipe_compiler.pipeline import Options, compile_recipe
@@ -165,3 +169,78 @@ def test_an_interval_of_checkpointing_trades_work_for_memory(values, interval, p
 
 def test_an_adapter_of_layers_outside_the_blocks_has_an_estimate_too(values):
     assert cost(values, **{"model.lora.target_modules": ["proj_out"]})["trained_parameters"] == 16 * (2240 + 64)
+
+
+SPREAD = {"launch.processes": 4, "launch.strategy": "fsdp2", "model.type": "full"}
+
+
+def test_what_waits_in_main_memory_is_counted(values):
+    weights, adapter = 2_056_862_144 * 4 / 1e9, 11_468_800 * 4 / 1e9
+    full = {"model.type": "full", "ema.enabled": True}
+
+    assert cost(values, **full)["main_memory_parts_gb"] == {}
+    assert cost(values, **full)["main_memory_gb"] == 0
+    away = cost(values, **full, **{"ema.device": "cpu", "checkpoints.background": True})
+    assert away["main_memory_parts_gb"] == {
+        "ema": pytest.approx(weights, rel=1e-3),
+        "checkpoint": pytest.approx(4 * weights, rel=1e-3),
+    }
+    assert away["main_memory_gb"] == pytest.approx(5 * weights, rel=1e-3)
+    offloaded = {"memory.group_offload.enabled": True, "memory.group_offload.blocks_per_group": 4}
+    waits = cost(values, **offloaded)["main_memory_parts_gb"]["offloaded weights"]
+    assert waits == pytest.approx(2_056_862_144 * 2 / 1e9 * 0.978 * 16 / 20, rel=0.01)
+    assert cost(values, **offloaded, **{"memory.group_offload.to_disk_path": "away"})["main_memory_parts_gb"] == {}
+    slices = cost(values, **SPREAD, **{"ema.enabled": True, "ema.device": "cpu"})["main_memory_parts_gb"]
+    assert slices == {
+        "ema": pytest.approx(weights / 4, rel=1e-3),
+        "checkpoint": pytest.approx(4 * weights, rel=1e-3),
+    }
+    assert cost(values, **{**SPREAD, "model.type": "lora"})["main_memory_parts_gb"] == {
+        "whole weights": pytest.approx(weights, rel=1e-3)
+    }
+    assert adapter * 3 < weights
+
+
+def test_a_plan_says_what_waits_in_main_memory(values):
+    found = cost(values, **SPREAD)
+
+    line = f"main mem.  about {size(found['main_memory_gb'])} in the first process (checkpoint 24.7 GB)"
+    assert line in cost_text(found)
+    assert len(cost_text(cost(values))) == len(cost_text(found)) - 1
+    old = {name: value for name, value in found.items() if not name.startswith("main_memory")}
+    assert len(cost_text(old)) == len(cost_text(found)) - 1
+    told = [list(_cost([Pair(name="main_memory_gb", old=a, new=b)])) for a, b in ((None, 0.0), (None, 2.0), (2.0, 1.0))]
+    assert told == [[], ["main memory: 0 kB → 2.0 GB"], ["main memory: 2.0 GB → 1.0 GB (-50%)"]]
+    flat = _flat(found)
+    assert flat["main_memory_parts_gb.checkpoint"] == found["main_memory_gb"]
+    assert _flat(old).keys() == {name for name in flat if not name.startswith("main_memory")}
+
+
+def test_slices_wait_while_the_average_teaches(values):
+    teaches = {
+        "regularizers.crepa.enabled": True,
+        "regularizers.crepa.feature_source": "self_flow",
+        "ema.enabled": True,
+    }
+    inside = {**teaches, "regularizers.crepa.feature_source": "backbone"}
+
+    with_it, without = (cost(values, **SPREAD, **more)["memory_parts_gb"]["weights"] for more in (teaches, inside))
+
+    assert with_it - without == pytest.approx(2_056_862_144 * 4 / 4 / 1e9, rel=1e-2)
+
+
+def test_what_takes_less_is_nothing_that_is_refused(values):
+    def cures(**more):
+        plain = {**values, "model.random_weights": None, "model.type": "full", "launch.processes": 2, **more}
+        return [settings for settings, _ in _candidates(plain)]
+
+    assert {"launch.strategy": "fsdp2"} in cures()
+    for refused in ({"optimizer.name": "came"}, {"hardware.compile": "max-autotune"}, {"model.type": "lora"}):
+        assert {"launch.strategy": "fsdp2"} not in cures(**refused)
+    assert {"optimizer.name": "adamw_bf16"} in cures()
+    assert {"optimizer.name": "adamw_bf16"} not in cures(**{"launch.strategy": "fsdp2"})
+    assert any("train.batch_size" in settings for settings in cures(**{"train.batch_size": 4}))
+    released = {"train.batch_size": 4, "optimizer.release_gradients": True}
+    assert not any("train.batch_size" in settings for settings in cures(**released))
+    lora = {"model.type": "lora", "launch.strategy": "fsdp2"}
+    assert {"model.base_model_precision": "int8-torchao"} in cures(**lora)

@@ -55,6 +55,10 @@ def test_moments_in_8_bits_need_their_package(found):
     assert "'.[train,8bit]'" in finding.help
     assert found("optimizer.name=adamw8bit") == []
     assert [d.code for d in found("optimizer.name=adamw9bit", having=machine())] == ["R103"]
+    finding = only(found, "R218", "optimizer.name=ao-adamw4bit", having=machine(), starts_here=True)
+    assert (finding.severity, "package torchao" in finding.message) == ("error", True)
+    assert "'.[train,torchao]'" in finding.help
+    assert found("optimizer.name=ao-adamw4bit") == []
 
 
 def test_a_product_has_no_first_half(found):

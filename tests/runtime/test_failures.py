@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from fakes_runtime import make_context
 from fakes_store import replace_value
@@ -143,8 +144,20 @@ def failed(tmp_path, monkeypatch, **settings):
 GIVEN = {"data.datasets.0.video.is_i2v": True, "data.datasets.0.video.i2v_probability": 1.0}
 
 
+CREPA = "regularizers.crepa"
+SELF_FLOW = {
+    f"{CREPA}.enabled": True,
+    f"{CREPA}.block_index": 0,
+    f"{CREPA}.teacher_block_index": 1,
+    f"{CREPA}.feature_source": "self_flow",
+    "ema.enabled": True,
+}
+
+
 @pytest.mark.parametrize(
-    "more", [{}, {**LORA, "model.lora.dropout": 0.2}, GIVEN], ids=["full", "lora", "image-to-video"]
+    "more",
+    [{}, {**LORA, "model.lora.dropout": 0.2}, GIVEN, SELF_FLOW],
+    ids=["full", "lora", "image-to-video", "self-flow"],
 )
 def test_a_failed_step_is_taken_again_from_what_it_left(tmp_path, monkeypatch, capsys, more):
     project, ctx, error = failed(tmp_path, monkeypatch, **more)
@@ -159,10 +172,29 @@ def test_a_failed_step_is_taken_again_from_what_it_left(tmp_path, monkeypatch, c
     assert f"the first value that is no number: the weight {named} (1 NaN" in told
     assert record["samples"][0]["clip"] in told
     assert 0 < record["samples"][0]["timestep"] <= 1000
+    average = ["average.safetensors"] if more is SELF_FLOW else []
     assert sorted(path.name for path in folder.iterdir()) == [
-        "batch.safetensors", "failure.json", "plan", "weights.safetensors",
+        *average, "batch.safetensors", "failure.json", "plan", "weights.safetensors",
     ]  # fmt: skip
     assert record["plan_id"] == ctx.plan.plan_id
+
+
+def test_a_teacher_of_averages_teaches_again_in_a_replay(tmp_path, monkeypatch):
+    project, _, _ = failed(tmp_path, monkeypatch, **SELF_FLOW)
+    folder = project.run_dir / "failure-00000003"
+    for name in ("weights", "average"):
+        found = {key: torch.nan_to_num(tensor) for key, tensor in load_file(folder / f"{name}.safetensors").items()}
+        if name == "average":
+            found["transformer_blocks.1.attn1.to_q.weight"][0, 0] = 1e38  # finite, and no more behind two layers
+        save_file(found, folder / f"{name}.safetensors")
+
+    _, origin = replay.replay(folder)
+
+    assert origin.where == "forward"
+    assert origin.name.startswith("transformer_blocks.1.attn1")
+    (folder / "average.safetensors").unlink()
+    with pytest.raises(BundleError, match="another version of this tool"):
+        replay.replay(folder)
 
 
 def test_a_replay_without_the_fault_says_so_and_json_is_for_machines(tmp_path, monkeypatch, capsys):
@@ -171,8 +203,6 @@ def test_a_replay_without_the_fault_says_so_and_json_is_for_machines(tmp_path, m
     bundle = replay.read_bundle(folder, None)
     weights = {name: torch.nan_to_num(weight) for name, weight in bundle.weights.items()}
     replay_file = folder / "weights.safetensors"
-    from safetensors.torch import save_file
-
     save_file(weights, replay_file)
 
     assert replay.main([str(folder), "--device", "cpu", "--mixed-precision", "no"]) == 0

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -223,3 +224,38 @@ def test_cutting_a_step_into_micro_batches_changes_nothing(tmp_path):
         losses.append(step.losses)
 
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+@pytest.mark.parametrize("more", [{}, {"sampler": "heun"}, {"reflexflow": True}])
+def test_where_weights_are_spread_all_processes_take_as_many_passes(tmp_path, more):
+    ours = {"max_step_offset": 6, "probability": 0.5, **more}
+    shared = {"prompts": (), "train.batch_size": 2, **{f"regularizers.rollout.{name}": v for name, v in ours.items()}}
+    _, ctx, _ = encoded_project(tmp_path / "2", **shared, **{"launch.processes": 2, "launch.strategy": "fsdp2"})
+    _, alone, _ = encoded_project(tmp_path / "1", **shared)
+    state, asked = train.build_state(alone), []
+    state.model.register_forward_hook(lambda *_: asked.append(1))
+    makers = [batch_maker(replace(ctx, rank=rank)) for rank in (0, 1)]
+
+    def passes(part):
+        asked.clear()
+        make_inputs(state.model, part, ctx.settings.train)
+        return len(asked)
+
+    found = [[passes(maker.make(step).parts[0]) for maker in makers] for step in range(4)]
+
+    own = [[passes(replace(maker.make(step).parts[0], rollout_passes=0)) for maker in makers] for step in range(4)]
+    assert found == [[max(both)] * 2 for both in own]
+    assert any(first != second for first, second in own)
+    assert state.model.training
+
+
+def test_a_process_that_passes_along_has_the_same_inputs(tmp_path):
+    project = {"regularizers.rollout.max_step_offset": 6, "regularizers.rollout.probability": 1.0}
+    _, ctx, _ = encoded_project(tmp_path, prompts=(), **project)
+    state, part = train.build_state(ctx), batch_maker(ctx).make(0).parts[0]
+
+    plain = make_inputs(state.model, part, ctx.settings.train)
+    more = make_inputs(state.model, replace(part, rollout_passes=20), ctx.settings.train)
+
+    assert torch.equal(plain.noisy, more.noisy)
+    assert torch.equal(plain.target, more.target)

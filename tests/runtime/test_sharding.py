@@ -20,9 +20,12 @@ from recipe_schema.plan import Prompt
 pytestmark = [
     pytest.mark.timeout(300),
     pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch knows no other processes"),
+    # Of torch, whose compiler looks at inputs that are no leaves.
+    pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning"),
 ]
 
 SHARDED = {"launch.processes": 2, "launch.strategy": "fsdp2"}
+MEASURED = (*CLIPS, Clip(name="e.mp4", caption="an eye", fate="evaluated"))
 KINDS = {
     "full": {"ema.enabled": True, "train.max_grad_norm": 0.05, "memory.gradient_checkpointing": True},
     "lora": {
@@ -34,11 +37,53 @@ KINDS = {
         "memory.gradient_checkpointing": True,
     },
 }
+ADAPTED = {"model.type": "lora", "model.lora.rank": 4, "optimizer.learning_rate": 1e-3}
+OTHERS = {
+    "dora": {**ADAPTED, "model.lora.use_dora": True, "memory.gradient_checkpointing": True},
+    "lokr": {**ADAPTED, "model.lora.type": "lokr", "ema.enabled": True},
+    "pissa": {**ADAPTED, "model.lora.init": "pissa", "memory.gradient_checkpointing": True},
+    "olora": {**ADAPTED, "model.lora.init": "olora"},
+    "int8": {**ADAPTED, "model.base_model_precision": "int8-torchao", "memory.gradient_checkpointing": True},
+    "fp8-pissa": {**ADAPTED, "model.base_model_precision": "fp8-torchao", "model.lora.init": "pissa"},
+    "int4": {**ADAPTED, "model.base_model_precision": "int4-torchao"},
+    "biases": {"train.layer_freeze_strategy": "bitfit"},
+    "schedule-free": {"optimizer.name": "schedule-free", "evaluation.step_interval": 2, "clips": MEASURED},
+    "rollout": {"regularizers.rollout.max_step_offset": 5, "regularizers.rollout.probability": 0.5},
+    "compiled": {"hardware.compile": "default", "memory.gradient_checkpointing": True},
+    "compiled-lora": {**ADAPTED, "hardware.compile": "default"},
+}
 GIVEN = {"data.datasets.0.video.is_i2v": True, "data.datasets.0.video.i2v_probability": 0.5}
 
 
+TRACED = """
+import torch
+
+plain = torch.compile
+torch.compile = lambda function, *, dynamic, mode: plain(function, dynamic=dynamic, backend="aot_eager")
+"""
+"""Lets programs be made without a compiler of C++: tracing and differentiation are torch's."""
+
+
+@pytest.fixture
+def traced(tmp_path, monkeypatch):
+    """Let this process and those that it starts trace what they would compile."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(TRACED, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    plain = torch.compile
+
+    def compiled(function, *, dynamic, mode):
+        assert mode == "default"
+        return plain(function, dynamic=dynamic, backend="aot_eager")
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+
+
 def settings_of(kind, **more):
-    return {"prompts": (), "max_steps": 4, "checkpoints.step_interval": 2, **KINDS[kind], **more}
+    return {"prompts": (), "max_steps": 4, "checkpoints.step_interval": 2, **KINDS.get(kind, {}), **more}
 
 
 def largest_difference(first, second):
@@ -83,6 +128,24 @@ def test_spread_weights_train_what_whole_ones_do(tmp_path, kind, mixed, more):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", OTHERS)
+@pytest.mark.usefixtures("traced")
+def test_what_goes_with_spread_weights_trains_the_same(tmp_path, kind):
+    settings = {"prompts": (), "max_steps": 4, "train.mixed_precision": "no", **OTHERS[kind]}
+    _, heard_alone = alone = run(tmp_path / "1", None, **{"train.gradient_accumulation_steps": 4}, **settings)
+
+    _, heard = together = run(tmp_path / "2", None, **SHARDED, **{"train.gradient_accumulation_steps": 2}, **settings)
+
+    difference = largest_difference(*(saved_parts(one[0].run_dir, 4) for one in (together, alone)))
+    assert all(value <= 1e-6 for value in difference.values()), difference
+    assert [e.grad_norm for e in heard.of(StepDone)] == pytest.approx(
+        [e.grad_norm for e in heard_alone.of(StepDone)], rel=1e-4
+    )
+    mine, theirs = heard.of(Evaluated), heard_alone.of(Evaluated)
+    assert [e.loss for e in mine] == pytest.approx([e.loss for e in theirs], rel=1e-5)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_spread_weights_stop_and_go_on_bit_for_bit(tmp_path, kind):
     straight, _ = run(tmp_path / "straight", kind, **SHARDED, max_steps=5)
@@ -114,7 +177,7 @@ def test_one_process_goes_on_where_two_were_and_two_where_one_was(tmp_path, kind
 def test_clips_and_figures_are_those_of_whole_weights(tmp_path):
     looks = {
         "prompts": (Prompt(nickname="main", text="a red disc."),),
-        "clips": (*CLIPS, Clip(name="e.mp4", caption="an eye", fate="evaluated")),
+        "clips": MEASURED,
         "evaluation.step_interval": 2,
         "validation.step_interval": 4,
     }
@@ -158,10 +221,10 @@ class Two(Team):
     ("settings", "named"),
     [
         ({"optimizer.name": "adafactor"}, "optimizer.name: adafactor"),
-        ({"optimizer.name": "schedule-free"}, "optimizer.name: schedule-free"),
+        ({"optimizer.name": "ao-adamw8bit"}, "optimizer.name: ao-adamw8bit"),
         ({**KINDS["lora"], "memory.group_offload.enabled": True}, "memory.group_offload.enabled"),
         ({**KINDS["lora"], "model.base_model_precision": "int8-quanto"}, "model.base_model_precision: int8-quanto"),
-        ({**KINDS["lora"], "model.lora.use_dora": True}, "model.lora.use_dora"),
+        ({"hardware.compile": "max-autotune"}, "hardware.compile: max-autotune"),
     ],
 )
 def test_what_needs_whole_weights_is_refused(tmp_path, settings, named):

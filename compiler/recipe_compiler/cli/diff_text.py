@@ -113,6 +113,8 @@ def _cost(pairs: Sequence[Pair]) -> Iterator[str]:
                 size(value) if pair.name == "memory_gb" else flop(value * peta) for value in (pair.old, pair.new)
             )
             yield f"{_COSTS[pair.name]}: {old} → {new}{_percent(pair)}"
+        elif pair.name == "main_memory_gb" and (pair.old or pair.new):  # plans of earlier versions don't know it
+            yield f"main memory: {size(pair.old or 0.0)} → {size(pair.new or 0.0)}{_percent(pair)}"
         elif pair.name in _DISK and (pair.old or pair.new):  # plans of earlier versions count no features
             yield f"{_DISK[pair.name]} on disk: {size(pair.old or 0.0)} → {size(pair.new or 0.0)}{_percent(pair)}"
         elif pair.name == "largest_bucket":

@@ -72,9 +72,19 @@ def cost_text(cost: Mapping[str, Any]) -> list[str]:
     kept = {what: size(amount) for what, amount in disk_parts(cost).items()}
     return [
         f"memory     about {size(cost['memory_gb'])} in bucket {cost['largest_bucket']} ({parts})",
+        *_main_memory(cost),
         f"compute    {compute}; a step is {flop(cost['step_tflop'] / 1000)}",
         f"disk       {size(disk_gb(cost))}: " + ", ".join(f"{what} {amount}" for what, amount in kept.items()),
     ]
+
+
+def _main_memory(cost: Mapping[str, Any]) -> list[str]:
+    """Say what waits in main memory, where something does. Plans of earlier versions don't know."""
+    parts = cost.get("main_memory_parts_gb", {})
+    if not parts:
+        return []
+    each = ", ".join(f"{name} {size(value)}" for name, value in parts.items())
+    return [f"main mem.  about {size(cost['main_memory_gb'])} in the first process ({each})"]
 
 
 def memory_parts(cost: Mapping[str, Any]) -> list[tuple[str, float]]:

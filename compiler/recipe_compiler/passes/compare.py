@@ -16,6 +16,8 @@ ChangeClass = Literal["result", "runtime", "cosmetic", "ignored"]
 ClipChange = Literal["added", "removed", "renamed", "content", "caption", "fate", "place", "repeats"]
 """What may differ of a clip. ``place`` is its bucket, window, resizing and crop."""
 
+_PARTS = ("memory_parts_gb", "main_memory_parts_gb")
+
 CLASSES: tuple[ChangeClass, ...] = ("result", "runtime", "cosmetic", "ignored")
 CLIP_CHANGES: tuple[ClipChange, ...] = (
     "added",
@@ -237,9 +239,11 @@ def _pairs(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Pair, ...]:
 
 
 def _flat(estimate: Mapping[str, Any]) -> dict[str, Any]:
-    """Write an estimate without its inner mapping of memory parts."""
-    parts = {f"memory_parts_gb.{name}": value for name, value in estimate["memory_parts_gb"].items()}
-    return {**{name: value for name, value in estimate.items() if name != "memory_parts_gb"}, **parts}
+    """Write an estimate without its inner mappings of memory parts."""
+    parts = {
+        f"{key}.{name}": size for key in _PARTS if key in estimate for name, size in estimate[key].items()
+    }  # plans of earlier versions have one of them
+    return {**{name: value for name, value in estimate.items() if name not in _PARTS}, **parts}
 
 
 def _lengths(plan: Plan) -> dict[str, Any]:

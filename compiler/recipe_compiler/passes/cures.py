@@ -5,6 +5,7 @@ from typing import Any
 
 from recipe_compiler.passes.estimate import peak_parts
 from recipe_schema.family import FamilyFacts
+from recipe_schema.optimizers import ELEMENTWISE
 from recipe_schema.plan import Bucket
 
 
@@ -49,16 +50,18 @@ def _candidates(values: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str
         yield {CHECKPOINTING: True, INTERVAL: 1}, "a third more work; the same result"
     elif values[INTERVAL] > 1:
         yield {INTERVAL: 1}, "up to a third more work; the same result"
-    if values[BATCH] > 1:
+    sliced = values["launch.strategy"] == "fsdp2"
+    if values[BATCH] > 1 and not values["optimizer.release_gradients"]:
         steps = values[BATCH] * values[ACCUMULATION]
         yield {BATCH: 1, ACCUMULATION: steps}, "the same samples a step, less work at once; the same result to rounding"
-    if values["launch.processes"] > 1 and values["launch.strategy"] == "ddp" and not adapter:
+    cuttable = values["optimizer.name"] in ELEMENTWISE and values["hardware.compile"] in ("no", "default")
+    if values["launch.processes"] > 1 and not sliced and not adapter and cuttable:
         yield {"launch.strategy": "fsdp2"}, "weights cross between devices in each pass; the same result to rounding"
     if adapter and values[BASE] == "no_change":
-        yield {BASE: "int8-quanto"}, "the frozen weights are rounded to 8 bits"
-    if adapter and not values[OFFLOAD] and values["launch.strategy"] == "ddp":
+        yield {BASE: "int8-torchao" if sliced else "int8-quanto"}, "the frozen weights are rounded to 8 bits"
+    if adapter and not values[OFFLOAD] and not sliced:
         yield {OFFLOAD: True}, "frozen weights cross from main memory in each pass; the same result"
-    if not adapter and mixed and values["optimizer.name"] == "adamw":
+    if not adapter and mixed and not sliced and values["optimizer.name"] == "adamw":
         yield {"optimizer.name": BF16_ADAMW}, "weights and moments are kept in bf16, which trains less exactly"
     if not adapter:
         yield {"model.type": "lora"}, "only low-rank changes are trained"

@@ -34,7 +34,7 @@ _QUANTIZED_BYTES = {
 """Bytes of a weight of the blocks. Depth-wise filters, which torchao's formats leave as they are, are a thousandth."""
 
 
-MERGE = "model.lora.merge"
+MERGE, TO_DISK = "model.lora.merge", "memory.group_offload.to_disk_path"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +49,8 @@ class Estimate:
         encode_pflop: Encoding every window of every clip once with the VAE, and with a teacher where features are aligned.
         memory_gb: Peak on the training device, in the largest bucket: that whose micro-batch has most tokens.
         memory_parts_gb: Its parts.
+        main_memory_gb: What the first process holds in main memory at the most, beside that and its libraries.
+        main_memory_parts_gb: Its parts; none where nothing of size waits there.
         latents_gb: Latents on disk.
         features_gb: A teacher's features on disk, where features are aligned.
         checkpoints_gb: All checkpoints that are kept, and one being written.
@@ -63,6 +65,8 @@ class Estimate:
     encode_pflop: float
     memory_gb: float
     memory_parts_gb: Mapping[str, float]
+    main_memory_gb: float
+    main_memory_parts_gb: Mapping[str, float]
     latents_gb: float
     features_gb: float
     checkpoints_gb: float
@@ -99,7 +103,7 @@ def estimate(
     passes += extra_passes(values, schedule.max_steps)
     samples = sum(b.samples for b in buckets)
     mean_forward = sum(forward[b.name] * b.samples for b in buckets) / samples
-    parts = peak_parts(values, family, largest)
+    parts, waiting = peak_parts(values, family, largest), main_memory_parts(values, config)
     parameters = transformer_parameters(config) if adapter is None else adapter.parameters
     steps_per_epoch = schedule.samples_per_epoch / schedule.samples_per_step
     kept = checkpoint_count(values, schedule.max_steps, steps_per_epoch)
@@ -116,6 +120,8 @@ def estimate(
         else 0.0,
         memory_gb=sum(parts.values()),
         memory_parts_gb=parts,
+        main_memory_gb=sum(waiting.values()),
+        main_memory_parts_gb=waiting,
         latents_gb=sum(windows[b.name] * latent_bytes(family, b) for b in buckets) / 1e9,
         features_gb=sum(windows[b.name] * feature_bytes(values, family, b) for b in buckets) / 1e9,
         checkpoints_gb=checkpoint_bytes(values, config) * kept / 1e9,
@@ -319,6 +325,29 @@ def checkpoint_bytes(values: Mapping[str, Any], config: Mapping[str, Any]) -> fl
     return parameters * (STORAGE[name].weight + FP32 * averages) + optimizer_bytes(name, config, adapter) + projector
 
 
+def main_memory_parts(values: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, float]:
+    """Return what waits in the first process's main memory, in GB: by what it is, without what is nothing.
+
+    A checkpoint is there while it is written in the background, and where slices of weights are put together for it. Then
+    the whole model was there before it was cut, and if that is more it counts instead.
+    """
+    adapter, slices = adapter_of(values, config), sharded_over(values)
+    parameters = transformer_parameters(config) if adapter is None else adapter.parameters
+    parts = {}
+    if values["ema.enabled"] and values["ema.device"] == "cpu":
+        parts["ema"] = parameters * FP32 / slices
+    if adapter is not None and values["memory.group_offload.enabled"] and not values[TO_DISK]:
+        plain = {**values, "memory.group_offload.enabled": False}
+        parts["offloaded weights"] = base_bytes(plain, config) - base_bytes(values, config)
+    if slices > 1 or values["checkpoints.background"]:
+        parts["checkpoint"] = checkpoint_bytes(values, config)
+    whole = transformer_parameters(config) * FP32
+    if slices > 1 and whole > parts["checkpoint"]:
+        parts["whole weights"] = whole
+        del parts["checkpoint"]
+    return {name: size / 1e9 for name, size in parts.items()}
+
+
 def peak_parts(values: Mapping[str, Any], family: FamilyFacts, bucket: Bucket) -> dict[str, float]:
     """Return the parts of the peak memory of a step of a bucket, in GB."""
     config = family.transformer(values["model.random_weights"])
@@ -382,6 +411,7 @@ def memory_parts(
     if slices > 1:  # two blocks are whole at a time: the one at work and the next, or one and its gradients
         ends = transformer_parameters({**config, "num_layers": 0}) / transformer_parameters(config)
         gathered = weights * (2 * (1 - ends) / layers + ends)
+        gathered += parameters * stored / slices if each_timestep else 0  # while their average teaches, slices wait
     return {
         "weights": (weights / slices + gathered) / 1e9,
         "gradients": gradients / slices / 1e9,

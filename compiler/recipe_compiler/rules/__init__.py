@@ -207,7 +207,7 @@ ON_SETTINGS: tuple[Listed, ...] = (
     Listed("R507", "vae_dropped_and_needed", ("regularizers.crepa.drop_vae_encoder",)),
     Listed("R508", "blocks_per_group", ("memory.group_offload.blocks_per_group",)),
     Listed("R510", "resume_step_impossible", ("checkpoints.resume",)),
-    Listed("R511", "alignment_of_several_processes", ("launch",)),
+    # R511 belonged to a rule that is no more; it is not used again.
     Listed("R512", "sharding_needs_whole_weights", ("launch.strategy",)),
     Listed("R513", "accepted_change_unknown", ("checkpoints.accept_changes",)),
     Listed("R601", "validation_size_untrained", ("data", "validation")),

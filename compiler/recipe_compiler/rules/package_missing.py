@@ -1,7 +1,7 @@
 """A package is needed that is not installed.
 
-What it does: looks for bitsandbytes where `optimizer.name` is `adamw8bit`, and for torchao where
-`model.base_model_precision` or `model.text_encoder_precision` is one of its formats. It warns; `recipe run` refuses.
+What it does: looks for bitsandbytes where `optimizer.name` is `adamw8bit`, and for torchao where it begins with `ao-`, or
+where `model.base_model_precision` or `model.text_encoder_precision` is one of its formats. It warns; `recipe run` refuses.
 
 Why it hurts: both are extras, which the usual installation leaves out, and the run would stop when its model or its
 optimizer is built.
@@ -18,6 +18,7 @@ Use instead:
 from collections.abc import Iterator
 
 from recipe_compiler.rules.rule import Facts, Finding, Rule
+from recipe_schema.optimizers import EXTRAS, PACKAGES
 
 
 NAME, BASE, ENCODER, TYPE = (
@@ -26,7 +27,6 @@ NAME, BASE, ENCODER, TYPE = (
     "model.text_encoder_precision",
     "model.type",
 )
-EXTRAS = {"bitsandbytes": "8bit", "torchao": "torchao"}
 
 
 def check(facts: Facts) -> Iterator[Finding]:
@@ -44,8 +44,8 @@ def check(facts: Facts) -> Iterator[Finding]:
 def _needed(facts: Facts) -> Iterator[tuple[str, str]]:
     """Yield settings that need a package, with its name. Where all weights are trained, another rule speaks."""
     settings = facts.settings
-    if settings.fine(NAME) and settings[NAME] == "adamw8bit":
-        yield NAME, "bitsandbytes"
+    if settings.fine(NAME) and settings[NAME] in PACKAGES:
+        yield NAME, PACKAGES[settings[NAME]]
     for path in (BASE, ENCODER):
         frozen = path == ENCODER or settings[TYPE] == "lora"
         if settings.fine(path) and settings[path].endswith("-torchao") and frozen:

@@ -24,6 +24,7 @@ class GroupOffload:
         impact="runtime",
         reads=("train",),
         aka="group_offload_type",
+        refused={"disk": "groups of either kind wait in files where `to_disk_path` names a folder"},
     )
     blocks_per_group: Count = key(
         1,

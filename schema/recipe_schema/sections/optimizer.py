@@ -15,6 +15,9 @@ class Optimizer:
         "adamw",
         "adamw_bf16",
         "adamw8bit",
+        "ao-adamw8bit",
+        "ao-adamw4bit",
+        "ao-adamwfp8",
         "optimi-adamw",
         "optimi-stableadamw",
         "optimi-lion",
@@ -30,6 +33,7 @@ class Optimizer:
         "`adamw` is torch's AdamW on fp32 weights: 16 bytes per weight with gradient and both moments. `adamw_bf16` "
         "keeps weights and moments in bf16 and rounds them at random: 8 bytes; the `optimi-` ones keep them in bf16 with "
         "Kahan summation: 8 to 14 bytes. `adamw8bit` keeps moments in 8 bits by bitsandbytes, which is installed by `pip install .[8bit]`; "
+        "`ao-adamw8bit`, `ao-adamwfp8` and `ao-adamw4bit` keep them in 8 or 4 bits by torchao (`.[torchao]`): 10 or 9 bytes; "
         "`adafactor` and `came` keep them factored. `adafactor` takes learning_rate as the most that a step may change a "
         "tensor, relative to its size. `prodigy` finds its own rate, and learning_rate is a factor of it: 1 is usual. "
         "`schedule-free` needs no learning-rate schedule. Those that keep weights in bf16 need train.mixed_precision: bf16.",
@@ -37,9 +41,9 @@ class Optimizer:
         aka="optimizer",
         refused={
             "torch-adamw": "that is `adamw` here",
-            "ao-adamw8bit": "that is `adamw8bit` here",
             "bnb-adamw8bit": "that is `adamw8bit` here",
             "adamw_schedulefree": "that is `schedule-free` here",
+            "lion": "that is `optimi-lion` here",
         },
     )
     learning_rate: Annotated[float, Gt(0), Le(1)] = key(
@@ -104,7 +108,10 @@ class LrSchedule:
         "and end, half a swing in period_steps, without warm-up.",
         reads=("train",),
         aka="lr_scheduler",
-        refused={"cosine_with_warmup": "`cosine` has a warm-up: see warmup_steps"},
+        refused={
+            "cosine_with_warmup": "`cosine` has a warm-up: see warmup_steps",
+            "cosine_with_min_lr": "that is `cosine` with `lr_schedule.end`",
+        },
     )
     warmup_steps: StepsOrNone = key(
         0,

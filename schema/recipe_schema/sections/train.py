@@ -37,7 +37,8 @@ class Train:
     )
     mixed_precision: Literal["bf16", "no"] = key(
         "bf16",
-        "Precision of the forward and backward pass. Weights, optimizer state and EMA are fp32 in any case.",
+        "Precision of the forward and backward pass. What is trained, its moments and EMA are fp32 in any case, but for optimizers "
+        "that keep bf16 or fewer bits.",
         reads=("train", "validate"),
         aka="mixed_precision",
         refused={
@@ -81,6 +82,7 @@ class Train:
         "How the difference of predicted and true velocity counts: squared, or less than that where it is large.",
         reads=("train",),
         aka="loss_type",
+        refused={"mse": "the mean squared error is `l2` here"},
     )
     huber_c: Annotated[float, Gt(0)] = key(
         0.1, "Where huber and smooth_l1 turn from squared to straight.", reads=("train",), aka="huber_c"
