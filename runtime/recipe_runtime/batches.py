@@ -198,16 +198,23 @@ class BatchMaker:
             offsets=self._offsets(samples, [level.sigma for level in levels], step),
             features=None if self._features is None else self._features(step, samples),
             first=first_frames(given, exact=exact),
-            **self._second(samples, latents.shape[2:], step),
+            **self._second(samples, given, latents.shape[2:], step),
         )
 
-    def _second(self, samples: Sequence[Sample], shape: torch.Size, step: int) -> dict[str, Tensor]:
+    def _second(
+        self, samples: Sequence[Sample], given: Sequence[NoiseLevel | None], shape: torch.Size, step: int
+    ) -> dict[str, Tensor]:
         """Return the second noise level of each sample and the tokens that have it; nothing in steps without self-flow."""
         if not self._self_flow.reads(step):
             return {}
         whole = torch.float32 if self._train.timesteps == "exact" else torch.int64
         levels = [self._level(sample, "self-flow-level") for sample in samples]
-        chosen = [self._self_flow.draw_tokens(shape, self._draws("self-flow-tokens", sample)) for sample in samples]
+        chosen = [
+            self._self_flow.draw_tokens(
+                shape, self._draws("self-flow-tokens", sample), first_is_given=level is not None
+            )
+            for sample, level in zip(samples, given, strict=True)
+        ]
         return {
             "second_sigma": torch.tensor([level.sigma for level in levels], dtype=torch.float32),
             "second_timestep": torch.tensor([level.timestep for level in levels], dtype=whole),

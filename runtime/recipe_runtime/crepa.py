@@ -139,6 +139,9 @@ class Alignment:
         patch: Latent frames, rows and columns of a token.
         max_steps: Optimizer steps of the whole run.
         average: The average of the weights, where that is the teacher.
+
+    Attributes:
+        average_teaches: Whether the teacher is the average of the weights.
     """
 
     def __init__(
@@ -157,7 +160,7 @@ class Alignment:
         self._patch = tuple(patch)
         self._max_steps = max_steps
         self._inside = settings.feature_source != "encoder"
-        self._average_teaches = settings.feature_source == "self_flow"
+        self.average_teaches = settings.feature_source == "self_flow"
         self._average_weights = average
         self._student = blocks[settings.block_index]
         deeper = settings.teacher_block_index if self._inside else None
@@ -196,7 +199,7 @@ class Alignment:
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Keep the outputs of the blocks in a forward pass. Recomputation in the backward pass is not listened to."""
-        beside = None if self._average_teaches else self._teacher
+        beside = None if self.average_teaches else self._teacher
         with self._hearing([block for block in (self._student, beside) if block is not None] if self.active else []):
             yield
 

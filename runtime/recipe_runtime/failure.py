@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from recipe_runtime.batches import StepBatch
 from recipe_runtime.bundle import Bundle, bundle_folder, write_bundle
@@ -66,11 +67,24 @@ def report_nonfinite(
     }
     folder = bundle_folder(ctx.run_dir, step)
     try:
-        write_bundle(folder, Bundle(record=record, parts=batch.parts, weights=weights), ctx.plan_dir)
+        write_bundle(
+            folder,
+            Bundle(record=record, parts=batch.parts, weights=weights, alignment=_alignment(state)),
+            ctx.plan_dir,
+        )
         kept = f"`recipe replay {folder}` takes the step again"
     except OSError as error:
         kept = f"the step could not be left behind in {folder} ({error})"
     return NonFiniteLoss(_message(record, result, origin, kept))
+
+
+def _alignment(state: TrainState) -> dict[str, Tensor]:
+    """Return what a bundle keeps of alignment: where it stands, and the average that teaches."""
+    if state.alignment is None:
+        return {}
+    parts = state.parts()
+    kept = ("crepa", "ema") if state.alignment.average_teaches else ("crepa",)
+    return {f"{part}.{name}": tensor for part in kept for name, tensor in parts[part].items()}
 
 
 def _message(record: Mapping[str, Any], result: StepResult, origin: Origin | None, kept: str) -> str:

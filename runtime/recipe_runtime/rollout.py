@@ -9,6 +9,7 @@ Prediction" (arXiv:1506.03099), for diffusion models of "Input Perturbation Redu
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -31,6 +32,19 @@ Predict = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 Step = Callable[[Predict, Tensor, Tensor, Tensor], Tensor]
 """Takes some samples one timestep on: the model, their latents, noise levels (chosen,) and indices (chosen,)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Second:
+    """The second noise level of samples that have two.
+
+    Attributes:
+        sigma: Where it arrives, (batch,).
+        places: Which places have it, (batch, frames, height, width), bool.
+    """
+
+    sigma: Tensor
+    places: Tensor
 
 
 def probability(settings: Rollout, step: int) -> float:
@@ -79,9 +93,24 @@ def timesteps(sigma: Tensor, *, exact: bool) -> Tensor:
     return scaled if exact else (scaled + _WHOLE_WITHIN).floor().to(torch.int64)
 
 
+def within(offsets: Tensor, sigma: Tensor, other: Tensor) -> Tensor:
+    """Cut the rollouts of samples with two levels, (batch,) each: neither starts beyond pure noise or ends at next to none."""
+    high, low = torch.maximum(sigma, other).double(), torch.minimum(sigma, other)
+    # Levels in fp32 are less than 1e-7 from what they stand for.
+    most = ((1 - high) * TIMESTEPS + 1e-4).floor().to(offsets.dtype)
+    return torch.where(low < LEAST_SIGMA, torch.zeros_like(offsets), torch.minimum(offsets, most))
+
+
 @torch.no_grad()
-def roll_out(
-    predict: Predict, start: Callable[[Tensor], Tensor], sigma: Tensor, offsets: Tensor, *, sampler: str, order: int
+def roll_out(  # noqa: PLR0913 - the last is for samples with two levels
+    predict: Predict,
+    start: Callable[[Tensor], Tensor],
+    sigma: Tensor,
+    offsets: Tensor,
+    *,
+    sampler: str,
+    order: int,
+    second: Second | None = None,
 ) -> Tensor:
     """Sample a batch from more noise down to its levels.
 
@@ -95,9 +124,10 @@ def roll_out(
         offsets: Timesteps to go, (batch,), whole numbers.
         sampler: ``euler``, ``heun`` or ``unipc``.
         order: Of ``unipc``.
+        second: The second levels, where samples have two; it goes as far as the first.
     """
     moving = start(sigma + offsets / TIMESTEPS)
-    step = _STEPS[sampler](offsets, order)
+    step = _unipc(sigma, offsets, order, second) if sampler == "unipc" else _STEPS[sampler]
     for left in range(int(offsets.max()), 0, -1):
         chosen = (offsets >= left).nonzero(as_tuple=True)[0]
         here = sigma[chosen] + left / TIMESTEPS
@@ -116,28 +146,33 @@ def _heun(predict: Predict, noisy: Tensor, sigma: Tensor, chosen: Tensor) -> Ten
     return noisy - (first + second) / (2 * TIMESTEPS)
 
 
-def _unipc(offsets: Tensor, order: int) -> Step:
-    """Return a step of UniPC, which remembers what came before for each sample by itself."""
-    samplers = [UniPc(order=order, steps=count) for count in offsets.tolist()]
+def _unipc(sigma: Tensor, offsets: Tensor, order: int, second: Second | None) -> Step:
+    """Return a step of UniPC, which remembers what came before for each sample, and each of its levels, by itself."""
+    samplers, others = ([UniPc(order=order, steps=count) for count in offsets.tolist()] for _ in range(2))
 
-    def step(predict: Predict, noisy: Tensor, sigma: Tensor, chosen: Tensor) -> Tensor:
-        velocity = predict(noisy, sigma, chosen)
-        each = zip(chosen.tolist(), noisy, velocity, sigma.tolist(), strict=True)
-        return torch.stack([samplers[i].step(x, v, level, level - 1 / TIMESTEPS) for i, x, v, level in each])
+    def step(predict: Predict, noisy: Tensor, here: Tensor, chosen: Tensor) -> Tensor:
+        velocity = predict(noisy, here, chosen)
+
+        def moved(each: list[UniPc], levels: Tensor) -> Tensor:
+            found = zip(chosen.tolist(), noisy, velocity, levels.tolist(), strict=True)
+            return torch.stack([each[i].step(x, v, level, level - 1 / TIMESTEPS) for i, x, v, level in found])
+
+        first = moved(samplers, here)
+        if second is None:
+            return first
+        other = moved(others, here + (second.sigma - sigma)[chosen])
+        return torch.where(second.places[chosen][:, None], other, first)
 
     return step
 
 
-_STEPS: Mapping[str, Callable[[Tensor, int], Step]] = {
-    "euler": lambda _offsets, _order: _euler,
-    "heun": lambda _offsets, _order: _heun,
-    "unipc": _unipc,
-}
+_STEPS: Mapping[str, Step] = {"euler": _euler, "heun": _heun}
 
 
 def rolled_target(noisy: Tensor, data: Tensor, noise: Tensor, sigma: Tensor, offsets: Tensor, *, target: str) -> Tensor:
     """Return the velocity that is learnt from inputs of which some were rolled out.
 
+    ``sigma`` is (batch,), or (batch, 1, frames, height, width) where a sample has two levels.
     ``rederived`` is (x - data) / sigma, which leads from where the sample is to its clip; for a sample that was not rolled
     out that is noise - data. ``kept`` is noise - data for all.
     """
@@ -145,5 +180,6 @@ def rolled_target(noisy: Tensor, data: Tensor, noise: Tensor, sigma: Tensor, off
     if target == "kept":
         return straight
     shape = (-1, *[1] * (data.ndim - 1))
-    level = sigma.clamp(min=LEAST_SIGMA).view(shape)
+    level = sigma.clamp(min=LEAST_SIGMA)
+    level = level.view(shape) if level.ndim == 1 else level
     return torch.where((offsets > 0).view(shape), (noisy - data) / level, straight)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from fakes_runtime import make_context
 from fakes_training import batch_maker, encoded_project, same_bits, saved_parts
@@ -142,10 +143,31 @@ def failed(tmp_path, monkeypatch, **settings):
 GIVEN = {"data.datasets.0.video.is_i2v": True, "data.datasets.0.video.i2v_probability": 1.0}
 
 
+CREPA = {
+    "regularizers.crepa.enabled": True,
+    "regularizers.crepa.block_index": 0,
+    "regularizers.crepa.teacher_block_index": 1,
+}
+SELF_FLOW = {
+    **CREPA,
+    "ema.enabled": True,
+    "regularizers.crepa.feature_source": "self_flow",
+    "regularizers.rollout.max_step_offset": 3,
+    "regularizers.rollout.probability": 1.0,
+}
+
+
 @pytest.mark.parametrize(
-    "more", [{}, {**LORA, "model.lora.dropout": 0.2}, GIVEN], ids=["full", "lora", "image-to-video"]
+    ("more", "beside"),
+    [
+        ({}, []),
+        ({**LORA, "model.lora.dropout": 0.2}, []),
+        (GIVEN, []),
+        ({**GIVEN, **SELF_FLOW}, ["alignment.safetensors"]),
+    ],
+    ids=["full", "lora", "image-to-video", "self-flow"],
 )
-def test_a_failed_step_is_taken_again_from_what_it_left(tmp_path, monkeypatch, capsys, more):
+def test_a_failed_step_is_taken_again_from_what_it_left(tmp_path, monkeypatch, capsys, more, beside):
     project, ctx, error = failed(tmp_path, monkeypatch, **more)
     folder = project.run_dir / "failure-00000003"
     record = json.loads((folder / "failure.json").read_text())
@@ -158,21 +180,57 @@ def test_a_failed_step_is_taken_again_from_what_it_left(tmp_path, monkeypatch, c
     assert f"the first value that is no number: the weight {named} (1 NaN" in told
     assert record["samples"][0]["clip"] in told
     assert 0 < record["samples"][0]["timestep"] <= 1000
-    assert sorted(path.name for path in folder.iterdir()) == [
-        "batch.safetensors", "failure.json", "plan", "weights.safetensors",
-    ]  # fmt: skip
+    assert sorted(path.name for path in folder.iterdir()) == sorted([
+        "batch.safetensors", "failure.json", "plan", "weights.safetensors", *beside,
+    ])  # fmt: skip
     assert record["plan_id"] == ctx.plan.plan_id
+
+
+def mended(folder):
+    """Make numbers of the weights that a failed step has left, and of those that the fault met in the teacher's pass."""
+    for path in (folder / name for name in ("weights.safetensors", "alignment.safetensors")):
+        if path.exists():
+            save_file({name: torch.nan_to_num(tensor) for name, tensor in load_file(path).items()}, path)
+
+
+def test_a_replay_asks_the_average_that_taught_in_the_failed_step(tmp_path, monkeypatch, capsys):
+    project, _, _ = failed(tmp_path, monkeypatch, **SELF_FLOW)
+    folder = project.run_dir / "failure-00000003"
+    mended(folder)
+    assert replay.main([str(folder)]) == 0
+
+    kept = load_file(folder / "alignment.safetensors")
+    name = "ema.transformer_blocks.0.ff.conv_point.weight"
+    save_file({**kept, name: torch.full_like(kept[name], math.nan)}, folder / "alignment.safetensors")
+    assert replay.main([str(folder)]) == 1
+    assert "transformer_blocks.0.ff.conv_point" in capsys.readouterr().out
+
+    (folder / "alignment.safetensors").unlink()
+    assert replay.main([str(folder)]) == 4
+    assert "does not hold the average of the weights" in capsys.readouterr().err
+
+
+def test_a_replay_leaves_out_alignment_that_a_threshold_had_ended(tmp_path, monkeypatch):
+    ended = {f"regularizers.crepa.{name}": value for name, value in {"similarity_threshold": 1e-9}.items()}
+    project, _, _ = failed(tmp_path, monkeypatch, **CREPA, **ended, **{"regularizers.crepa.feature_source": "backbone"})
+    folder = project.run_dir / "failure-00000003"
+    heard = []
+    monkeypatch.setattr(replay, "first_nonfinite", lambda *_, alignment, **__: heard.append(alignment.active))
+
+    replay.replay(folder)
+    kept = load_file(folder / "alignment.safetensors")
+    save_file({**kept, "crepa.ended": 1 - kept["crepa.ended"]}, folder / "alignment.safetensors")
+    replay.replay(folder)
+
+    assert sorted(heard) == [False, True]
 
 
 def test_a_replay_without_the_fault_says_so_and_json_is_for_machines(tmp_path, monkeypatch, capsys):
     project, _, _ = failed(tmp_path, monkeypatch)
     folder = project.run_dir / "failure-00000003"
     bundle = replay.read_bundle(folder, None)
-    weights = {name: torch.nan_to_num(weight) for name, weight in bundle.weights.items()}
-    replay_file = folder / "weights.safetensors"
-    from safetensors.torch import save_file
-
-    save_file(weights, replay_file)
+    assert bundle.alignment == {}
+    mended(folder)
 
     assert replay.main([str(folder), "--device", "cpu", "--mixed-precision", "no"]) == 0
     assert "every value is finite this time" in capsys.readouterr().out
