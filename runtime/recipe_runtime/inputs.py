@@ -157,9 +157,9 @@ def _told(part: MicroBatch) -> Tensor:
 def _some(part: MicroBatch, chosen: Tensor) -> MicroBatch:
     """Return what is told of some samples, by their indices (chosen,). Latents and noise stay those of all."""
     names = ("sigma", "timestep", "text", "mask", "second_sigma", "second_timestep", "second_tokens")
-    every: dict[str, Any] = {name: getattr(part, name) for name in names}
-    first = None if part.first is None else part.first.of(chosen)
-    return replace(part, first=first, **{name: one if one is None else one[chosen] for name, one in every.items()})
+    values: dict[str, Any] = {name: getattr(part, name) for name in names}
+    some: dict[str, Any] = {name: value[chosen] for name, value in values.items() if value is not None}
+    return replace(part, first=None if part.first is None else part.first.of(chosen), **some)
 
 
 @torch.no_grad()
