@@ -40,10 +40,10 @@ def steps_done(project: Project) -> list[int]:
 def start_and_signal(project: Project, number: int, after: int) -> int:
     """Start a run, and send it a signal when it has done so many steps. Return its exit code."""
     process = subprocess.Popen(command(project), env=environment(), stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while process.poll() is None and (steps_done(project) or [0])[-1] < after:
         assert time.monotonic() < deadline, "the run takes too long"
         time.sleep(0.005)
     process.send_signal(number)
-    process.communicate(timeout=60)
+    process.communicate(timeout=180)
     return process.returncode

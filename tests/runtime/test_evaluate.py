@@ -199,3 +199,14 @@ def test_as_many_levels_are_measured_at_once_as_clips_of_the_data_set_are_traine
         sizes[own] = seen
 
     assert sizes == {None: [3, 2] * 2, 2: [2, 2, 1] * 2}
+
+
+def test_weights_that_are_averaged_by_the_optimizer_are_measured_before_the_first_step_too(tmp_path):
+    figures = {}
+    for name in ("adamw", "schedule-free"):
+        _, ctx, events = project(tmp_path / name, **{"optimizer.name": name})
+        train.run(ctx, StopRequested())
+        figures[name] = {(event.step, event.dataset): event.losses for event in events.of(Evaluated)}
+
+    assert figures["adamw"].keys() == figures["schedule-free"].keys()
+    assert {key for key in figures["adamw"] if figures["adamw"][key] == figures["schedule-free"][key]} == {(0, "discs")}

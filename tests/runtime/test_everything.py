@@ -139,6 +139,7 @@ def sums(project, *patterns):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("crepa", [ENCODER, SELF_FLOW], ids=["encoder", "self-flow"])
 def test_a_run_of_everything_that_is_stopped_and_killed_is_one_that_was_left_alone(root, crepa):
     source = crepa["feature_source"]

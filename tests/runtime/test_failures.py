@@ -383,6 +383,26 @@ def test_the_largest_bucket_is_tried_first_and_changes_no_bit(tmp_path):
         assert same_bits(runs["on", kind], runs["off", kind]), kind
 
 
+@pytest.mark.parametrize("name", ["adamw", "schedule-free"])
+def test_the_probe_takes_the_room_of_moments_that_are_not_there_yet(tmp_path, name):
+    _, ctx, _ = encoded_project(tmp_path, prompts=(), **{"optimizer.name": name})
+    state = train.build_state(ctx)
+    weights = sum(weight.numel() for weight in state.optimized().values())
+
+    assert probe._room_for_moments(ctx, state).numel() >= 8 * weights
+    state.load(state_of(ctx).parts(), 1)
+    assert probe._room_for_moments(ctx, state) is None
+
+
+def state_of(ctx):
+    """Return the state after a step."""
+    state = train.build_state(ctx)
+    step_module.train_step(
+        state.model, state.optimizer, batch_maker(ctx).make(0), rate=1e-3, settings=ctx.settings.train
+    )
+    return state
+
+
 def test_the_probe_of_a_run_that_does_not_fit_ends_it_before_the_first_step(tmp_path, monkeypatch):
     _, ctx, heard = encoded_project(tmp_path, prompts=())
 
