@@ -42,6 +42,8 @@ class MicroBatch:
         weights: How much each place counts in the loss, (batch, 1, frames, height, width), fp32; None if all are alike.
         offsets: For how many timesteps each sample is rolled out, (batch,), whole numbers; None if none is.
         rollout: How that is done.
+        longest: For how many timesteps passes are taken, where slices of weights are gathered in each pass, so that all
+            processes take as many; 0 where each takes its own.
         features: The teacher's, (batch, latent frames, patches, channels), fp16; None where none are needed.
         first: The first frames, where some of them are given; None where none is.
         second_sigma: A second share of noise for some tokens (self-flow), (batch,), fp32; None where there is none.
@@ -59,6 +61,7 @@ class MicroBatch:
     offsets: Tensor | None
     rollout: Rollout
     weights: Tensor | None
+    longest: int = 0
     features: Tensor | None = None
     first: FirstFrames | None = None
     second_sigma: Tensor | None = None
@@ -132,6 +135,7 @@ class BatchMaker:
         self._pins = ctx.device.type == "cuda"
         self._course = course
         self._rank, self._processes = ctx.rank, processes_of(ctx.settings.launch)
+        self._sharded = ctx.settings.launch.strategy == "fsdp2"
         self._latents = latents
         self._texts = texts
         self._masked_loss = ctx.settings.regularizers.masked_loss
@@ -166,12 +170,29 @@ class BatchMaker:
         size, mine = chosen.batch_size, len(chosen.samples) // processes
         slices = [chosen.samples[start : start + size] for start in range(rank * mine, (rank + 1) * mine, size)]
         parts = tuple(self._part(samples, step) for samples in slices)
+        if self._sharded and processes > 1:
+            parts = tuple(
+                self._in_step(
+                    part,
+                    [chosen.samples[start : start + size] for start in range(first, len(chosen.samples), mine)],
+                    step,
+                )
+                for first, part in zip(range(0, mine, size), parts, strict=True)
+            )
         levels = [self._level(sample).sigma for sample in chosen.samples]
         sigmas = tuple(torch.tensor(levels, dtype=torch.float32).tolist())
         if self._pins:
             parts = tuple(part.pinned() for part in parts)
         texts = tuple(map(self._caption_of, chosen.samples))
         return StepBatch(bucket=chosen.bucket, samples=chosen.samples, texts=texts, sigmas=sigmas, parts=parts)
+
+    def _in_step(self, part: MicroBatch, together: Sequence[Sequence[Sample]], step: int) -> MicroBatch:
+        """Say how many passes a rollout takes in the processes that train together, by the samples of each of them."""
+        each = [self._offsets(samples, [self._level(s).sigma for s in samples], step) for samples in together]
+        longest = max((int(offsets.max()) for offsets in each if offsets is not None), default=0)
+        if longest == 0 or part.offsets is not None:
+            return replace(part, longest=longest)
+        return replace(part, longest=longest, offsets=torch.zeros(len(part.sigma), dtype=torch.int64))
 
     def _level(self, sample: Sample, purpose: str = "noise-level") -> NoiseLevel:
         return self._schedule.draw(self._draws(purpose, sample), exact=self._train.timesteps == "exact")

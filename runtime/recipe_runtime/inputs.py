@@ -73,7 +73,7 @@ def make_inputs(model: nn.Module, part: MicroBatch, settings: Train) -> Inputs:
         noisy=_mixed(part, sigma), sigma=sigma, timestep=_told(part), target=velocity(part.latents, part.noise)
     )
     offsets = part.offsets if part.offsets is None or second is None else within(part.offsets, part.sigma, second.sigma)
-    if offsets is None or not offsets.any():
+    if offsets is None or (part.longest == 0 and not offsets.any()):
         return plain
 
     def ask(noisy: Tensor, sigma: Tensor, chosen: Tensor) -> Tensor:
@@ -95,6 +95,7 @@ def make_inputs(model: nn.Module, part: MicroBatch, settings: Train) -> Inputs:
             sampler=rollout.sampler,
             order=rollout.order,
             second=second,
+            longest=part.longest,
         )
         compensates = rollout.reflexflow and rollout.reflexflow_alpha * rollout.reflexflow_beta2 > 0
         unrolled = _unrolled(model, plain, part, offsets, settings) if compensates else None
@@ -165,8 +166,11 @@ def _some(part: MicroBatch, chosen: Tensor) -> MicroBatch:
 @torch.no_grad()
 def _unrolled(model: nn.Module, plain: Inputs, part: MicroBatch, offsets: Tensor, settings: Train) -> Tensor:
     """Return the velocity for the samples before their rollout; 0 for those that have none."""
-    chosen = offsets.nonzero(as_tuple=True)[0]
+    rolled = offsets.nonzero(as_tuple=True)[0]
+    chosen = rolled if len(rolled) else torch.zeros_like(offsets[:1])  # other processes take this pass, too
     some = replace(_some(part, chosen), timestep=plain.timestep[chosen])
     answers = torch.zeros_like(plain.noisy)
-    answers[chosen] = predict(model, plain.noisy[chosen], some, mixed_precision=settings.mixed_precision).float()
+    found = predict(model, plain.noisy[chosen], some, mixed_precision=settings.mixed_precision).float()
+    if len(rolled):
+        answers[chosen] = found
     return answers

@@ -102,7 +102,7 @@ def within(offsets: Tensor, sigma: Tensor, other: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def roll_out(  # noqa: PLR0913 - the last is for samples with two levels
+def roll_out(  # noqa: PLR0913 - the last two are for samples with two levels, and for slices of weights
     predict: Predict,
     start: Callable[[Tensor], Tensor],
     sigma: Tensor,
@@ -111,6 +111,7 @@ def roll_out(  # noqa: PLR0913 - the last is for samples with two levels
     sampler: str,
     order: int,
     second: Second | None = None,
+    longest: int = 0,
 ) -> Tensor:
     """Sample a batch from more noise down to its levels.
 
@@ -125,11 +126,17 @@ def roll_out(  # noqa: PLR0913 - the last is for samples with two levels
         sampler: ``euler``, ``heun`` or ``unipc``.
         order: Of ``unipc``.
         second: The second levels, where samples have two; it goes as far as the first.
+        longest: For how many timesteps the model is asked, whoever is under way: each pass gathers weights from all
+            processes, which have to take as many. 0 asks as often as there is something to ask.
     """
     moving = start(sigma + offsets / TIMESTEPS)
     step = _unipc(sigma, offsets, order, second) if sampler == "unipc" else _STEPS[sampler]
-    for left in range(int(offsets.max()), 0, -1):
+    for left in range(longest or int(offsets.max()), 0, -1):
         chosen = (offsets >= left).nonzero(as_tuple=True)[0]
+        if not len(chosen):
+            for _ in range(PASSES[sampler]):
+                predict(moving[:1], sigma[:1], torch.zeros_like(offsets[:1]))
+            continue
         here = sigma[chosen] + left / TIMESTEPS
         moving[chosen] = step(predict, moving[chosen], here, chosen)
     return moving
@@ -167,6 +174,9 @@ def _unipc(sigma: Tensor, offsets: Tensor, order: int, second: Second | None) ->
 
 
 _STEPS: Mapping[str, Step] = {"euler": _euler, "heun": _heun}
+
+PASSES: Mapping[str, int] = {"euler": 1, "heun": 2, "unipc": 1}
+"""How often the model is asked for each timestep."""
 
 
 def rolled_target(noisy: Tensor, data: Tensor, noise: Tensor, sigma: Tensor, offsets: Tensor, *, target: str) -> Tensor:

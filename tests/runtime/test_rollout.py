@@ -1,9 +1,10 @@
+import dataclasses
 import math
 
 import pytest
 import torch
 
-from fakes_runtime import make_context
+from fakes_runtime import CLIPS, make_context
 from fakes_training import StopAfter, batch_maker, encoded_project, same_bits, saved_parts
 from recipe_runtime import train
 from recipe_runtime.errors import StoppedBySignal
@@ -223,3 +224,64 @@ def test_cutting_a_step_into_micro_batches_changes_nothing(tmp_path):
         losses.append(step.losses)
 
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+# With slices of weights, which each pass gathers
+
+
+@pytest.mark.parametrize(("sampler", "passes"), [("euler", 5), ("heun", 10), ("unipc", 5)])
+def test_a_process_with_shorter_rollouts_takes_as_many_passes_as_the_others(sampler, passes):
+    start, sigma, counts = (
+        torch.randn(2, 4, generator=generator(0, "s")),
+        torch.tensor([0.2, 0.5]),
+        torch.tensor([2, 3]),
+    )
+    seen = []
+
+    def predict(noisy, level, chosen):
+        seen.append(len(chosen))
+        return curved(noisy, level, chosen)
+
+    alone = roll_out(curved, lambda _: start.clone(), sigma, counts, sampler=sampler, order=2)
+    together = roll_out(predict, lambda _: start.clone(), sigma, counts, sampler=sampler, order=2, longest=5)
+
+    assert torch.equal(alone, together)
+    assert len(seen) == passes
+    none = torch.zeros(2, dtype=torch.int64)
+    assert torch.equal(
+        roll_out(predict, lambda _: start.clone(), sigma, none, sampler=sampler, order=2, longest=5), start
+    )
+    assert len(seen) == 2 * passes
+
+
+@pytest.mark.parametrize("strategy", ["fsdp2", "ddp"])
+def test_processes_agree_on_the_passes_of_each_micro_batch(tmp_path, strategy):
+    shared = {
+        "launch.processes": 2,
+        "launch.strategy": strategy,
+        "train.batch_size": 1,
+        "train.gradient_accumulation_steps": 2,
+        "regularizers.rollout.reflexflow": True,
+        "regularizers.rollout.sampler": "heun",
+    }
+    clips = tuple(dataclasses.replace(clip, repeats=1) for clip in CLIPS)
+    _, ctx, _ = encoded_project(tmp_path, **ROLLED | shared, clips=clips)
+    makers = [batch_maker(dataclasses.replace(ctx, rank=rank)) for rank in (0, 1)]
+    whole, state, uneven = batch_maker(ctx), train.build_state(ctx), 0
+    passes = []
+    state.model.register_forward_pre_hook(lambda *_: passes.append(1))
+    for step in range(8):
+        each = [maker.make(step).parts for maker in makers]
+        for parts in zip(*each, strict=True):
+            longest = max(0 if part.offsets is None else int(part.offsets.max()) for part in parts)
+            assert {part.longest for part in parts} == {longest if strategy == "fsdp2" else 0}
+            counts = []
+            for part in parts:
+                passes.clear()
+                inputs = make_inputs(state.model, part, ctx.settings.train)
+                counts.append(len(passes))
+                if inputs.offsets is None or not inputs.offsets.any():
+                    assert torch.equal(inputs.noisy, interpolate(part.latents, part.noise, part.sigma))
+            uneven += counts[0] != counts[1]
+        assert all(part.longest == 0 for part in whole.whole(step).parts)
+    assert (uneven == 0) == (strategy == "fsdp2")

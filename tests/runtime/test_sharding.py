@@ -50,6 +50,13 @@ def largest_difference(first, second):
     }
 
 
+ROLLED = {
+    f"regularizers.rollout.{name}": value
+    for name, value in {"max_step_offset": 4, "probability": 0.5, "sampler": "heun", "reflexflow": True}.items()
+}
+"""Each process has other samples to roll out, and other lengths; all have to gather the weights as often."""
+
+
 def run(folder, kind, **more):
     project, ctx, events = encoded_project(folder, **settings_of(kind, **more))
     train.run(ctx, StopRequested())
@@ -59,8 +66,15 @@ def run(folder, kind, **more):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "mixed", "more"),
-    [("full", "no", {}), ("full", "bf16", {}), ("lora", "no", {}), ("lora", "bf16", {}), ("full", "no", GIVEN)],
-    ids=["full", "full-bf16", "lora", "lora-bf16", "image-to-video"],
+    [
+        ("full", "no", {}),
+        ("full", "bf16", {}),
+        ("lora", "no", {}),
+        ("lora", "bf16", {}),
+        ("full", "no", GIVEN),
+        ("full", "no", ROLLED),
+    ],
+    ids=["full", "full-bf16", "lora", "lora-bf16", "image-to-video", "rollouts"],
 )
 def test_spread_weights_train_what_whole_ones_do(tmp_path, kind, mixed, more):
     mixed_precision = {"train.mixed_precision": mixed, **more}
