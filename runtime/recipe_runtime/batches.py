@@ -224,7 +224,7 @@ class BatchMaker:
 
     def _second(
         self, samples: Sequence[Sample], given: Sequence[NoiseLevel | None], shape: torch.Size, step: int
-    ) -> dict[str, Tensor]:
+    ) -> dict[str, Any]:
         """Return the second noise level of each sample and the tokens that have it; nothing in steps without self-flow."""
         if not self._self_flow.reads(step):
             return {}

@@ -85,7 +85,7 @@ def test_spread_weights_train_what_whole_ones_do(tmp_path, kind, mixed, more):
     )
 
     difference = largest_difference(saved_parts(together.run_dir, 4), saved_parts(alone.run_dir, 4))
-    limit = 1e-6 if mixed == "no" else 1e-4
+    limit = {"no": 1e-6, "bf16": 1e-4}[mixed] * (10 if more is ROLLED else 1)  # whose losses are ten times larger
     assert all(value <= limit for value in difference.values()), difference
     mine, theirs = heard.of(StepDone), heard_alone.of(StepDone)
     assert [(e.bucket, e.sigma) for e in mine] == [(e.bucket, e.sigma) for e in theirs]
