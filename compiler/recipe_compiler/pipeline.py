@@ -288,6 +288,7 @@ def make_plan(compiled: Compiled) -> "Plan":
     from recipe_compiler.data.course import count_windows  # noqa: PLC0415
     from recipe_compiler.passes.cures import memory_facts  # noqa: PLC0415
     from recipe_compiler.passes.estimate import estimate  # noqa: PLC0415
+    from recipe_compiler.passes.evaluation_cost import evaluation_pflop  # noqa: PLC0415
     from recipe_compiler.passes.freeze import freeze, meta  # noqa: PLC0415
     from recipe_compiler.passes.lower import execution, lower  # noqa: PLC0415
 
@@ -299,6 +300,7 @@ def make_plan(compiled: Compiled) -> "Plan":
     cost = estimate(
         settings.values(), settings.family, body.buckets, body.schedule, count_windows(settings.values(), survey.rows)
     )
+    cost["evaluation_pflop"] = evaluation_pflop(settings.values(), settings.family, survey.rows, body.schedule)
     about = meta(settings, survey, compiled.sources, cost)
     about["memory"] = memory_facts(settings.values(), settings.family, body.buckets)
     if compiled.variant is not None:

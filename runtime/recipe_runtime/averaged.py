@@ -19,7 +19,7 @@ def averaged_weights(optimizer: Optimizer, named: Mapping[str, nn.Parameter]) ->
     beta1 = {p: group["betas"][0] for group in optimizer.param_groups for p in group["params"]}
     return {
         name: parameter.lerp(optimizer.state[parameter]["z"], 1 - 1 / beta1[parameter])
-        if "z" in optimizer.state.get(parameter, {})
+        if "z" in optimizer.state.get(parameter, {})  # the library makes empty memories before the first step
         else parameter.detach()
         for name, parameter in named.items()
     }

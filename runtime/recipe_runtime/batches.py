@@ -21,7 +21,7 @@ from recipe_runtime.masks import mask_index, sample_weights, without_first
 from recipe_runtime.noise import SCHEDULES, NoiseLevel
 from recipe_runtime.order import Sample
 from recipe_runtime.randomness import generator
-from recipe_runtime.rollout import draw_offset, passes_of
+from recipe_runtime.rollout import draw_offset
 from recipe_runtime.self_flow import SelfFlow
 from recipe_schema.sections.hardware import processes_of
 from recipe_schema.sections.regularizers import Rollout
@@ -42,12 +42,13 @@ class MicroBatch:
         weights: How much each place counts in the loss, (batch, 1, frames, height, width), fp32; None if all are alike.
         offsets: For how many timesteps each sample is rolled out, (batch,), whole numbers; None if none is.
         rollout: How that is done.
+        longest: For how many timesteps passes are taken, where slices of weights are gathered in each pass, so that all
+            processes take as many; 0 where each takes its own.
         features: The teacher's, (batch, latent frames, patches, channels), fp16; None where none are needed.
         first: The first frames, where some of them are given; None where none is.
         second_sigma: A second share of noise for some tokens (self-flow), (batch,), fp32; None where there is none.
         second_timestep: What the transformer is told of it, (batch,).
         second_tokens: Which tokens have it, (batch, frames, rows, columns), bool.
-        rollout_passes: How many passes rollouts take, at least: where weights are spread, all processes take as many.
     """
 
     latents: Tensor
@@ -60,12 +61,12 @@ class MicroBatch:
     offsets: Tensor | None
     rollout: Rollout
     weights: Tensor | None
+    longest: int = 0
     features: Tensor | None = None
     first: FirstFrames | None = None
     second_sigma: Tensor | None = None
     second_timestep: Tensor | None = None
     second_tokens: Tensor | None = None
-    rollout_passes: int = 0
 
     def to(self, device: torch.device) -> "MicroBatch":
         """Return the same on a device."""
@@ -134,7 +135,7 @@ class BatchMaker:
         self._pins = ctx.device.type == "cuda"
         self._course = course
         self._rank, self._processes = ctx.rank, processes_of(ctx.settings.launch)
-        self._spread = self._processes > 1 and ctx.settings.launch.strategy == "fsdp2"
+        self._sharded = ctx.settings.launch.strategy == "fsdp2"
         self._latents = latents
         self._texts = texts
         self._masked_loss = ctx.settings.regularizers.masked_loss
@@ -169,12 +170,14 @@ class BatchMaker:
         size, mine = chosen.batch_size, len(chosen.samples) // processes
         slices = [chosen.samples[start : start + size] for start in range(rank * mine, (rank + 1) * mine, size)]
         parts = tuple(self._part(samples, step) for samples in slices)
-        if self._spread and processes > 1:
+        if self._sharded and processes > 1:
             parts = tuple(
-                replace(
-                    part, rollout_passes=self._passes(chosen.samples, range(place * size, (place + 1) * size), step)
+                self._in_step(
+                    part,
+                    [chosen.samples[start : start + size] for start in range(first, len(chosen.samples), mine)],
+                    step,
                 )
-                for place, part in enumerate(parts)
+                for first, part in zip(range(0, mine, size), parts, strict=True)
             )
         levels = [self._level(sample).sigma for sample in chosen.samples]
         sigmas = tuple(torch.tensor(levels, dtype=torch.float32).tolist())
@@ -183,15 +186,13 @@ class BatchMaker:
         texts = tuple(map(self._caption_of, chosen.samples))
         return StepBatch(bucket=chosen.bucket, samples=chosen.samples, texts=texts, sigmas=sigmas, parts=parts)
 
-    def _passes(self, samples: Sequence[Sample], places: range, step: int) -> int:
-        """Return the most passes that rollouts of some places of a process's samples take, in any of the processes."""
-        mine = len(samples) // self._processes
-        taken = []
-        for rank in range(self._processes):
-            there = [samples[rank * mine + place] for place in places]
-            offsets = self._offsets(there, [self._level(sample).sigma for sample in there], step)
-            taken.append(0 if offsets is None else passes_of(self._rollout, int(offsets.max())))
-        return max(taken)
+    def _in_step(self, part: MicroBatch, together: Sequence[Sequence[Sample]], step: int) -> MicroBatch:
+        """Say how many passes a rollout takes in the processes that train together, by the samples of each of them."""
+        each = [self._offsets(samples, [self._level(s).sigma for s in samples], step) for samples in together]
+        longest = max((int(offsets.max()) for offsets in each if offsets is not None), default=0)
+        if longest == 0 or part.offsets is not None:
+            return replace(part, longest=longest)
+        return replace(part, longest=longest, offsets=torch.zeros(len(part.sigma), dtype=torch.int64))
 
     def _level(self, sample: Sample, purpose: str = "noise-level") -> NoiseLevel:
         return self._schedule.draw(self._draws(purpose, sample), exact=self._train.timesteps == "exact")
@@ -218,16 +219,23 @@ class BatchMaker:
             offsets=self._offsets(samples, [level.sigma for level in levels], step),
             features=None if self._features is None else self._features(step, samples),
             first=first_frames(given, exact=exact),
-            **self._second(samples, latents.shape[2:], step),
+            **self._second(samples, given, latents.shape[2:], step),
         )
 
-    def _second(self, samples: Sequence[Sample], shape: torch.Size, step: int) -> dict[str, Any]:
+    def _second(
+        self, samples: Sequence[Sample], given: Sequence[NoiseLevel | None], shape: torch.Size, step: int
+    ) -> dict[str, Any]:
         """Return the second noise level of each sample and the tokens that have it; nothing in steps without self-flow."""
         if not self._self_flow.reads(step):
             return {}
         whole = torch.float32 if self._train.timesteps == "exact" else torch.int64
         levels = [self._level(sample, "self-flow-level") for sample in samples]
-        chosen = [self._self_flow.draw_tokens(shape, self._draws("self-flow-tokens", sample)) for sample in samples]
+        chosen = [
+            self._self_flow.draw_tokens(
+                shape, self._draws("self-flow-tokens", sample), first_is_given=level is not None
+            )
+            for sample, level in zip(samples, given, strict=True)
+        ]
         return {
             "second_sigma": torch.tensor([level.sigma for level in levels], dtype=torch.float32),
             "second_timestep": torch.tensor([level.timestep for level in levels], dtype=whole),

@@ -1,7 +1,7 @@
 """A failed step, whole: what it was fed, the weights that it met, the plan, and what is known of it.
 
-``failure-00000003/`` in a run directory holds ``failure.json``, ``batch.safetensors``, ``weights.safetensors``, where the
-average of the weights teaches ``average.safetensors``, and the ``plan``. `recipe_runtime.replay` takes that step again, on any machine that has the model.
+``failure-00000003/`` in a run directory holds ``failure.json``, ``batch.safetensors``, ``weights.safetensors``, the
+``plan``, and with alignment ``alignment.safetensors``. `recipe_runtime.replay` takes that step again, on any machine that has the model.
 """
 
 import json
@@ -34,7 +34,7 @@ PLAN_FOLDER = "plan"
 _FIRST = "first."
 """Before the names of what is known of first frames that are given."""
 
-_BATCH, _WEIGHTS, _AVERAGE = "batch.safetensors", "weights.safetensors", "average.safetensors"
+_BATCH, _WEIGHTS, _ALIGNMENT = "batch.safetensors", "weights.safetensors", "alignment.safetensors"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,13 +45,14 @@ class Bundle:
         record: What is known of it: ``step``, ``bucket``, ``samples``, and where it went wrong.
         parts: Its micro-batches.
         weights: The trained weights that it met, and what is trained beside them, by name.
-        average: Their average, where that teaches (self-flow); empty where it does not.
+        alignment: Where alignment stood, ``crepa.NAME`` as in a checkpoint, and the average of the weights where that is
+            its teacher, ``ema.NAME``. Empty without alignment.
     """
 
     record: Mapping[str, Any]
     parts: tuple[MicroBatch, ...]
     weights: Mapping[str, Tensor]
-    average: Mapping[str, Tensor]
+    alignment: Mapping[str, Tensor]
 
 
 def bundle_folder(run_dir: Path, step: int) -> Path:
@@ -83,8 +84,8 @@ def write_bundle(folder: Path, bundle: Bundle, plan_dir: Path) -> None:
         }
         _save(tensors, temporary / _BATCH)
         _save(bundle.weights, temporary / _WEIGHTS)
-        if bundle.average:
-            _save(bundle.average, temporary / _AVERAGE)
+        if bundle.alignment:
+            _save(bundle.alignment, temporary / _ALIGNMENT)
         record = {"version": BUNDLE_VERSION, **bundle.record}
         text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
         (temporary / FAILURE_FILE).write_text(text, encoding="utf-8")
@@ -111,7 +112,7 @@ def read_bundle(folder: Path, rollout: Rollout) -> Bundle:
         if record["version"] != BUNDLE_VERSION:
             raise BundleError(f"{folder} has version {record['version']}, and this tool reads {BUNDLE_VERSION}")
         tensors, weights = load_file(folder / _BATCH), load_file(folder / _WEIGHTS)
-        average = load_file(folder / _AVERAGE) if (folder / _AVERAGE).is_file() else {}
+        alignment = load_file(folder / _ALIGNMENT) if (folder / _ALIGNMENT).exists() else {}
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise BundleError(
             f"{folder} is no whole bundle of a failed step ({error}); name a folder `failure-STEP` of a run directory"
@@ -124,7 +125,7 @@ def read_bundle(folder: Path, rollout: Rollout) -> Bundle:
         record=record,
         parts=tuple(_micro_batch(parts[number], rollout) for number in sorted(parts)),
         weights=weights,
-        average=average,
+        alignment=alignment,
     )
 
 

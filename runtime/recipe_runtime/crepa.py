@@ -201,7 +201,7 @@ class Alignment:
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Keep the outputs of the blocks in a forward pass. Recomputation in the backward pass is not listened to."""
-        beside = None if self._average_teaches else self._teacher
+        beside = None if self.average_teaches else self._teacher
         with self._hearing([block for block in (self._student, beside) if block is not None] if self.active else []):
             yield
 

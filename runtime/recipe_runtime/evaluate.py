@@ -51,6 +51,8 @@ class Evaluator:
         schedule = SCHEDULES[ctx.settings.train.noise_schedule](ctx.facts["noise_schedule"])
         self._levels = spaced_levels(schedule.levels, settings.timesteps)
         self._image_to_video = image_to_video(ctx.settings.data.datasets)
+        usual = ctx.settings.train.batch_size
+        self._at_once = {one.id: one.train_batch_size or usual for one in ctx.settings.data.datasets}
         self._groups = _groups(ctx.eval_windows, settings.num_clips, pooled=settings.pooling, only=settings.dataset_id)
 
     def is_due(self, step: int) -> bool:
@@ -90,17 +92,17 @@ class Evaluator:
 
     def _losses(self, state: TrainState, row: ClipRow) -> list[float]:
         """Return the loss of a clip at each level."""
-        size, settings = self._ctx.settings.train.batch_size, self._ctx.settings.train
+        precision = self._ctx.settings.train.mixed_precision
         losses: list[float] = []
-        for part in self._parts(row, size):
-            prediction = predict(state.model, mixture(part), part, mixed_precision=settings.mixed_precision)
+        for part in self._parts(row, self._at_once[row.dataset]):
+            prediction = predict(state.model, mixture(part), part, mixed_precision=precision)
             learnt = slice(int(part.first is not None), None)
             errors = mean_squared_errors(prediction[:, :, learnt], velocity(part.latents, part.noise)[:, :, learnt])
             losses += errors.tolist()
         return losses
 
     def _parts(self, row: ClipRow, size: int) -> Iterator[MicroBatch]:
-        """Yield a clip at all levels, so many at once as training has clips at once."""
+        """Yield a clip at all levels, so many at once as training has clips of its data set at once."""
         latents = self._ctx.store.read("latents", self._latents[row.clip_id])["latents"].float()
         noise = clip_noise(row, latents)
         text, mask = pad_texts([self._ctx.store.read("text", self._texts[row.text, True])["embeds"]])

@@ -40,7 +40,7 @@ def report_nonfinite(
     ]
     if state.team.size > 1:
         batch = whole().to(ctx.device)
-    weights, average = _met(state)
+    weights, alignment = _met(state)
     origin = None
     if state.shards is None:  # else a pass needs all processes; `recipe replay` takes it with one
         origin = first_nonfinite(
@@ -64,7 +64,7 @@ def report_nonfinite(
         "weights": "as the step left them" if state.release is not None else "as the step met them",
     }
     folder = bundle_folder(ctx.run_dir, step)
-    bundle = Bundle(record=record, parts=batch.parts, weights=weights, average=average)
+    bundle = Bundle(record=record, parts=batch.parts, weights=weights, alignment=alignment)
     try:
         write_bundle(folder, bundle, ctx.plan_dir)
         kept = f"`recipe replay {folder}` takes the step again"
@@ -74,15 +74,23 @@ def report_nonfinite(
 
 
 def _met(state: TrainState) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
-    """Return the weights that the step met and what is trained beside them, and their average where that teaches."""
-    alignment, average = state.alignment, state.average
-    teaches = alignment is not None and alignment.average_teaches
+    """Return the weights that the step met and what is trained beside them, and where alignment stands.
+
+    The latter is that of a checkpoint, with the average of the weights where that teaches.
+    """
+    alignment = state.alignment
+    parts = (
+        {} if alignment is None and state.shards is None else state.parts()
+    )  # which gathers, where weights are spread
     if state.shards is None:
         weights = {name: weight.detach().clone() for name, weight in state.optimized().items()}
-        return weights, average.state() if teaches and average is not None else {}
-    parts = state.parts()
-    beside = () if alignment is None else alignment.parameters()
-    return {**parts["model"], **{name: parts["crepa"][name] for name in beside}}, parts["ema"] if teaches else {}
+    else:
+        beside = () if alignment is None else alignment.parameters()
+        weights = {**parts["model"], **{name: parts["crepa"][name] for name in beside}}
+    if alignment is None:
+        return weights, {}
+    kept = ("crepa", "ema") if alignment.average_teaches else ("crepa",)
+    return weights, {f"{part}.{name}": tensor for part in kept for name, tensor in parts[part].items()}
 
 
 def _message(record: Mapping[str, Any], result: StepResult, origin: Origin | None, kept: str) -> str:

@@ -46,12 +46,22 @@ class FirstFrames:
         return self._changed(lambda part: part.pin_memory())
 
     def sigmas(self, sigma: Tensor, frames: int) -> Tensor:
-        """Return the share of noise of each frame, (batch, frames), from that of the samples, (batch,)."""
-        return self._each(sigma, self.sigma, frames)
+        """Return the share of noise of each frame, (batch, frames), from that of the samples, (batch,).
+
+        From that of places, (batch, 1, frames, height, width), it returns that of places.
+        """
+        if sigma.ndim == 1:
+            return self._replaced(sigma[:, None].repeat(1, frames), self.sigma, axis=1)
+        return self._replaced(sigma, self.sigma, axis=2)
 
     def timesteps(self, timestep: Tensor, frames: int) -> Tensor:
-        """Return what the transformer is told of each frame, (batch, frames), from that of the samples, (batch,)."""
-        return self._each(timestep, self.timestep, frames)
+        """Return what the transformer is told of each frame, (batch, frames), from that of the samples, (batch,).
+
+        From that of tokens, (batch, tokens), it returns that of tokens.
+        """
+        if timestep.ndim == 1:
+            return self._replaced(timestep[:, None].repeat(1, frames), self.timestep, axis=1)
+        return self._replaced(timestep.unflatten(1, (frames, -1)), self.timestep, axis=1).flatten(1)
 
     def held(self, velocity: Tensor) -> Tensor:
         """Return a velocity, (batch, channels, frames, height, width), that leaves given frames where they are."""
@@ -62,10 +72,12 @@ class FirstFrames:
     def _changed(self, change: Callable[[Tensor], Tensor]) -> "FirstFrames":
         return FirstFrames(given=change(self.given), sigma=change(self.sigma), timestep=change(self.timestep))
 
-    def _each(self, of_samples: Tensor, of_first: Tensor, frames: int) -> Tensor:
-        each = of_samples[:, None].repeat(1, frames)
-        each[:, 0] = torch.where(self.given, of_first.to(each.dtype), each[:, 0])
-        return each
+    def _replaced(self, each: Tensor, of_first: Tensor, *, axis: int) -> Tensor:
+        """Replace the values of the first frames that are given; frames are along an axis."""
+        first, others = each.narrow(axis, 0, 1), each.narrow(axis, 1, each.shape[axis] - 1)
+        alike = (-1, *[1] * (each.ndim - 1))
+        changed = torch.where(self.given.view(alike), of_first.to(each.dtype).view(alike), first)
+        return torch.cat([changed, others], dim=axis)
 
 
 def first_frames(levels: Sequence[NoiseLevel | None], *, exact: bool) -> FirstFrames | None:

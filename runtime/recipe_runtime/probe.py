@@ -75,7 +75,7 @@ def probe(ctx: Context, state: TrainState, batches: BatchMaker) -> None:
 
 def _room_for_moments(ctx: Context, state: TrainState) -> torch.Tensor | None:
     """Take the memory that the optimizer will have after its first step; None if it has it."""
-    if state.optimizer.state:
+    if any(state.optimizer.state.values()):  # schedule-free has empty ones from the beginning
         return None
     weights = sum(weight.numel() for weight in state.optimized().values())
     size = int(STORAGE[ctx.settings.optimizer.name].full * weights)

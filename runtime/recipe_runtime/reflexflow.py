@@ -5,7 +5,8 @@ paper that followed it, "Exposure Bias Can Alleviate Itself via Directional and 
 (arXiv:2606.28226). For a rolled-out input x̂ of a clip x₀, v̂ the velocity predicted there and v that for the input that
 was not rolled out:
 
-- anti-drift rectification: |v̂ / |v̂| - d / |d||² with d = x̂ - x₀, from where the sample is straight to its clip;
+- anti-drift rectification: |v̂ / |v̂| - d / |d||² with d = x̂ - x₀, from where the sample is straight to its clip; where
+  places have noise levels of their own, d = (x̂ - x₀) / σ, so that all arrive together;
 - frequency compensation: the error of each place counts 1 + α β₂ b times, b = |v̂ - v| / its mean over the sample. What
   rollouts lose is mostly coarse, so v̂ - v is large where coarse parts are missing. No gradient goes through b.
 
@@ -34,17 +35,16 @@ def emphasis(prediction: Tensor, unrolled: Tensor, rolled: Tensor, *, strength: 
     return torch.where(_along(rolled, share), 1 + strength * share, torch.ones_like(share))
 
 
-def drift(prediction: Tensor, noisy: Tensor, data: Tensor, rolled: Tensor, weights: Tensor | None) -> Tensor:
+def drift(prediction: Tensor, back: Tensor, rolled: Tensor, weights: Tensor | None) -> Tensor:
     """Return how far the predicted direction is from that to the clip, (batch,), 0 to 4; 0 where nothing was rolled out.
 
     Args:
         prediction: The velocity, (batch, channels, frames, height, width).
-        noisy: The inputs, of the same shape.
-        data: The clips, of the same shape.
+        back: A velocity that leads from the inputs straight to their clips, of any length, of the same shape.
         rolled: Which samples were rolled out, (batch,).
         weights: How much each place counts, (batch, 1, frames, height, width); None if all count alike.
     """
-    own, true = (_unit(vector.float(), weights) for vector in (prediction, noisy - data))
+    own, true = (_unit(vector.float(), weights) for vector in (prediction, back))
     apart = (own - true).square()
     far = (apart if weights is None else apart * weights).flatten(1).sum(dim=1)
     return torch.where(rolled, far, torch.zeros_like(far))

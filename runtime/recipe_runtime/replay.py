@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from recipe_runtime import train
 from recipe_runtime.bundle import FAILURE_FILE, PLAN_FOLDER, Bundle, read_bundle
@@ -21,6 +22,7 @@ from recipe_runtime.context import Context, build_context
 from recipe_runtime.errors import BundleError, RunError
 from recipe_runtime.launch import choose_device, quiet_libraries
 from recipe_runtime.record import Silence
+from recipe_runtime.state import TrainState
 from recipe_runtime.trace import Origin, first_nonfinite
 from recipe_schema.decode import DecodeError
 from recipe_schema.exits import Exit
@@ -94,8 +96,7 @@ def replay(
 def _take(ctx: Context, bundle: Bundle, mixed_precision: Any) -> Origin | None:
     state = train.build_state(ctx)
     optimized = state.optimized()
-    averaged = {} if state.average is None else state.average.state()
-    if optimized.keys() != bundle.weights.keys() or averaged.keys() != bundle.average.keys():
+    if optimized.keys() != bundle.weights.keys():
         raise BundleError(
             f"the weights in {ctx.run_dir} are not those that its plan trains; the model in "
             "`model.pretrained_model_name_or_path` has changed since, or another version of this tool wrote them"
@@ -103,10 +104,9 @@ def _take(ctx: Context, bundle: Bundle, mixed_precision: Any) -> Origin | None:
     with torch.no_grad():
         for name, weight in optimized.items():
             weight.copy_(bundle.weights[name])
-    if state.average is not None:
-        state.average.load(bundle.average)
     state.step = bundle.record["step"] - 1
     if state.alignment is not None:
+        _align(state, bundle)
         state.alignment.begin(state.step)
     return first_nonfinite(
         state.model,
@@ -117,8 +117,31 @@ def _take(ctx: Context, bundle: Bundle, mixed_precision: Any) -> Origin | None:
     )
 
 
+def _align(state: TrainState, bundle: Bundle) -> None:
+    """Let alignment stand where it stood, with the teacher that it had.
+
+    Raises:
+        BundleError: An older version left the bundle, which did not keep that.
+    """
+    assert state.alignment is not None, "features are aligned"
+    kept: dict[str, dict[str, Tensor]] = {"crepa": {}, "ema": {}}
+    for name, tensor in bundle.alignment.items():
+        part, _, rest = name.partition(".")
+        kept[part][rest] = tensor
+    if kept["crepa"]:
+        state.alignment.load(kept["crepa"])
+    if state.average is None:
+        return
+    if not kept["ema"]:
+        raise BundleError(
+            "the bundle does not hold the average of the weights, which teaches with `feature_source: self_flow`; an older "
+            "version of this tool left it: run the plan again with this one"
+        )
+    state.average.load(kept["ema"])
+
+
 def _alone(ctx: Context) -> Context:
-    """Return the run as one process has it, which keeps an average only where that teaches."""
+    """Return the run as one process has it, which keeps no average but one that teaches."""
     settings = ctx.settings
     crepa = settings.regularizers.crepa
     teaches = crepa.enabled and crepa.feature_source == "self_flow"

@@ -9,6 +9,7 @@ Prediction" (arXiv:1506.03099), for diffusion models of "Input Perturbation Redu
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -31,6 +32,19 @@ Predict = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 Step = Callable[[Predict, Tensor, Tensor, Tensor], Tensor]
 """Takes some samples one timestep on: the model, their latents, noise levels (chosen,) and indices (chosen,)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Second:
+    """The second noise level of samples that have two.
+
+    Attributes:
+        sigma: Where it arrives, (batch,).
+        places: Which places have it, (batch, frames, height, width), bool.
+    """
+
+    sigma: Tensor
+    places: Tensor
 
 
 def probability(settings: Rollout, step: int) -> float:
@@ -73,27 +87,31 @@ def draw_offset(settings: Rollout, step: int, sigma: float, draw: torch.Generato
     return min(offset, math.floor((1 - sigma) * TIMESTEPS + 1e-6))
 
 
-def passes_of(settings: Rollout, longest: int) -> int:
-    """Return how often the model is asked for a batch whose longest rollout has so many timesteps."""
-    if longest == 0:
-        return 0
-    return longest * (2 if settings.sampler == "heun" else 1) + int(compares(settings))
-
-
-def compares(settings: Rollout) -> bool:
-    """Tell whether the model is also asked about the inputs as they were before a rollout."""
-    return settings.reflexflow and settings.reflexflow_alpha * settings.reflexflow_beta2 > 0
-
-
 def timesteps(sigma: Tensor, *, exact: bool) -> Tensor:
     """Return what the transformer is told of noise levels, (batch,): 1000 sigma, or the whole number below."""
     scaled = sigma * TIMESTEPS
     return scaled if exact else (scaled + _WHOLE_WITHIN).floor().to(torch.int64)
 
 
+def within(offsets: Tensor, sigma: Tensor, other: Tensor) -> Tensor:
+    """Cut the rollouts of samples with two levels, (batch,) each: neither starts beyond pure noise or ends at next to none."""
+    high, low = torch.maximum(sigma, other).double(), torch.minimum(sigma, other)
+    # Levels in fp32 are less than 1e-7 from what they stand for.
+    most = ((1 - high) * TIMESTEPS + 1e-4).floor().to(offsets.dtype)
+    return torch.where(low < LEAST_SIGMA, torch.zeros_like(offsets), torch.minimum(offsets, most))
+
+
 @torch.no_grad()
-def roll_out(
-    predict: Predict, start: Callable[[Tensor], Tensor], sigma: Tensor, offsets: Tensor, *, sampler: str, order: int
+def roll_out(  # noqa: PLR0913 - the last two are for samples with two levels, and for slices of weights
+    predict: Predict,
+    start: Callable[[Tensor], Tensor],
+    sigma: Tensor,
+    offsets: Tensor,
+    *,
+    sampler: str,
+    order: int,
+    second: Second | None = None,
+    longest: int = 0,
 ) -> Tensor:
     """Sample a batch from more noise down to its levels.
 
@@ -107,11 +125,18 @@ def roll_out(
         offsets: Timesteps to go, (batch,), whole numbers.
         sampler: ``euler``, ``heun`` or ``unipc``.
         order: Of ``unipc``.
+        second: The second levels, where samples have two; it goes as far as the first.
+        longest: For how many timesteps the model is asked, whoever is under way: each pass gathers weights from all
+            processes, which have to take as many. 0 asks as often as there is something to ask.
     """
     moving = start(sigma + offsets / TIMESTEPS)
-    step = _STEPS[sampler](offsets, order)
-    for left in range(int(offsets.max()), 0, -1):
+    step = _unipc(sigma, offsets, order, second) if sampler == "unipc" else _STEPS[sampler]
+    for left in range(longest or int(offsets.max()), 0, -1):
         chosen = (offsets >= left).nonzero(as_tuple=True)[0]
+        if not len(chosen):
+            for _ in range(PASSES[sampler]):
+                predict(moving[:1], sigma[:1], torch.zeros_like(offsets[:1]))
+            continue
         here = sigma[chosen] + left / TIMESTEPS
         moving[chosen] = step(predict, moving[chosen], here, chosen)
     return moving
@@ -128,28 +153,36 @@ def _heun(predict: Predict, noisy: Tensor, sigma: Tensor, chosen: Tensor) -> Ten
     return noisy - (first + second) / (2 * TIMESTEPS)
 
 
-def _unipc(offsets: Tensor, order: int) -> Step:
-    """Return a step of UniPC, which remembers what came before for each sample by itself."""
-    samplers = [UniPc(order=order, steps=count) for count in offsets.tolist()]
+def _unipc(sigma: Tensor, offsets: Tensor, order: int, second: Second | None) -> Step:
+    """Return a step of UniPC, which remembers what came before for each sample, and each of its levels, by itself."""
+    samplers, others = ([UniPc(order=order, steps=count) for count in offsets.tolist()] for _ in range(2))
 
-    def step(predict: Predict, noisy: Tensor, sigma: Tensor, chosen: Tensor) -> Tensor:
-        velocity = predict(noisy, sigma, chosen)
-        each = zip(chosen.tolist(), noisy, velocity, sigma.tolist(), strict=True)
-        return torch.stack([samplers[i].step(x, v, level, level - 1 / TIMESTEPS) for i, x, v, level in each])
+    def step(predict: Predict, noisy: Tensor, here: Tensor, chosen: Tensor) -> Tensor:
+        velocity = predict(noisy, here, chosen)
+
+        def moved(each: list[UniPc], levels: Tensor) -> Tensor:
+            found = zip(chosen.tolist(), noisy, velocity, levels.tolist(), strict=True)
+            return torch.stack([each[i].step(x, v, level, level - 1 / TIMESTEPS) for i, x, v, level in found])
+
+        first = moved(samplers, here)
+        if second is None:
+            return first
+        other = moved(others, here + (second.sigma - sigma)[chosen])
+        return torch.where(second.places[chosen][:, None], other, first)
 
     return step
 
 
-_STEPS: Mapping[str, Callable[[Tensor, int], Step]] = {
-    "euler": lambda _offsets, _order: _euler,
-    "heun": lambda _offsets, _order: _heun,
-    "unipc": _unipc,
-}
+_STEPS: Mapping[str, Step] = {"euler": _euler, "heun": _heun}
+
+PASSES: Mapping[str, int] = {"euler": 1, "heun": 2, "unipc": 1}
+"""How often the model is asked for each timestep."""
 
 
 def rolled_target(noisy: Tensor, data: Tensor, noise: Tensor, sigma: Tensor, offsets: Tensor, *, target: str) -> Tensor:
     """Return the velocity that is learnt from inputs of which some were rolled out.
 
+    ``sigma`` is (batch,), or (batch, 1, frames, height, width) where a sample has two levels.
     ``rederived`` is (x - data) / sigma, which leads from where the sample is to its clip; for a sample that was not rolled
     out that is noise - data. ``kept`` is noise - data for all.
     """
@@ -157,5 +190,6 @@ def rolled_target(noisy: Tensor, data: Tensor, noise: Tensor, sigma: Tensor, off
     if target == "kept":
         return straight
     shape = (-1, *[1] * (data.ndim - 1))
-    level = sigma.clamp(min=LEAST_SIGMA).view(shape)
+    level = sigma.clamp(min=LEAST_SIGMA)
+    level = level.view(shape) if level.ndim == 1 else level
     return torch.where((offsets > 0).view(shape), (noisy - data) / level, straight)

@@ -32,20 +32,21 @@ class SelfFlow:
         """
         return self._on and weight_at(step, self._settings, max_steps=self._max_steps) > 0
 
-    def draw_tokens(self, shape: torch.Size, draw: torch.Generator) -> Tensor:
+    def draw_tokens(self, shape: torch.Size, draw: torch.Generator, *, first_is_given: bool) -> Tensor:
         """Choose the tokens of a sample that have the second level: always as many, and at least one.
 
         Args:
             shape: Frames, height and width of its latents.
             draw: Where chance comes from.
+            first_is_given: Whether its first frame is; the share is then that of the others' tokens.
 
         Returns:
             (frames, rows, columns), bool.
         """
         grid = [size // of for size, of in zip(shape, self._patch, strict=True)]
-        tokens = torch.Size(grid).numel()
-        chosen = torch.zeros(tokens, dtype=torch.bool)
-        chosen[
-            torch.randperm(tokens, generator=draw)[: max(round(self._settings.self_flow_mask_ratio * tokens), 1)]
-        ] = True
+        given = grid[1] * grid[2] if first_is_given else 0
+        tokens = torch.Size(grid).numel() - given
+        count = max(round(self._settings.self_flow_mask_ratio * tokens), 1)
+        chosen = torch.zeros(given + tokens, dtype=torch.bool)
+        chosen[given + torch.randperm(tokens, generator=draw)[:count]] = True
         return chosen.view(grid)

@@ -11,11 +11,12 @@ from torch.nn.utils import clip_grad_value_, clip_grads_with_norm_, get_total_no
 
 from recipe_runtime.batches import MicroBatch, StepBatch
 from recipe_runtime.crepa import Alignment
-from recipe_runtime.inputs import Inputs, make_cleaner, make_inputs, make_two_levels, not_training, predict
+from recipe_runtime.inputs import Inputs, make_cleaner, make_inputs, not_training, predict
 from recipe_runtime.objective import sample_losses
 from recipe_runtime.optim import set_rate
 from recipe_runtime.reflexflow import drift, emphasis
 from recipe_runtime.release import GradientRelease
+from recipe_runtime.rollout import LEAST_SIGMA
 from recipe_runtime.sharding import Shards
 from recipe_runtime.team import ALONE, Team
 from recipe_schema.sections.train import Train
@@ -106,9 +107,9 @@ def backward(model: nn.Module, part: MicroBatch, samples: int, settings: Train, 
     """
     if alignment is not None and alignment.active and part.second_sigma is not None:
         _teach(model, part, settings, alignment)
-        inputs = make_two_levels(part)
     else:
-        inputs = make_inputs(model, part, settings)
+        part = replace(part, second_sigma=None, second_timestep=None, second_tokens=None)
+    inputs = make_inputs(model, part, settings)
     told = replace(part, timestep=inputs.timestep)
     with nullcontext() if alignment is None else alignment.listening():
         prediction = predict(model, inputs.noisy, told, mixed_precision=settings.mixed_precision)
@@ -121,9 +122,9 @@ def backward(model: nn.Module, part: MicroBatch, samples: int, settings: Train, 
 def _losses(prediction: Tensor, inputs: Inputs, part: MicroBatch, settings: Train) -> Tensor:
     """Return the losses, (batch,), with ReflexFlow's terms for samples that were rolled out."""
     rollout, weights = part.rollout, part.weights
-    if part.offsets is None or not rollout.reflexflow:
+    if inputs.offsets is None or not rollout.reflexflow:
         return sample_losses(prediction, inputs.target, inputs.sigma, settings, weights)
-    rolled = part.offsets > 0
+    rolled = inputs.offsets > 0
     if inputs.unrolled is not None:
         strength = rollout.reflexflow_alpha * rollout.reflexflow_beta2
         more = emphasis(prediction, inputs.unrolled, rolled, strength=strength)
@@ -131,7 +132,10 @@ def _losses(prediction: Tensor, inputs: Inputs, part: MicroBatch, settings: Trai
     losses = sample_losses(prediction, inputs.target, inputs.sigma, settings, weights)
     if rollout.reflexflow_beta1 == 0:
         return losses
-    return losses + rollout.reflexflow_beta1 * drift(prediction, inputs.noisy, part.latents, rolled, part.weights)
+    back = inputs.noisy - part.latents
+    if inputs.sigma.ndim > 1:  # the velocity that leads straight to the clip depends on how far it is from each place
+        back = back / inputs.sigma.clamp(min=LEAST_SIGMA)
+    return losses + rollout.reflexflow_beta1 * drift(prediction, back, rolled, part.weights)
 
 
 def _teach(model: nn.Module, part: MicroBatch, settings: Train, alignment: Alignment) -> None:

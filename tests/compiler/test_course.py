@@ -291,6 +291,8 @@ def test_a_batch_size_that_a_bucket_never_fills_is_told(recipe):
         "gradient_accumulation_steps 2)"
     )
     assert told.help.startswith("set `repeats: 1` for data set `b`")
+    # The batch size that it stands in for has no part in it, and its own line is not said twice.
+    assert [note.text for note in told.notes] == ["counted here"]
 
 
 def test_buckets_too_small_for_different_steps_are_told_apart(recipe):

@@ -6,10 +6,15 @@ from pathlib import Path
 import pytest
 
 from fakes_clips import make_clip, make_project
+from recipe_compiler.cli.main import main
 from recipe_compiler.data.set_apart import set_apart
 from recipe_compiler.data.verify import changed_clips
+from recipe_compiler.passes.estimate import forward_flop
+from recipe_compiler.passes.evaluation_cost import evaluation_pflop
 from recipe_compiler.pipeline import Options, compile_recipe, make_plan
+from recipe_schema.family import load_family
 from recipe_schema.ledger import ClipRow
+from recipe_schema.plan import Schedule
 
 
 MEASURED = "evaluation.step_interval=5"
@@ -136,3 +141,48 @@ def test_a_measured_clip_that_changed_since_the_plan_is_named(project, tmp_path)
     (finding,) = changed_clips(done.survey.rows, {"x": tmp_path / "many"})
 
     assert f"clip `x/{name}` has" in finding.message
+
+
+USUAL = {
+    "model.random_weights": None,
+    "ema.enabled": False,
+    "evaluation.dataset_id": None,
+    "evaluation.num_clips": 2,
+    "evaluation.timesteps": 28,
+    "evaluation.step_interval": 20,
+    "evaluation.epoch_interval": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "times"),
+    [
+        ({}, 2 * 6),  # two clips; before the first step, at 20, 40, 60 and 80, and at the end
+        ({"evaluation.num_clips": 9}, 3 * 6),
+        ({"evaluation.step_interval": 1000}, 2 * 2),
+        ({"evaluation.step_interval": None}, 0),
+        ({"evaluation.step_interval": None, "evaluation.epoch_interval": 5.0}, 2 * 3),
+        ({"ema.enabled": True}, 2 * 2 * 6),
+        ({"evaluation.timesteps": 7}, 2 * 6 / 4),
+        ({"evaluation.dataset_id": "y"}, 0),
+    ],
+)
+def test_what_measuring_costs_is_counted(changes, times):
+    family, size = load_family("sana-video-480p"), {"bucket_width": 832, "bucket_height": 480, "bucket_frames": 81}
+    rows = [ClipRow(dataset="x", path=str(n), fate="evaluated", **size) for n in range(3)]
+    rows.append(ClipRow(dataset="y", path="t", fate="trained", **size))
+    schedule = Schedule(max_steps=100, samples_per_step=1, samples_per_epoch=10)
+
+    found = evaluation_pflop({**USUAL, **changes}, family, rows, schedule)
+
+    flop = forward_flop(family.transformer(None), family.tokens(832, 480, 81))
+    assert found == pytest.approx(times * 28 * flop / 1e15, rel=1e-2)
+
+
+def test_a_plan_says_what_measuring_costs(project, capsys):
+    data = "data.datasets=[{id: x, instance_data_dir: many, video: {num_frames: 9}}]"
+    chosen = ["--set", data, "--set", "evaluation.fraction=0.4"]
+
+    for more, expected in (([], False), (["--set", MEASURED], True)):
+        assert main(["explain", str(project), *chosen, *more]) == 0
+        assert (" to measure" in capsys.readouterr().out) == expected

@@ -62,3 +62,13 @@ def test_a_step_with_self_flow_takes_one_pass_more_and_keeps_a_timestep_for_each
     assert inside["step_tflop"] == off["step_tflop"]
     parts = [each["memory_parts_gb"]["activations"] for each in (inside, on)]
     assert parts[1] - parts[0] == pytest.approx((20 * 16 + 7) * unit, rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [({}, 1.0), ({"cutoff_step": 25}, 0.25), ({"cutoff_step": 200}, 1.0), ({"weight": 0.0}, 0.0)],
+)
+def test_a_teacher_costs_nothing_once_alignment_has_ended(values, changes, expected):
+    chosen = {**SELF_FLOW, **{f"{CREPA}.{name}": value for name, value in changes.items()}}
+
+    assert extra_passes({**values, **chosen}, 100) == expected

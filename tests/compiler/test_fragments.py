@@ -40,16 +40,19 @@ def test_a_shipped_part_is_clean_on_the_shipped_recipes(tmp_path, name, part):
     assert result.found == ()
 
 
-def test_all_of_them_together_are_clean_but_for_one_that_takes_the_place_of_two(tmp_path):
+@pytest.mark.parametrize("left_out", ["self_flow", "crepa"])
+def test_all_of_them_together_are_clean_but_for_one_that_takes_the_place_of_another(tmp_path, left_out):
     recipe = tmp_path / "all.yaml"
-    extends = ", ".join(f"builtin:fragments/{part}" for part in PARTS if part != "self_flow")
+    extends = ", ".join(f"builtin:fragments/{part}" for part in PARTS if part != left_out)
     text = f"recipe: 1\nextends: [builtin:sana_480p, {extends}]\nvars: {{masked: disney-black-and-white}}\n"
     recipe.write_text(text, encoding="utf-8")
 
     result = compile_recipe(recipe, Options(look_at_data=False, machine=BARE))
 
     assert result.found == ()
-    assert result.settings["regularizers.crepa.encoder"] == "dinov2_vitb14"
+    assert result.settings["regularizers.crepa.feature_source"] == (
+        "encoder" if left_out == "self_flow" else "self_flow"
+    )
     assert result.settings["regularizers.rollout.max_step_offset"] == 20
     assert result.settings["evaluation.fraction"] == 0.05
     assert result.settings["hardware.compile"] == "default"

@@ -326,20 +326,12 @@ def test_an_order_that_is_never_reached_is_told_with_the_one_that_is(look):
     assert finding.fix == "2"
 
 
-def test_two_noise_levels_and_a_rollout_exclude_each_other(look):
-    both = (
-        f"{AVERAGE}\ntrain: {{max_steps: 100}}\nregularizers:\n  rollout: {{max_step_offset: %d, probability: 0.2}}\n"
+def test_two_noise_levels_go_with_rollouts_and_given_frames(look):
+    assert not look(
+        f"{AVERAGE}\ntrain: {{max_steps: 100}}\nregularizers:\n  rollout: {{max_step_offset: 5, probability: 0.2}}\n"
+        "  crepa: {enabled: true, block_index: 1, feature_source: self_flow, teacher_block_index: 2}\n"
+        "data: {datasets: [{id: a, instance_data_dir: clips, video: {is_i2v: true}}]}\n"
     )
-    crepa_of = "  crepa: {enabled: true, block_index: 1, feature_source: %s, teacher_block_index: 2}\n"
-    (finding,) = look(both % 5 + crepa_of % "self_flow")
-
-    assert (finding.code, finding.severity, finding.pointer) == (
-        "R429",
-        "error",
-        "regularizers.crepa.feature_source",
-    )
-    assert "R429" not in [d.code for d in look(both % 5 + crepa_of % "backbone")]
-    assert "R429" not in [d.code for d in look(both % 0 + crepa_of % "self_flow")]
 
 
 def test_both_terms_without_weight_are_named_where_they_are(look):

@@ -185,3 +185,28 @@ def test_the_processes_of_a_team_share_the_clips_and_no_bit_changes(tmp_path):
 
     assert untimed(events.of(Evaluated)[-1]) == untimed(alone)
     assert len(asked) == 2 * 3  # each measures one clip of two, five levels in batches of two
+
+
+def test_as_many_levels_are_measured_at_once_as_clips_of_the_data_set_are_trained_at_once(tmp_path):
+    sizes = {}
+    for own in (None, 2):
+        _, ctx, _ = project(tmp_path / str(own), **{"train.batch_size": 3, "data.datasets.0.train_batch_size": own})
+        state, seen = train.build_state(ctx), []
+        state.model.register_forward_pre_hook(
+            lambda _m, _a, given, seen=seen: seen.append(len(given["hidden_states"])), with_kwargs=True
+        )
+        evaluator(ctx).measure(state)
+        sizes[own] = seen
+
+    assert sizes == {None: [3, 2] * 2, 2: [2, 2, 1] * 2}
+
+
+def test_weights_that_are_averaged_by_the_optimizer_are_measured_before_the_first_step_too(tmp_path):
+    figures = {}
+    for name in ("adamw", "schedule-free"):
+        _, ctx, events = project(tmp_path / name, **{"optimizer.name": name})
+        train.run(ctx, StopRequested())
+        figures[name] = {(event.step, event.dataset): event.losses for event in events.of(Evaluated)}
+
+    assert figures["adamw"].keys() == figures["schedule-free"].keys()
+    assert {key for key in figures["adamw"] if figures["adamw"][key] == figures["schedule-free"][key]} == {(0, "discs")}

@@ -144,22 +144,31 @@ def failed(tmp_path, monkeypatch, **settings):
 GIVEN = {"data.datasets.0.video.is_i2v": True, "data.datasets.0.video.i2v_probability": 1.0}
 
 
-CREPA = "regularizers.crepa"
+CREPA = {
+    "regularizers.crepa.enabled": True,
+    "regularizers.crepa.block_index": 0,
+    "regularizers.crepa.teacher_block_index": 1,
+}
 SELF_FLOW = {
-    f"{CREPA}.enabled": True,
-    f"{CREPA}.block_index": 0,
-    f"{CREPA}.teacher_block_index": 1,
-    f"{CREPA}.feature_source": "self_flow",
+    **CREPA,
     "ema.enabled": True,
+    "regularizers.crepa.feature_source": "self_flow",
+    "regularizers.rollout.max_step_offset": 3,
+    "regularizers.rollout.probability": 1.0,
 }
 
 
 @pytest.mark.parametrize(
-    "more",
-    [{}, {**LORA, "model.lora.dropout": 0.2}, GIVEN, SELF_FLOW],
+    ("more", "beside"),
+    [
+        ({}, []),
+        ({**LORA, "model.lora.dropout": 0.2}, []),
+        (GIVEN, []),
+        ({**GIVEN, **SELF_FLOW}, ["alignment.safetensors"]),
+    ],
     ids=["full", "lora", "image-to-video", "self-flow"],
 )
-def test_a_failed_step_is_taken_again_from_what_it_left(tmp_path, monkeypatch, capsys, more):
+def test_a_failed_step_is_taken_again_from_what_it_left(tmp_path, monkeypatch, capsys, more, beside):
     project, ctx, error = failed(tmp_path, monkeypatch, **more)
     folder = project.run_dir / "failure-00000003"
     record = json.loads((folder / "failure.json").read_text())
@@ -172,38 +181,57 @@ def test_a_failed_step_is_taken_again_from_what_it_left(tmp_path, monkeypatch, c
     assert f"the first value that is no number: the weight {named} (1 NaN" in told
     assert record["samples"][0]["clip"] in told
     assert 0 < record["samples"][0]["timestep"] <= 1000
-    average = ["average.safetensors"] if more is SELF_FLOW else []
-    assert sorted(path.name for path in folder.iterdir()) == [
-        *average, "batch.safetensors", "failure.json", "plan", "weights.safetensors",
-    ]  # fmt: skip
+    assert sorted(path.name for path in folder.iterdir()) == sorted([
+        "batch.safetensors", "failure.json", "plan", "weights.safetensors", *beside,
+    ])  # fmt: skip
     assert record["plan_id"] == ctx.plan.plan_id
 
 
-def test_a_teacher_of_averages_teaches_again_in_a_replay(tmp_path, monkeypatch):
+def mended(folder):
+    """Make numbers of the weights that a failed step has left, and of those that the fault met in the teacher's pass."""
+    for path in (folder / name for name in ("weights.safetensors", "alignment.safetensors")):
+        if path.exists():
+            save_file({name: torch.nan_to_num(tensor) for name, tensor in load_file(path).items()}, path)
+
+
+def test_a_replay_asks_the_average_that_taught_in_the_failed_step(tmp_path, monkeypatch, capsys):
     project, _, _ = failed(tmp_path, monkeypatch, **SELF_FLOW)
     folder = project.run_dir / "failure-00000003"
-    for name in ("weights", "average"):
-        found = {key: torch.nan_to_num(tensor) for key, tensor in load_file(folder / f"{name}.safetensors").items()}
-        if name == "average":
-            found["transformer_blocks.1.attn1.to_q.weight"][0, 0] = 1e38  # finite, and no more behind two layers
-        save_file(found, folder / f"{name}.safetensors")
+    mended(folder)
+    assert replay.main([str(folder)]) == 0
 
-    _, origin = replay.replay(folder)
+    kept = load_file(folder / "alignment.safetensors")
+    name = "ema.transformer_blocks.0.ff.conv_point.weight"
+    save_file({**kept, name: torch.full_like(kept[name], math.nan)}, folder / "alignment.safetensors")
+    assert replay.main([str(folder)]) == 1
+    assert "transformer_blocks.0.ff.conv_point" in capsys.readouterr().out
 
-    assert origin.where == "forward"
-    assert origin.name.startswith("transformer_blocks.1.attn1")
-    (folder / "average.safetensors").unlink()
-    with pytest.raises(BundleError, match="another version of this tool"):
-        replay.replay(folder)
+    (folder / "alignment.safetensors").unlink()
+    assert replay.main([str(folder)]) == 4
+    assert "does not hold the average of the weights" in capsys.readouterr().err
+
+
+def test_a_replay_leaves_out_alignment_that_a_threshold_had_ended(tmp_path, monkeypatch):
+    ended = {f"regularizers.crepa.{name}": value for name, value in {"similarity_threshold": 1e-9}.items()}
+    project, _, _ = failed(tmp_path, monkeypatch, **CREPA, **ended, **{"regularizers.crepa.feature_source": "backbone"})
+    folder = project.run_dir / "failure-00000003"
+    heard = []
+    monkeypatch.setattr(replay, "first_nonfinite", lambda *_, alignment, **__: heard.append(alignment.active))
+
+    replay.replay(folder)
+    kept = load_file(folder / "alignment.safetensors")
+    save_file({**kept, "crepa.ended": 1 - kept["crepa.ended"]}, folder / "alignment.safetensors")
+    replay.replay(folder)
+
+    assert sorted(heard) == [False, True]
 
 
 def test_a_replay_without_the_fault_says_so_and_json_is_for_machines(tmp_path, monkeypatch, capsys):
     project, _, _ = failed(tmp_path, monkeypatch)
     folder = project.run_dir / "failure-00000003"
     bundle = replay.read_bundle(folder, None)
-    weights = {name: torch.nan_to_num(weight) for name, weight in bundle.weights.items()}
-    replay_file = folder / "weights.safetensors"
-    save_file(weights, replay_file)
+    assert bundle.alignment == {}
+    mended(folder)
 
     assert replay.main([str(folder), "--device", "cpu", "--mixed-precision", "no"]) == 0
     assert "every value is finite this time" in capsys.readouterr().out
@@ -354,6 +382,26 @@ def test_the_largest_bucket_is_tried_first_and_changes_no_bit(tmp_path):
             assert [event.bucket for event in heard.of(MemoryProbed)] == (["96x64@9"] if on else [])
     for kind in ("full", "lora", "release"):
         assert same_bits(runs["on", kind], runs["off", kind]), kind
+
+
+@pytest.mark.parametrize("name", ["adamw", "schedule-free"])
+def test_the_probe_takes_the_room_of_moments_that_are_not_there_yet(tmp_path, name):
+    _, ctx, _ = encoded_project(tmp_path, prompts=(), **{"optimizer.name": name})
+    state = train.build_state(ctx)
+    weights = sum(weight.numel() for weight in state.optimized().values())
+
+    assert probe._room_for_moments(ctx, state).numel() >= 8 * weights
+    state.load(state_of(ctx).parts(), 1)
+    assert probe._room_for_moments(ctx, state) is None
+
+
+def state_of(ctx):
+    """Return the state after a step."""
+    state = train.build_state(ctx)
+    step_module.train_step(
+        state.model, state.optimizer, batch_maker(ctx).make(0), rate=1e-3, settings=ctx.settings.train
+    )
+    return state
 
 
 def test_the_probe_of_a_run_that_does_not_fit_ends_it_before_the_first_step(tmp_path, monkeypatch):

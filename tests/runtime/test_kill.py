@@ -1,17 +1,11 @@
-import json
-import os
 import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
 
+from fakes_processes import run_to_its_end, start_and_signal, steps_done
 from fakes_training import encoded_project, same_bits, saved_parts
 
 
-ROOT = Path(__file__).parents[2]
 SETTINGS = {
     "max_steps": 60,
     "prompts": (),
@@ -22,42 +16,15 @@ SETTINGS = {
 }
 
 
-def command(project):
-    return [sys.executable, "-m", "recipe_runtime", str(project.plan_dir), "--run-dir", str(project.run_dir)]
-
-
-def environment():
-    paths = os.pathsep.join(str(ROOT / name) for name in ("schema", "compiler", "runtime"))
-    return {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
-
-
-def steps_done(project):
-    path = project.run_dir / "events.jsonl"
-    records = [json.loads(line) for line in path.read_text().split("\n")[:-1]] if path.exists() else []
-    return [record["step"] for record in records if record["event"] == "step"]
-
-
-def start_and_signal(project, number, after):
-    """Start a run, and send it a signal when it has done so many steps. Return its exit code."""
-    process = subprocess.Popen(command(project), env=environment(), stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 120
-    while process.poll() is None and (steps_done(project) or [0])[-1] < after:
-        assert time.monotonic() < deadline, "the run takes too long"
-        time.sleep(0.005)
-    process.send_signal(number)
-    process.communicate(timeout=60)
-    return process.returncode
-
-
 @pytest.mark.slow
 def test_a_run_that_was_killed_and_stopped_ends_as_one_that_was_left_alone(tmp_path):
     straight, _, _ = encoded_project(tmp_path / "straight", **SETTINGS)
     project, _, _ = encoded_project(tmp_path / "killed", **SETTINGS)
-    subprocess.run(command(straight), env=environment(), check=True, stderr=subprocess.PIPE)
+    run_to_its_end(straight)
 
     killed = start_and_signal(project, signal.SIGKILL, after=12)
     stopped = start_and_signal(project, signal.SIGTERM, after=31)
-    subprocess.run(command(project), env=environment(), check=True, stderr=subprocess.PIPE)
+    run_to_its_end(project)
 
     assert (killed, stopped) == (-signal.SIGKILL, 128 + signal.SIGTERM)
     done = steps_done(project)

@@ -1,10 +1,10 @@
+import dataclasses
 import math
-from dataclasses import replace
 
 import pytest
 import torch
 
-from fakes_runtime import make_context
+from fakes_runtime import CLIPS, make_context
 from fakes_training import StopAfter, batch_maker, encoded_project, same_bits, saved_parts
 from recipe_runtime import train
 from recipe_runtime.errors import StoppedBySignal
@@ -226,36 +226,62 @@ def test_cutting_a_step_into_micro_batches_changes_nothing(tmp_path):
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
-@pytest.mark.parametrize("more", [{}, {"sampler": "heun"}, {"reflexflow": True}])
-def test_where_weights_are_spread_all_processes_take_as_many_passes(tmp_path, more):
-    ours = {"max_step_offset": 6, "probability": 0.5, **more}
-    shared = {"prompts": (), "train.batch_size": 2, **{f"regularizers.rollout.{name}": v for name, v in ours.items()}}
-    _, ctx, _ = encoded_project(tmp_path / "2", **shared, **{"launch.processes": 2, "launch.strategy": "fsdp2"})
-    _, alone, _ = encoded_project(tmp_path / "1", **shared)
-    state, asked = train.build_state(alone), []
-    state.model.register_forward_hook(lambda *_: asked.append(1))
-    makers = [batch_maker(replace(ctx, rank=rank)) for rank in (0, 1)]
-
-    def passes(part):
-        asked.clear()
-        make_inputs(state.model, part, ctx.settings.train)
-        return len(asked)
-
-    found = [[passes(maker.make(step).parts[0]) for maker in makers] for step in range(4)]
-
-    own = [[passes(replace(maker.make(step).parts[0], rollout_passes=0)) for maker in makers] for step in range(4)]
-    assert found == [[max(both)] * 2 for both in own]
-    assert any(first != second for first, second in own)
-    assert state.model.training
+# With slices of weights, which each pass gathers
 
 
-def test_a_process_that_passes_along_has_the_same_inputs(tmp_path):
-    project = {"regularizers.rollout.max_step_offset": 6, "regularizers.rollout.probability": 1.0}
-    _, ctx, _ = encoded_project(tmp_path, prompts=(), **project)
-    state, part = train.build_state(ctx), batch_maker(ctx).make(0).parts[0]
+@pytest.mark.parametrize(("sampler", "passes"), [("euler", 5), ("heun", 10), ("unipc", 5)])
+def test_a_process_with_shorter_rollouts_takes_as_many_passes_as_the_others(sampler, passes):
+    start, sigma, counts = (
+        torch.randn(2, 4, generator=generator(0, "s")),
+        torch.tensor([0.2, 0.5]),
+        torch.tensor([2, 3]),
+    )
+    seen = []
 
-    plain = make_inputs(state.model, part, ctx.settings.train)
-    more = make_inputs(state.model, replace(part, rollout_passes=20), ctx.settings.train)
+    def predict(noisy, level, chosen):
+        seen.append(len(chosen))
+        return curved(noisy, level, chosen)
 
-    assert torch.equal(plain.noisy, more.noisy)
-    assert torch.equal(plain.target, more.target)
+    alone = roll_out(curved, lambda _: start.clone(), sigma, counts, sampler=sampler, order=2)
+    together = roll_out(predict, lambda _: start.clone(), sigma, counts, sampler=sampler, order=2, longest=5)
+
+    assert torch.equal(alone, together)
+    assert len(seen) == passes
+    none = torch.zeros(2, dtype=torch.int64)
+    assert torch.equal(
+        roll_out(predict, lambda _: start.clone(), sigma, none, sampler=sampler, order=2, longest=5), start
+    )
+    assert len(seen) == 2 * passes
+
+
+@pytest.mark.parametrize("strategy", ["fsdp2", "ddp"])
+def test_processes_agree_on_the_passes_of_each_micro_batch(tmp_path, strategy):
+    shared = {
+        "launch.processes": 2,
+        "launch.strategy": strategy,
+        "train.batch_size": 1,
+        "train.gradient_accumulation_steps": 2,
+        "regularizers.rollout.reflexflow": True,
+        "regularizers.rollout.sampler": "heun",
+    }
+    clips = tuple(dataclasses.replace(clip, repeats=1) for clip in CLIPS)
+    _, ctx, _ = encoded_project(tmp_path, **ROLLED | shared, clips=clips)
+    makers = [batch_maker(dataclasses.replace(ctx, rank=rank)) for rank in (0, 1)]
+    whole, state, uneven = batch_maker(ctx), train.build_state(ctx), 0
+    passes = []
+    state.model.register_forward_pre_hook(lambda *_: passes.append(1))
+    for step in range(8):
+        each = [maker.make(step).parts for maker in makers]
+        for parts in zip(*each, strict=True):
+            longest = max(0 if part.offsets is None else int(part.offsets.max()) for part in parts)
+            assert {part.longest for part in parts} == {longest if strategy == "fsdp2" else 0}
+            counts = []
+            for part in parts:
+                passes.clear()
+                inputs = make_inputs(state.model, part, ctx.settings.train)
+                counts.append(len(passes))
+                if inputs.offsets is None or not inputs.offsets.any():
+                    assert torch.equal(inputs.noisy, interpolate(part.latents, part.noise, part.sigma))
+            uneven += counts[0] != counts[1]
+        assert all(part.longest == 0 for part in whole.whole(step).parts)
+    assert (uneven == 0) == (strategy == "fsdp2")

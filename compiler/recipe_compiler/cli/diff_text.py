@@ -37,7 +37,13 @@ _LENGTHS = {
     "samples_per_epoch": "samples an epoch",
     "phases": "phases of data sets",
 }
-_COSTS = {"memory_gb": "memory", "train_pflop": "training", "encode_pflop": "encoding", "step_tflop": "a step"}
+_COSTS = {
+    "memory_gb": "memory",
+    "train_pflop": "training",
+    "evaluation_pflop": "measuring",
+    "encode_pflop": "encoding",
+    "step_tflop": "a step",
+}
 _DISK = {
     "latents_gb": "latents",
     "features_gb": "a teacher's features",

@@ -67,6 +67,8 @@ def cost_text(cost: Mapping[str, Any]) -> list[str]:
     """Say what a plan costs, one line for each resource."""
     parts = ", ".join(f"{name} {size(value)}" for name, value in memory_parts(cost))
     compute = f"{flop(cost['train_pflop'])} to train"
+    if cost.get("evaluation_pflop"):  # plans of older versions don't say
+        compute += f", {flop(cost['evaluation_pflop'])} to measure"
     if cost["encode_pflop"]:
         compute += f", {flop(cost['encode_pflop'])} to encode"
     kept = {what: size(amount) for what, amount in disk_parts(cost).items()}

@@ -16,12 +16,20 @@ def extra_passes(values: Mapping[str, Any], max_steps: int) -> float:
         values: Settings by path.
         max_steps: Optimizer steps of the run.
     """
-    return rollout_passes(values, max_steps) + float(two_levels(values))
+    return rollout_passes(values, max_steps) + _teaching(values, max_steps)
 
 
 def two_levels(values: Mapping[str, Any]) -> bool:
     """Say whether samples have two noise levels, and the average of the weights teaches (self-flow)."""
     return bool(values[f"{_CREPA}.enabled"] and values[f"{_CREPA}.feature_source"] == "self_flow")
+
+
+def _teaching(values: Mapping[str, Any], max_steps: int) -> float:
+    """Return the share of steps in which the average teaches: those before alignment ends."""
+    if not two_levels(values) or not values[f"{_CREPA}.weight"]:
+        return 0.0
+    cutoff = values[f"{_CREPA}.cutoff_step"] or max_steps
+    return float(min(cutoff, max_steps) / max_steps)
 
 
 def rollout_passes(values: Mapping[str, Any], max_steps: int) -> float:

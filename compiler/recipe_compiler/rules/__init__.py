@@ -193,9 +193,8 @@ ON_SETTINGS: tuple[Listed, ...] = (
     Listed("R424", "nothing_after_first_frame", ("data.datasets.*.video.is_i2v",)),
     Listed("R425", "first_frame_never_given", ("data.datasets.*.video.is_i2v",)),
     Listed("R426", "first_frame_drowned", ("data.datasets.*.video.is_i2v",)),
-    Listed("R427", "self_flow_with_first_frame", ("regularizers.crepa.feature_source",)),
+    # R427 and R429 belonged to rules that are no more; they are not used again.
     Listed("R428", "reflexflow_adds_nothing", ("regularizers.rollout.reflexflow",)),
-    Listed("R429", "self_flow_with_rollout", ("regularizers.crepa.feature_source",)),
     Listed("R430", "label_weights_idle", ("data.datasets.*.label_weights",)),
     Listed("R431", "rollout_order_never_reached", ("regularizers.rollout.order",)),
     Listed("R501", "offload_twice", ("memory.model_cpu_offload",)),

@@ -57,11 +57,13 @@ def _finding(facts: Facts, small: Sequence[Group], needed: int) -> Finding:
     step = f"{needed} ({name} {size} × gradient_accumulation_steps {settings[ACCUMULATION]}{processes})"
     counts = ", ".join(_count(group) for group in small[:SHOWN])
     rest = f" and {len(small) - SHOWN} more buckets too few" if len(small) > SHOWN else ""
+    place = _place(facts, small, given)
+    counts_here = (*given, *(path for path in COUNTED if path != BATCH or not given))
     return Finding(
-        at=_place(facts, small, given),
+        at=place,
         message=f"{counts}{rest}, and a step needs {step}",
         help=f"{_repeats(facts, small, needed)}, add clips of this shape, or make the batch smaller",
-        also=tuple((path, "counted here") for path in (*given, *COUNTED) if settings.given(path)),
+        also=tuple((path, "counted here") for path in counts_here if settings.given(path) and path != place),
     )
 
 

@@ -78,17 +78,29 @@ def _cards(story: Story, facts: Mapping[str, Any] | None) -> list[tuple[str, str
         seconds = sorted(event["seconds"] for event in story.steps.values())
         cards.append(("loss", f"{losses[-1][1]:.4f}" if losses else "–", "mean of the last steps"))
         cards.append(("speed", format_rate(seconds[len(seconds) // 2]), "median"))
-    finals = [event for key, event in sorted(story.evaluations.items(), key=lambda item: item[0][2])]
-    if finals:
-        best = min(finals, key=lambda event: event["loss"])
-        cards.append(
-            ("evaluation loss", f"{finals[-1]['loss']:.4f}", f"at best {best['loss']:.4f}, at step {best['step']}")
-        )
+    cards += _figures(story)
     if story.memory is not None:
         what = "on the device" if story.memory["where"] == "cuda" else "of the whole process, libraries included"
         expected = "" if facts is None else f"; {gigabytes(facts['estimate']['memory_gb'])} predicted for the device"
         cards.append(("memory at most", gigabytes(story.memory["gb"]), what + expected))
     cards.append(("time", format_duration(_seconds(story)), "of the stages that were finished"))
+    return cards
+
+
+def _figures(story: Story) -> list[tuple[str, str, str]]:
+    """Return a card for each data set that was measured, of the average of the weights where there is one."""
+    datasets = sorted({dataset for dataset, _, _ in story.evaluations})
+    cards = []
+    for dataset in datasets:
+        kinds = {weights for name, weights, _ in story.evaluations if name == dataset}
+        wanted = "ema" if "ema" in kinds else "model"
+        events = [
+            event for (name, weights, _), event in story.evaluations.items() if (name, weights) == (dataset, wanted)
+        ]
+        last, best = max(events, key=lambda event: event["step"]), min(events, key=lambda event: event["loss"])
+        name = "evaluation loss" if len(datasets) == 1 else f"evaluation loss, {dataset}"
+        whose = "of the average, " if wanted == "ema" else ""
+        cards.append((name, f"{last['loss']:.4f}", f"{whose}at best {best['loss']:.4f}, at step {best['step']}"))
     return cards
 
 

@@ -8,7 +8,7 @@ import pytest
 from fakes_runs import draw, make_run, started, step, tell, whole_story
 from recipe_runtime.pages.__main__ import main
 from recipe_runtime.pages.report import evenly
-from recipe_schema.events import Aligned, Failed, Warned
+from recipe_schema.events import Aligned, Evaluated, Failed, Warned
 
 
 def report(run, *more):
@@ -128,3 +128,23 @@ def test_pages_and_uploads_start_without_torch():
         "assert not {'torch', 'diffusers', 'transformers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def figure(step, dataset, weights, loss):
+    return Evaluated(
+        step=step, dataset=dataset, weights=weights, clips=1, loss=loss, sigmas=(0.5,), losses=(loss,), seconds=1.0
+    )
+
+
+def test_figures_of_different_data_sets_and_weights_are_not_compared_with_each_other(tmp_path):
+    run = make_run(tmp_path)
+    losses = {("clips", "model"): (3.0, 0.25), ("clips", "ema"): (3.0, 2.5), ("photos", "model"): (0.5, 0.75)}
+    told = [
+        figure(step, *which, loss) for which, both in losses.items() for step, loss in zip((0, 4), both, strict=True)
+    ]
+    tell(run, started(), *told)
+
+    page = re.sub(r"<[^>]*>", "|", report(run))
+
+    assert re.search(r"evaluation loss, clips[|\s]*2\.5000[|\s]*of the average, at best 2\.5000, at step 4", page)
+    assert re.search(r"evaluation loss, photos[|\s]*0\.7500[|\s]*at best 0\.5000, at step 0", page)
