@@ -1,7 +1,7 @@
 """``python -m recipe_runtime.peer``: one of the other processes of a run. `recipe_runtime.peers` starts it.
 
-It builds the same model, trains its part of every step's samples, and writes nothing: events, checkpoints and clips are
-the first process's.
+It builds the same model, trains its part of every step's samples, and measures and draws its part of the clips. Events and
+checkpoints are the first process's.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -34,7 +34,10 @@ from recipe_runtime.record import Silence
 from recipe_runtime.schedule import learning_rate
 from recipe_runtime.state import TrainState
 from recipe_runtime.step import train_step
+from recipe_runtime.stop import StopRequested
 from recipe_runtime.team import ALONE, Team, joined
+from recipe_runtime.validate import draw_clips
+from recipe_runtime.whole import whole_state
 from recipe_schema.exits import Exit
 from recipe_schema.planfile import read_plan
 from recipe_schema.sections.hardware import processes_of
@@ -80,7 +83,8 @@ def _run(options: argparse.Namespace) -> None:
         if ctx.settings.launch.strategy == "ddp":
             state = _state(ctx, found)
         batches = train.batch_maker(ctx)
-        evaluator = Evaluator(ctx, latents=latent_index(ctx), texts=text_index(ctx))
+        texts = text_index(ctx)
+        evaluator = Evaluator(ctx, latents=latent_index(ctx), texts=texts)
         sys.stdout.write(f"{READY}\n")
         sys.stdout.flush()
         with joined(options.meeting, rank=options.rank, size=size, device=device) as team:
@@ -91,7 +95,7 @@ def _run(options: argparse.Namespace) -> None:
             else:
                 state.team = team
                 team.share_weights([p.detach() for p in trained_parameters(state.model).values()])
-            _follow(ctx, state, batches, evaluator)
+            _follow(ctx, state, batches, evaluator, texts)
 
 
 def _state(ctx: Context, found: Checkpoint | None, team: Team = ALONE) -> TrainState:
@@ -102,7 +106,13 @@ def _state(ctx: Context, found: Checkpoint | None, team: Team = ALONE) -> TrainS
     return state
 
 
-def _follow(ctx: Context, state: TrainState, batches: BatchMaker, evaluator: Evaluator) -> None:
+def _follow(
+    ctx: Context,
+    state: TrainState,
+    batches: BatchMaker,
+    evaluator: Evaluator,
+    texts: Mapping[tuple[str, bool], str],
+) -> None:
     """Do what the first process says, until it says to stop or a step fails."""
     steps = range(state.step, ctx.plan.body.schedule.max_steps)
     with closing(prefetch(batches.make, steps)) as made, Watchdog(ctx).watching() as watchdog:
@@ -113,7 +123,9 @@ def _follow(ctx: Context, state: TrainState, batches: BatchMaker, evaluator: Eva
             if order == "gather":
                 state.parts()
             elif order == "measure":
-                evaluator.measure(state)
+                evaluator.measure(whole_state(ctx, state))
+            elif order == "draw":
+                draw_clips(ctx, whole_state(ctx, state), texts, StopRequested())
             else:
                 with watchdog.step(state.step + 1):
                     finite = _step(ctx, state, next(made).to(ctx.device))

@@ -113,12 +113,10 @@ class TrackerListener:
                     lambda: self._tracker.curves(step, {name: event.loss, **by_noise(name, event.sigmas, event.losses)})
                 )
                 self._try(lambda: self._tracker.chart(step, f"{name}/by-noise", chart))
-            case ClipScored(step=step, score=score):
-                name = f"clip-score/{event.nickname}{'-ema' if event.weights == 'ema' else ''}"
-                self._try(lambda: self._tracker.curves(step, {name: score}))
+            case ClipScored(step=step, path=path, score=score):
+                self._try(lambda: self._tracker.curves(step, {f"clip-score/{Path(path).stem}": score}))
             case ClipDrawn(step=step, path=path):
-                name = f"{event.nickname}-ema" if event.weights == "ema" else event.nickname
-                self._try(lambda: self._tracker.clip(step, f"validation/{name}", self._run_dir / path))
+                self._try(lambda: self._tracker.clip(step, f"validation/{Path(path).stem}", self._run_dir / path))
             case Resumed(step=step):
                 self._try(lambda: self._tracker.resume(step))
             case Failed() | Interrupted():
