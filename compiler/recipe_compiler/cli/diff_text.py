@@ -37,7 +37,13 @@ _LENGTHS = {
     "samples_per_epoch": "samples an epoch",
     "phases": "phases of data sets",
 }
-_COSTS = {"memory_gb": "memory", "train_pflop": "training", "encode_pflop": "encoding", "step_tflop": "a step"}
+_COSTS = {
+    "memory_gb": "memory",
+    "train_pflop": "training",
+    "draw_pflop": "validation clips",
+    "encode_pflop": "encoding",
+    "step_tflop": "a step",
+}
 _DISK = {
     "latents_gb": "latents",
     "features_gb": "a teacher's features",
@@ -109,9 +115,8 @@ def _cost(pairs: Sequence[Pair]) -> Iterator[str]:
     for pair in pairs:
         if pair.name in _COSTS:
             peta = 1e-3 if pair.name == "step_tflop" else 1.0
-            old, new = (
-                size(value) if pair.name == "memory_gb" else flop(value * peta) for value in (pair.old, pair.new)
-            )
+            values = (pair.old or 0.0, pair.new or 0.0)  # plans of earlier versions count no validation clips
+            old, new = (size(value) if pair.name == "memory_gb" else flop(value * peta) for value in values)
             yield f"{_COSTS[pair.name]}: {old} → {new}{_percent(pair)}"
         elif pair.name in _DISK and (pair.old or pair.new):  # plans of earlier versions count no features
             yield f"{_DISK[pair.name]} on disk: {size(pair.old or 0.0)} → {size(pair.new or 0.0)}{_percent(pair)}"
