@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
@@ -76,6 +77,9 @@ class Tracker(Protocol):
     def finish(self, *, well: bool) -> None:
         """Write what is left. ``well`` says whether the run got to its end."""
 
+    def abandon(self) -> None:
+        """Clear away what would still speak when the process ends. Called in place of `finish` after a failure."""
+
 
 class TrackerListener:
     """Listens to events, and tells a tracker. One that fails is left alone from then on, with a warning.
@@ -125,8 +129,12 @@ class TrackerListener:
                 pass
 
     def close(self) -> None:
-        """Let the tracker finish."""
-        self._try(lambda: self._tracker.finish(well=self._well))
+        """Let the tracker finish; one that failed is only cleared away."""
+        if self._works:
+            self._try(lambda: self._tracker.finish(well=self._well))
+        else:
+            with suppress(Exception):
+                self._tracker.abandon()
 
     def _try(self, call: Callable[[], None]) -> None:
         if not self._works:

@@ -76,6 +76,9 @@ class Listening:
     def finish(self, *, well):
         self._keep("finish", well)
 
+    def abandon(self):
+        self._keep("abandon")
+
 
 def listen(tracker, run_dir, events):
     warnings = []
@@ -183,7 +186,7 @@ def test_a_tracker_that_fails_is_told_nothing_more_and_warned_of_once(tmp_path):
 
     warnings = listen(tracker, tmp_path, [step(1), step(2)])
 
-    assert len(tracker.told) == 1
+    assert [kind for kind, *_ in tracker.told] == ["curves", "abandon"]
     assert warnings == [
         "wandb failed and is told nothing any more (ValueError: no); events.jsonl has everything",
     ]
