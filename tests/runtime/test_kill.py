@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -68,46 +67,3 @@ def test_a_run_that_was_killed_and_stopped_ends_as_one_that_was_left_alone(tmp_p
     assert len(list((project.run_dir / "checkpoints").iterdir())) == 2
     exported = "export/transformer/diffusion_pytorch_model.safetensors"
     assert (project.run_dir / exported).read_bytes() == (straight.run_dir / exported).read_bytes()
-
-
-def children(process, name):
-    """Return the processes below one whose command has a name in it."""
-    found, looked = [], [process.pid]
-    for pid in looked:
-        for task in Path(f"/proc/{pid}/task").glob("*/children"):
-            looked += map(int, task.read_text().split())
-        if name in Path(f"/proc/{pid}/cmdline").read_text():
-            found.append(pid)
-    return found
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_killing_the_page_and_the_tracker_touches_no_run(tmp_path):
-    """Both are killed while the run goes on: it gets to its end, and says once that the tracker is gone."""
-    pytest.importorskip("wandb", exc_type=ImportError)
-    tracked = {"tracking.report_to": ["wandb"], "tracking.wandb_mode": "offline"}
-    project, _, _ = encoded_project(tmp_path / "watched", **SETTINGS, **tracked)
-    own = {**environment(), "HOME": str(tmp_path)}
-    page = [sys.executable, "-m", "recipe_runtime.pages", "watch", str(project.run_dir), "--port", "0"]
-
-    with subprocess.Popen(command(project), env=own, stderr=subprocess.PIPE) as run:
-        deadline = time.monotonic() + 120
-        while not steps_done(project):
-            assert time.monotonic() < deadline, "the run takes too long"
-            time.sleep(0.02)
-        with subprocess.Popen(page, env=own, stdout=subprocess.PIPE, text=True) as server:
-            address = server.stdout.readline().split()[0]
-            with urllib.request.urlopen(f"{address}events", timeout=30) as stream:
-                assert stream.readline().startswith(b"id: ")
-                server.kill()
-        (core,) = children(run, "wandb-core")
-        os.kill(core, signal.SIGKILL)
-        before = steps_done(project)[-1]
-        told = run.communicate(timeout=400)[1].decode()
-
-    assert before < SETTINGS["max_steps"]
-    assert run.returncode == 0
-    assert steps_done(project) == list(range(1, 61))
-    assert told.count("wandb failed and is told nothing any more") == 1
-    assert "Traceback" not in told
