@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fakes_runtime import Project, make_project
+from recipe_runtime.contact_sheet import sheet_path, write_sheet, write_steps_sheet
 from recipe_runtime.plancopy import keep_plan
 from recipe_runtime.record import Recorder
 from recipe_runtime.video_file import write_mp4
@@ -18,6 +19,7 @@ from recipe_schema.events import (
     MemoryMeasured,
     RunFinished,
     RunStarted,
+    SheetDrawn,
     StageFinished,
     StageStarted,
     StepDone,
@@ -83,8 +85,17 @@ def draw(run_dir: Path, number: int, nickname: str = "main") -> ClipDrawn:
     frames = np.full((8, 64, 96, 3), min(40 + 20 * number, 200), dtype=np.uint8)
     frames[np.arange(8), :, 8 * np.arange(8)] = 255
     write_mp4(path, frames, fps=8, note="x")
-    shown = path.relative_to(run_dir).as_posix()
-    return ClipDrawn(step=number, nickname=nickname, weights="model", path=shown, seconds=0.2)
+    write_sheet(sheet_path(path), frames)
+    shown, sheet = (file.relative_to(run_dir).as_posix() for file in (path, sheet_path(path)))
+    return ClipDrawn(step=number, nickname=nickname, weights="model", path=shown, seconds=0.2, sheet=sheet)
+
+
+def sheet_of(run_dir: Path, number: int, nickname: str = "main") -> SheetDrawn:
+    """Write the picture of a prompt's steps, and return its event."""
+    written = write_steps_sheet(run_dir / "validation", nickname, until=number)
+    assert written is not None, "a clip was drawn"
+    path, steps = written
+    return SheetDrawn(step=number, name=nickname, path=path.relative_to(run_dir).as_posix(), steps=steps)
 
 
 def whole_story(run_dir: Path, last: int = 4) -> Iterable[Event]:
@@ -100,6 +111,7 @@ def whole_story(run_dir: Path, last: int = 4) -> Iterable[Event]:
         MemoryMeasured(step=1, gb=1.25, where="cuda"),
         evaluated(last, 1.0, 0.5),
         draw(run_dir, last),
+        sheet_of(run_dir, last),
         StageFinished(stage="train", total=last, reused=0, seconds=9.0),
         RunFinished(step=last, seconds=12.0),
     )

@@ -20,6 +20,7 @@ from recipe_schema.events import (
     Resumed,
     RunFinished,
     RunStarted,
+    SheetDrawn,
     StageFinished,
     StageProgress,
     StageStarted,
@@ -66,8 +67,8 @@ def sentence(event: Event, meter: TrainMeter) -> str:
             line = f"train: step {step}, similarity {similarity:.3f} at weight {weight:.3g}"
         case MemoryMeasured(step=step, gb=gb):
             line = f"train: step {step}, {gb:.2f} GB at most so far"
-        case ClipPreviewed(path=path, sampling_step=done, sampling_steps=total):
-            line = f"validate: {path} after {done} of {total} sampling steps"
+        case ClipPreviewed() | SheetDrawn():
+            line = _picture(event)
         case Interrupted(signal=signal, step=step):
             line = f"stopped by {signal} after step {step}; the same command goes on"
         case Failed(message=message):
@@ -132,3 +133,9 @@ def _clip(event: ClipDrawn | ClipScored) -> str:
     if isinstance(event, ClipScored):
         return f"validate: CLIP score {event.score:.2f} of {event.path}"
     return f"validate: drew {event.path} in {format_duration(event.seconds)}"
+
+
+def _picture(event: ClipPreviewed | SheetDrawn) -> str:
+    if isinstance(event, SheetDrawn):
+        return f"validate: {event.path} shows {len(event.steps)} step{'s' * (len(event.steps) != 1)}"
+    return f"validate: {event.path} after {event.sampling_step} of {event.sampling_steps} sampling steps"

@@ -1,7 +1,7 @@
 """``python -m recipe_runtime.peer``: one of the other processes of a run. `recipe_runtime.peers` starts it.
 
-It builds the same model, trains its part of every step's samples, and writes nothing: events, checkpoints and clips are
-the first process's.
+It builds the same model, trains its part of every step's samples, and measures and draws its part of the clips. Events and
+checkpoints are the first process's.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -33,7 +33,10 @@ from recipe_runtime.record import Silence
 from recipe_runtime.schedule import learning_rate
 from recipe_runtime.state import TrainState
 from recipe_runtime.step import train_step
+from recipe_runtime.stop import StopRequested
 from recipe_runtime.team import ALONE, Team, joined
+from recipe_runtime.validate import draw_clips
+from recipe_runtime.whole import whole_state
 from recipe_schema.exits import Exit
 from recipe_schema.planfile import read_plan
 from recipe_schema.sections.hardware import processes_of
@@ -76,7 +79,8 @@ def _run(options: argparse.Namespace) -> None:
         found = _found(options.checkpoint)
         size = processes_of(ctx.settings.launch)
         state = _state(ctx, found) if ctx.settings.launch.strategy == "ddp" else None
-        evaluator = Evaluator(ctx, latents=latent_index(ctx), texts=text_index(ctx))
+        texts = text_index(ctx)
+        evaluator = Evaluator(ctx, latents=latent_index(ctx), texts=texts)
         sys.stdout.write(f"{READY}\n")
         sys.stdout.flush()
         with joined(options.meeting, rank=options.rank, size=size, device=device) as team:
@@ -88,7 +92,7 @@ def _run(options: argparse.Namespace) -> None:
             batches = train.batch_maker(ctx, state.alignment)
             if state.shards is not None and ctx.settings.memory.probe_largest_bucket:
                 probe(ctx, state, batches)
-            _follow(ctx, state, batches, evaluator)
+            _follow(ctx, state, batches, evaluator, texts)
 
 
 def _state(ctx: Context, found: Checkpoint | None, team: Team = ALONE) -> TrainState:
@@ -99,7 +103,13 @@ def _state(ctx: Context, found: Checkpoint | None, team: Team = ALONE) -> TrainS
     return state
 
 
-def _follow(ctx: Context, state: TrainState, batches: BatchMaker, evaluator: Evaluator) -> None:
+def _follow(
+    ctx: Context,
+    state: TrainState,
+    batches: BatchMaker,
+    evaluator: Evaluator,
+    texts: Mapping[tuple[str, bool], str],
+) -> None:
     """Do what the first process says, until it says to stop or a step fails."""
     steps = range(state.step, ctx.plan.body.schedule.max_steps)
     with closing(prefetch(batches.make, steps)) as made, Watchdog(ctx).watching() as watchdog:
@@ -107,10 +117,12 @@ def _follow(ctx: Context, state: TrainState, batches: BatchMaker, evaluator: Eva
             order = state.team.take()
             if order == "stop":
                 return
-            if order in ("gather", "weights"):
-                state.parts(memory=order == "gather")
+            if order == "gather":
+                state.parts()
             elif order == "measure":
-                evaluator.measure(state)
+                evaluator.measure(whole_state(ctx, state))
+            elif order == "draw":
+                draw_clips(ctx, whole_state(ctx, state), texts, StopRequested())
             else:
                 with watchdog.step(state.step + 1):
                     finite = _step(ctx, state, next(made).to(ctx.device))

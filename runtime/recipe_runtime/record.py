@@ -116,6 +116,23 @@ class Silence(Recorder):
         """Do nothing."""
 
 
+class Kept(Silence):
+    """Keeps events for the first process, which tells them."""
+
+    def __init__(self) -> None:
+        """Open nothing."""
+        self._events: list[Event] = []
+
+    def emit(self, event: Event) -> None:
+        """Keep an event."""
+        self._events.append(event)
+
+    def taken(self) -> list[Event]:
+        """Return the events since the last call, in order."""
+        events, self._events = self._events, []
+        return events
+
+
 def _ends_in_half_a_line(path: Path) -> bool:
     if not path.exists() or path.stat().st_size == 0:
         return False

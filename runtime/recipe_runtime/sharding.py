@@ -98,11 +98,12 @@ class Shards:
         for name, weight in self.weights.items():
             weight.copy_(values[name])
 
-    def gathered(self, parts: Parts) -> dict[str, dict[str, Tensor]]:
+    def gathered(self, parts: Parts, *, everywhere: bool = False) -> dict[str, dict[str, Tensor]]:
         """Put slices together. All processes have to do this; the first one gets whole tensors, in main memory.
 
         Args:
             parts: Tensors by name for each part of a state. Those of the optimizer are named ``KIND.WEIGHT``.
+            everywhere: Let all processes have them.
         """
         found: dict[str, dict[str, Tensor]] = {}
         for part, tensors in parts.items():
@@ -119,7 +120,7 @@ class Shards:
                         shape=like.shape,
                         stride=like.stride(),
                     ).full_tensor()
-                if self._team.rank == 0:
+                if everywhere or self._team.rank == 0:
                     found[part][name] = whole.detach().to("cpu", copy=True)
         return found
 

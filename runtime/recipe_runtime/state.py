@@ -73,21 +73,23 @@ class TrainState:
             trained_parameters(self.model), averaged_weights(self.optimizer, trained_parameters(self.model))
         )
 
-    def parts(self, *, memory: bool = True) -> Parts:
+    def parts(self) -> Parts:
         """Return all tensors of the state. They are the live ones, but for ``averaged``, and copies where weights are spread.
 
         Then all processes put them together, and only the first one gets them, in main memory.
-
-        Args:
-            memory: Whether to return more than weights and their averages.
         """
         if self.shards is None:
-            return self._parts(memory=memory)
+            return self.own_parts()
         if self.team.rank == 0:
-            self.team.give("gather" if memory else "weights")
-        return self.shards.gathered(self._parts(memory=memory))
+            self.team.give("gather")
+        return self.shards.gathered(self.own_parts())
 
-    def _parts(self, *, memory: bool) -> Parts:
+    def own_parts(self, *, memory: bool = True) -> Parts:
+        """Return the tensors of this process, which are slices where weights are spread.
+
+        Args:
+            memory: Whether to return more than makes up the model: what the optimizer and alignment remember.
+        """
         parts: dict[str, Mapping[str, Tensor]] = {
             "model": {name: parameter.detach() for name, parameter in self.weights().items()},
         }
@@ -95,13 +97,13 @@ class TrainState:
             parts["averaged"] = averaged_weights(self.optimizer, self.weights())
         if self.average is not None:
             parts["ema"] = self.average.state()
+        if self.split is not None:
+            parts["split"] = self.split
         if not memory:
             return parts
         parts["optimizer"] = memory_of(self.optimizer, self.optimized(), self.group_memory)
         if self.alignment is not None:
             parts["crepa"] = self.alignment.state()
-        if self.split is not None:
-            parts["split"] = self.split
         return parts
 
     @torch.no_grad()

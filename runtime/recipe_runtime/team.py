@@ -4,10 +4,11 @@ All hold the same weights and optimizer memory. Gradients are summed once a step
 process makes the same update. Everything else goes through the processor (gloo), where waiting has no limit.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, distributed as dist
@@ -15,12 +16,12 @@ from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-
 
 
 _PATIENCE = timedelta(days=365)
-"""How long a process waits for the others, in which one of them may draw clips. That one died is noticed otherwise."""
+"""How long a process waits for the others, one of which may draw a clip or write a checkpoint. That one died is noticed otherwise."""
 
 
-Order = Literal["step", "stop", "gather", "weights", "measure"]
-"""What the first process asks of the others: take a step, end, help to put the state together, or of it the weights and
-their averages alone, or measure a part of the clips that are not trained."""
+Order = Literal["step", "stop", "gather", "measure", "draw"]
+"""What the first process asks of the others: take a step, end, help to put the state together, measure a part of the
+clips that are not trained, or draw a part of the validation clips."""
 
 _ORDERS: tuple[Order, ...] = get_args(Order)
 
@@ -55,6 +56,14 @@ class Team:
 
     def share_weights(self, weights: Sequence[Tensor]) -> None:
         """Give all processes the weights of the first one."""
+
+    def agree(self, value: Any) -> Any:
+        """Return what the first process says, to all of them. It has to be JSON."""
+        return value
+
+    def collect(self, value: Any) -> list[Any]:
+        """Return what each process says, in order, to all of them. It has to be JSON."""
+        return [value]
 
 
 ALONE = Team()
@@ -105,6 +114,35 @@ class JoinedTeam(Team):
             dist.broadcast(same.view(-1).view(torch.uint8), src=0)  # not all number formats can be sent as such
             if same is not weight:
                 weight.copy_(same)
+
+    def agree(self, value: Any) -> Any:
+        """Return what the first process says, to all of them. It has to be JSON."""
+        told = _written(value)
+        length = torch.tensor([len(told)])
+        dist.broadcast(length, src=0)
+        if self.rank:
+            told = torch.empty(int(length.item()), dtype=torch.uint8)
+        dist.broadcast(told, src=0)
+        return _read(told)
+
+    def collect(self, value: Any) -> list[Any]:
+        """Return what each process says, in order, to all of them. It has to be JSON."""
+        told = _written(value)
+        lengths = [torch.empty(1, dtype=torch.int64) for _ in range(self.size)]
+        dist.all_gather(lengths, torch.tensor([len(told)]))
+        longest = max(int(length.item()) for length in lengths)
+        mine = torch.cat([told, torch.zeros(longest - len(told), dtype=torch.uint8)])
+        found = [torch.empty_like(mine) for _ in range(self.size)]
+        dist.all_gather(found, mine)
+        return [_read(each[: int(length.item())]) for each, length in zip(found, lengths, strict=True)]
+
+
+def _written(value: Any) -> Tensor:
+    return torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
+
+
+def _read(told: Tensor) -> Any:
+    return json.loads(told.numpy().tobytes())
 
 
 @contextmanager

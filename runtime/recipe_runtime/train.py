@@ -29,6 +29,7 @@ from recipe_runtime.models.teacher import teacher_width
 from recipe_runtime.models.trained import trained_parameters
 from recipe_runtime.optim import KINDS, build_optimizer, store_weights
 from recipe_runtime.peers import assembled
+from recipe_runtime.planned_clips import any_missing, planned_clips
 from recipe_runtime.probe import probe
 from recipe_runtime.release import GradientRelease
 from recipe_runtime.sharding import Shards, is_sharded
@@ -36,7 +37,8 @@ from recipe_runtime.stage import report_stage
 from recipe_runtime.state import TrainState
 from recipe_runtime.stop import StopRequested
 from recipe_runtime.team import ALONE, Team
-from recipe_runtime.validate import draw_clips, missing_clips, planned_clips
+from recipe_runtime.validate import draw_clips
+from recipe_runtime.whole import whole_state
 from recipe_schema.events import Resumed, Warned
 from recipe_schema.optimizers import ELEMENTWISE
 from recipe_schema.recipe import Settings
@@ -57,12 +59,12 @@ def run(ctx: Context, stop: StopRequested) -> None:
     done = 0 if found is None else found.step
     failures: tuple[str, ...] = ()
     with report_stage(ctx.recorder, "train", total=last, reused=done, unit="steps", stop=stop):
-        if done < last or missing_clips(ctx, last):
+        if done < last or any_missing(ctx, last):
             with matrix_products(tf32=ctx.settings.hardware.tf32):
                 failures = _train(ctx, found, stop)
     if failures:
         raise RunError(
-            f"training is done, but {len(failures)} validation clips could not be drawn ({failures[0]}); correct the "
+            f"training is done, but {len(failures)} validation clip{'s' * (len(failures) != 1)} could not be drawn ({failures[0]}); correct the "
             "cause and run the same command again: it draws them and goes on"
         )
 
@@ -232,29 +234,15 @@ def _train_and_look(ctx: Context, state: TrainState, stop: StopRequested) -> tup
 
     def measure() -> None:
         if evaluator.is_due(state.step):
-            if state.shards is None:
-                state.team.give("measure")
-            evaluator.measure(_whole(ctx, state))
+            state.team.give("measure")
+            evaluator.measure(whole_state(ctx, state))
 
     def draw() -> tuple[str, ...]:
-        return draw_clips(ctx, _whole(ctx, state), texts, stop) if missing_clips(ctx, state.step) else ()
+        if not any_missing(ctx, state.step):
+            return ()
+        state.team.give("draw")
+        return draw_clips(ctx, whole_state(ctx, state), texts, stop)
 
     if ctx.settings.memory.probe_largest_bucket:
         probe(ctx, state, batches)
     return train(ctx, state, batches, measure=measure, draw=draw, stop=stop)
-
-
-def _whole(ctx: Context, state: TrainState) -> TrainState:
-    """Return a state that one process can measure and draw with: the same, or where weights are spread a copy in one piece."""
-    if state.shards is None:
-        return state
-    parts = state.parts(memory=False)
-    model = build_model(ctx, state.split)
-    store_weights(model, ctx.settings)
-    average = WeightAverage(model, ctx.settings.ema) if state.average is not None else None
-    with torch.no_grad():
-        for name, parameter in trained_parameters(model).items():
-            parameter.copy_(parts.get("averaged", parts["model"])[name])
-    if average is not None:
-        average.load(parts["ema"])
-    return TrainState(model=model, optimizer=state.optimizer, average=average, step=state.step)

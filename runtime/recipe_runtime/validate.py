@@ -1,295 +1,114 @@
-"""Draws validation clips with the weights as they are, and leaves training as it found it, bit for bit."""
+"""Draws validation clips with the weights as they are, and leaves training as it found it, bit for bit.
+
+The processes of a team share the clips: in each round every process draws one, whole and by itself, and the first one
+tells of them all. A clip is a function of weights, prompt and seed alone, so whoever draws it draws the same bits.
+"""
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
-
-from recipe_runtime.batches import pad_texts
-from recipe_runtime.build import build_vae
-from recipe_runtime.checkpoint import step_name
-from recipe_runtime.clip import read_first_frame, to_pixels
-from recipe_runtime.clip_score import Judge
+from recipe_runtime.artist import FAILURES, Artist
+from recipe_runtime.contact_sheet import write_steps_sheet
 from recipe_runtime.context import Context
-from recipe_runtime.errors import ModelError, RunError
+from recipe_runtime.errors import MediaError
 from recipe_runtime.interlude import interlude
-from recipe_runtime.models.sampler import build_image_sampler, build_sampler, load_scheduler, told_by_frame
-from recipe_runtime.models.source import component_dir, pipeline_dir
-from recipe_runtime.models.vae import decode, encode
-from recipe_runtime.preview import Previews
+from recipe_runtime.planned_clips import CLIPS_FOLDER, PlannedClip, is_missing, planned_clips
+from recipe_runtime.record import Kept
 from recipe_runtime.state import TrainState
 from recipe_runtime.stop import StopRequested
-from recipe_runtime.video_file import read_note, to_frames, write_mp4
-from recipe_schema.canonical import digest
-from recipe_schema.events import ClipDrawn, StageFinished, StageProgress, StageStarted, Warned
-from recipe_schema.plan import FirstImage
+from recipe_schema.events import (
+    SheetDrawn,
+    StageFinished,
+    StageProgress,
+    StageStarted,
+    Warned,
+    from_record,
+    to_record,
+)
 
 
-_FOLDER = "validation"
-_DRAWING_VERSION = 1
-"""Raised when the same weights and settings give another clip."""
-
-_FAILURES = (RunError, RuntimeError, ValueError, OSError)
-"""What a clip may fail with, out of memory included, while training goes on."""
-
-_WEIGHTS: Mapping[str, tuple[Literal["model", "ema"], ...]] = {
-    "ema_only": ("ema",),
-    "none": ("model",),
-    "comparison": ("model", "ema"),
-}
-
-
-_SUFFIXES: Mapping[str, str] = {"model": "", "ema": "-ema"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedClip:
-    """A clip that is to be there after some step.
-
-    Attributes:
-        nickname: Name of its prompt.
-        weights: Whose it is: the last weights' or the average's.
-        text: The prompt, with the motion score.
-        caption: The prompt as it was written.
-        path: Its file.
-        note: Digest of all that shapes it, kept in the file, so that a clip of other settings is drawn anew.
-        seed: Seed of its starting noise.
-        image: What it starts from; None draws it from the text alone.
-    """
-
-    nickname: str
-    weights: Literal["model", "ema"]
-    text: str
-    caption: str
-    path: Path
-    note: str
-    seed: int
-    image: FirstImage | None
-
-
-def planned_clips(ctx: Context, step: int) -> tuple[PlannedClip, ...]:
-    """Return the clips of a step, whether they are there or not.
-
-    Raises:
-        RunError: Two of them would be one file.
-    """
-    ema, looks = ctx.settings.ema, ctx.settings.validation
-    folder = ctx.run_dir / _FOLDER / step_name(step)
-    shared = {
-        "version": _DRAWING_VERSION,
-        "plan_id": ctx.plan.plan_id,
-        "step": step,
-        "negative": ctx.plan.execution.negative_prompt,
-        "guidance": looks.guidance,
-        "num_inference_steps": looks.num_inference_steps,
-        "size": [looks.resolution, looks.num_video_frames, looks.framerate],
-    }
-    clips = tuple(
-        PlannedClip(
-            nickname=prompt.nickname,
-            weights=weights,
-            text=prompt.text,
-            caption=prompt.caption or prompt.text,
-            path=folder / f"{prompt.nickname}{f'-{number + 1}' if number else ''}{_SUFFIXES[weights]}.mp4",
-            note=digest(
-                {
-                    **shared,
-                    **_shapes_start(prompt.image),
-                    "weights": weights,
-                    "text": prompt.text,
-                    "seed": looks.seed + number,
-                }
-            ),
-            seed=looks.seed + number,
-            image=prompt.image,
-        )
-        for prompt in ctx.plan.execution.prompts
-        for number in range(looks.num_clips)
-        for weights in (_WEIGHTS[ema.validation] if ema.enabled else ("model",))
-    )
-    names = [clip.path.name for clip in clips]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise RunError(f"two validation clips would be written to {twice[0]}; give their prompts other nicknames")
-    return clips
-
-
-def _shapes_start(image: FirstImage | None) -> dict[str, Any]:
-    """Return what of a first frame shapes a clip: where its file lies does not."""
-    if image is None:
-        return {}
-    crop = [image.resize_width, image.resize_height, image.crop_left, image.crop_top]
-    return {"image": image.sha256, "image_crop": crop}
-
-
-def missing_clips(ctx: Context, step: int) -> tuple[PlannedClip, ...]:
-    """Return the clips of a step that are not there yet."""
-    return tuple(clip for clip in planned_clips(ctx, step) if read_note(clip.path) != clip.note)
+_NOTHING: Mapping[str, Any] = {"events": [], "failures": []}
+"""What a process tells that had no clip to draw in a round."""
 
 
 def draw_clips(
     ctx: Context, state: TrainState, texts: Mapping[tuple[str, bool], str], stop: StopRequested
 ) -> tuple[str, ...]:
-    """Draw what is missing of a step's clips.
+    """Draw what is missing of a step's clips. All processes of the team have to come here at the same step.
 
     Args:
         ctx: The run.
-        state: Weights and step. They are the same afterwards.
+        state: Weights, in one piece, and step. They are the same afterwards.
         texts: Key in the store of each text, by text and whether the instruction comes before it.
-        stop: Whether someone asked the run to stop. Clips that are not drawn then are drawn on resuming.
+        stop: Whether someone asked the run to stop; the first process's counts. Clips that are not drawn then are drawn
+            on resuming.
 
     Returns:
-        What went wrong, one sentence for each clip.
+        What went wrong, one sentence for each clip of any process; to the first process alone.
     """
-    missing = missing_clips(ctx, state.step)
-    if not missing:
+    team, planned = state.team, planned_clips(ctx, state.step)
+    wanted: list[int] = team.agree([place for place, clip in enumerate(planned) if is_missing(clip)])
+    if not wanted:
         return ()
-    began, total = time.monotonic(), len(planned_clips(ctx, state.step))
-    reused = total - len(missing)
+    began, total = time.monotonic(), len(planned)
+    done = reused = total - len(wanted)
     ctx.recorder.emit(StageStarted(stage="validate", total=total, reused=reused, unit="clips"))
     failures: list[str] = []
     with interlude(ctx, state):
-        artist: _Artist | None = None
-        for count, clip in enumerate(missing, start=1):
-            if stop.requested is not None:
+        share = _Share(ctx, state, texts)
+        for first in range(0, len(wanted), team.size):
+            if team.agree(stop.requested is not None):
                 return tuple(failures)
-            try:
-                artist = artist or _Artist(ctx, state, texts)
-                artist.draw(clip)
-            except _FAILURES as error:
-                failures.append(f"validation clip {clip.path.name} of step {state.step} failed: {error}")
-                ctx.recorder.emit(Warned(message=failures[-1]))
-            ctx.recorder.emit(StageProgress(stage="validate", done=reused + count, total=total))
+            dealt = [planned[place] for place in wanted[first : first + team.size]]
+            told = team.collect(share.draw(dealt[team.rank]) if team.rank < len(dealt) else _NOTHING)
+            if team.rank:
+                continue
+            for other in told[1:]:
+                for record in other["events"]:
+                    ctx.recorder.emit(from_record(record))
+            failures += [sentence for each in told for sentence in each["failures"]]
+            _update_sheets(ctx, state.step, dealt)
+            done += len(dealt)
+            ctx.recorder.emit(StageProgress(stage="validate", done=done, total=total))
     seconds = time.monotonic() - began
     ctx.recorder.emit(StageFinished(stage="validate", total=total, reused=reused, seconds=seconds))
     return tuple(failures)
 
 
-class _Artist:
-    """Draws one clip after the other. The VAE lives as long as it does, and waits elsewhere if models take turns."""
+class _Share:
+    """This process's share of a step's clips. What it draws with is made with the first one."""
 
     def __init__(self, ctx: Context, state: TrainState, texts: Mapping[tuple[str, bool], str]) -> None:
-        self._ctx = ctx
+        self._kept = Kept()
+        self._ctx = ctx if state.team.rank == 0 else replace(ctx, recorder=self._kept)
         self._state = state
         self._texts = texts
-        self._rest = torch.device("cpu") if ctx.settings.memory.model_cpu_offload else ctx.device
-        self._vae = build_vae(ctx, rests_on=self._rest)
-        scheduler = load_scheduler(component_dir(pipeline_dir(ctx), "scheduler"))
-        self._sampler = build_sampler(state.model, self._vae, scheduler)
-        self._image_sampler = build_image_sampler(state.model, self._vae, scheduler)
-        self._judge = Judge(ctx) if ctx.settings.evaluation.type == "clip" else None
-        self._previews = Previews(ctx, state.step)
+        self._artist: Artist | None = None
 
-    def draw(self, clip: PlannedClip) -> None:
-        """Draw a clip and write its file."""
-        began = time.monotonic()
-        average = self._state.average
-        start = None if clip.image is None else self._start(clip.image, clip.seed)
-        swapped = average.swapped() if clip.weights == "ema" and average is not None else self._state.result()
-        sampler = self._sampler if start is None else self._image_sampler
-        given = None if start is None else start["latents"][:, :, :1]
-        previews = self._previews.of(sampler.scheduler, clip.path, clip.nickname, clip.weights, given=given)
-        with swapped, previews:
-            latents = self._sample(clip.text, clip.seed, start)
-        with self._only_the_vae():
-            pixels = decode(self._vae, latents)[0]
-        if not bool(torch.isfinite(pixels).all()):
-            raise ModelError(
-                f"the {'VAE' if bool(torch.isfinite(latents).all()) else 'transformer'} gives values that are not finite"
-            )
-        frames = to_frames(pixels)
-        clip.path.parent.mkdir(parents=True, exist_ok=True)
-        write_mp4(clip.path, frames, fps=self._ctx.settings.validation.framerate, note=clip.note)
-        self._ctx.recorder.emit(
-            ClipDrawn(
-                step=self._state.step,
-                nickname=clip.nickname,
-                weights=clip.weights,
-                path=clip.path.relative_to(self._ctx.run_dir).as_posix(),
-                seconds=time.monotonic() - began,
-            )
-        )
-        self._score(clip, frames)
-
-    def _score(self, clip: PlannedClip, frames: NDArray[np.uint8]) -> None:
-        """Compare a clip with its prompt, if that is asked for. The clip is there whatever comes of it."""
-        if self._judge is None:
-            return
-        path = clip.path.relative_to(self._ctx.run_dir).as_posix()
+    def draw(self, clip: PlannedClip) -> Mapping[str, Any]:
+        """Draw a clip, and return what the first process does not know yet, as JSON: events of others, and failures."""
+        failures: list[str] = []
         try:
-            self._judge.score(
-                frames, clip.caption, step=self._state.step, nickname=clip.nickname, weights=clip.weights, path=path
-            )
-        except _FAILURES as error:
-            self._ctx.recorder.emit(Warned(message=f"{path} could not be scored by CLIP: {error}"))
+            self._artist = self._artist or Artist(self._ctx, self._state, self._texts)
+            self._artist.draw(clip)
+        except FAILURES as error:
+            failures.append(f"validation clip {clip.path.name} of step {self._state.step} failed: {error}")
+            self._ctx.recorder.emit(Warned(message=failures[-1]))
+        return {"events": [to_record(event, "") for event in self._kept.taken()], "failures": failures}
 
-    @contextmanager
-    def _only_the_vae(self) -> Iterator[None]:
-        """Where models take turns on the device, give it to the VAE and then back to the transformer."""
-        if not self._ctx.settings.memory.model_cpu_offload:
-            yield
-            return
-        self._state.model.to(self._rest)
-        self._vae.to(self._ctx.device)  # type: ignore[arg-type]  # diffusers wraps `to` and loses its types
+
+def _update_sheets(ctx: Context, step: int, clips: Sequence[PlannedClip]) -> None:
+    """Bring the pictures that put steps below each other up to a step. Clips and training do without them."""
+    folder = ctx.run_dir / CLIPS_FOLDER
+    for clip in clips:
         try:
-            yield
-        finally:
-            self._vae.to(self._rest)  # type: ignore[arg-type]  # likewise
-            self._state.model.to(self._ctx.device)
-
-    def _start(self, image: FirstImage, seed: int) -> dict[str, Tensor]:
-        """Return what a clip starts from: its picture, and that followed by noise, as latents.
-
-        The noise is that which `SanaImageToVideoPipeline` draws itself.
-        """
-        frame = read_first_frame(self._ctx.resolve(image.path), image)
-        pixels = to_pixels(frame)[None].to(self._ctx.device)
-        with self._only_the_vae():
-            first = encode(self._vae, pixels)
-        temporal: int = self._ctx.facts["vae"]["temporal"]
-        frames = (self._ctx.settings.validation.num_video_frames - 1) // temporal + 1
-        noise = torch.randn((*first.shape[:2], frames, *first.shape[3:]), generator=torch.Generator().manual_seed(seed))
-        latents = torch.cat([first, noise[:, :, 1:].to(first.device)], dim=2)
-        return {"image": frame.permute(0, 3, 1, 2) / 255, "latents": latents}
-
-    def _sample(self, text: str, seed: int, start: Mapping[str, Tensor] | None) -> Tensor:
-        """Return normalized latents, (1, channels, frames, height, width)."""
-        looks, device = self._ctx.settings.validation, self._ctx.device
-        negative = self._ctx.plan.execution.negative_prompt
-        width, height = map(int, looks.resolution.split("x"))
-        embeds, mask = pad_texts([self._read(text, instructed=True), self._read(negative, instructed=False)])
-        embeds, mask = embeds.to(device), mask.to(device)
-        mixed = self._ctx.settings.train.mixed_precision == "bf16"
-        call: dict[str, Any] = {
-            "prompt_embeds": embeds[:1],
-            "prompt_attention_mask": mask[:1],
-            "negative_prompt": None,
-            "negative_prompt_embeds": embeds[1:],
-            "negative_prompt_attention_mask": mask[1:],
-            "guidance_scale": looks.guidance,
-            "num_inference_steps": looks.num_inference_steps,
-            "height": height,
-            "width": width,
-            "frames": looks.num_video_frames,
-            "generator": torch.Generator().manual_seed(seed),
-            "use_resolution_binning": False,
-            "output_type": "latent",
-            "return_dict": False,
-        }
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=mixed):
-            if start is None:
-                latents: Tensor = self._sampler(**call)[0]
-            else:
-                with told_by_frame(self._state.model):
-                    latents = self._image_sampler(**start, **call)[0]
-        return latents
-
-    def _read(self, text: str, *, instructed: bool) -> Tensor:
-        return self._ctx.store.read("text", self._texts[text, instructed])["embeds"]
+            written = write_steps_sheet(folder, clip.path.stem, until=step)
+        except MediaError as error:
+            ctx.recorder.emit(Warned(message=str(error)))
+            continue
+        if written is not None:
+            path, steps = written
+            shown = path.relative_to(ctx.run_dir).as_posix()
+            ctx.recorder.emit(SheetDrawn(step=step, name=clip.path.stem, path=shown, steps=steps))

@@ -4,7 +4,8 @@ Everything that people look at (progress bars, trackers, pages, reports) is draw
 crash and a resume some steps appear twice: the later line counts.
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields as dataclass_fields
 from typing import Any, ClassVar, Literal, get_args
 
 from recipe_schema.marks import Level, Stage
@@ -213,7 +214,16 @@ class Evaluated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipDrawn:
-    """A validation clip was written. ``weights`` is ``model`` or ``ema``; ``path`` is below the run directory."""
+    """A validation clip was written.
+
+    Attributes:
+        step: Optimizer steps done.
+        nickname: Name of its prompt.
+        weights: ``model`` or ``ema``.
+        path: The clip, an MP4 below the run directory.
+        seconds: Wall time.
+        sheet: Its contact sheet, a JPEG with frames of it in a row.
+    """
 
     kind: ClassVar[str] = "validation-clip"
     level: ClassVar[Level] = "info"
@@ -222,6 +232,26 @@ class ClipDrawn:
     weights: str
     path: str
     seconds: float
+    sheet: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SheetDrawn:
+    """The picture of a prompt was brought up to date: steps below each other, frames across.
+
+    Attributes:
+        step: Optimizer steps done.
+        name: Of the prompt's clips, without ending.
+        path: The picture, a JPEG below the run directory.
+        steps: The steps that it shows.
+    """
+
+    kind: ClassVar[str] = "validation-sheet"
+    level: ClassVar[Level] = "debug"
+    step: int
+    name: str
+    path: str
+    steps: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -379,6 +409,7 @@ Event = (
     | CheckpointSaved
     | Evaluated
     | ClipDrawn
+    | SheetDrawn
     | ClipScored
     | ClipPreviewed
     | MemoryMeasured
@@ -394,6 +425,14 @@ Event = (
 def to_record(event: Event, time: str) -> dict[str, Any]:
     """Return the JSON object of an event. ``time`` is ISO 8601 in UTC."""
     return {"version": EVENTS_VERSION, "time": time, "event": event.kind, **asdict(event)}
+
+
+def from_record(record: Mapping[str, Any]) -> Event:
+    """Return the event of a JSON object of this version, without its time."""
+    kind = next(event for event in get_args(Event) if event.kind == record["event"])
+    fields = {field.name: record[field.name] for field in dataclass_fields(kind)}
+    event: Event = kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+    return event
 
 
 def is_as_important(one: Level, other: Level) -> bool:

@@ -11,7 +11,7 @@ from fakes_masks import write_png
 from fakes_runtime import CLIPS, Clip, draw_disc, make_context, make_project, write_video
 from fakes_store import replace_value
 from fakes_training import StopAfter, batch_maker, encoded_project, same_bits, saved_parts
-from recipe_runtime import preflight, train, validate
+from recipe_runtime import artist, preflight, train, validate
 from recipe_runtime.batches import pad_texts
 from recipe_runtime.clip import read_first_frame, to_pixels
 from recipe_runtime.encode_text import text_index
@@ -342,17 +342,17 @@ def drawing(tmp_path, name="start.png", **overrides):
 def drawn_latents(ctx, state=None):
     """The latents that are decoded, by clip."""
     state, found = state or train.build_state(ctx), []
-    original = validate.decode
+    original = artist.decode
 
     def listen(vae, latents):
         found.append(latents.clone())
         return original(vae, latents)
 
-    validate.decode = listen
+    artist.decode = listen
     try:
         assert validate.draw_clips(ctx, state, text_index(ctx), StopRequested()) == ()
     finally:
-        validate.decode = original
+        artist.decode = original
     return found
 
 

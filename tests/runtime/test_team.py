@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,10 +14,12 @@ import torch
 from fakes_runtime import CLIPS, Clip, make_context
 from fakes_training import encoded_project, same_bits, saved_parts
 from recipe_runtime import train
+from recipe_runtime.encode_text import text_index
 from recipe_runtime.errors import PeerFailed, PlanRefused, RunError
 from recipe_runtime.preflight import check_devices
 from recipe_runtime.stop import StopRequested
-from recipe_schema.events import Evaluated, StepDone
+from recipe_schema.events import ClipDrawn, Evaluated, StepDone, Warned
+from recipe_schema.plan import Prompt
 
 
 pytestmark = [
@@ -88,6 +91,57 @@ def test_two_processes_measure_together_and_train_the_same(tmp_path, kind):
     alone = encoded_project(tmp_path / "alone", **settings_of(kind, **measured))
     train.run(alone[1], StopRequested())
     assert figures[0].losses == alone[2].of(Evaluated)[0].losses
+
+
+LOOKS = {
+    "prompts": (
+        Prompt(nickname="main", text="a red disc."),
+        Prompt(nickname="cat", text="a cat."),
+        Prompt(nickname="dog", text="a dog."),
+    ),
+    "validation.on_startup": True,
+}
+
+
+def clips_of(run_dir, step):
+    return {p.name: p.read_bytes() for p in (run_dir / "validation" / f"step-{step:08d}").glob("*.mp4")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "strategy"), [("full", "ddp"), ("lora", "ddp"), ("full", "fsdp2"), ("lora", "fsdp2")])
+def test_two_processes_share_clips_that_are_bitwise_those_of_one_and_train_the_same(tmp_path, kind, strategy):
+    both = {**TWO, "launch.strategy": strategy, "ema.enabled": True, "ema.validation": "comparison"}
+    if strategy == "fsdp2" and kind == "lora":
+        both["model.lora.dropout"] = 0.0
+    without, _ = run(tmp_path / "without", kind, **both)
+
+    project, heard = run(tmp_path / "with", kind, **both, **LOOKS)
+
+    assert same_bits(saved_parts(project.run_dir, 4), saved_parts(without.run_dir, 4))
+    names = [f"{prompt.nickname}{ema}" for prompt in LOOKS["prompts"] for ema in ("", "-ema")]
+    assert [Path(event.path).stem for event in heard.of(ClipDrawn)] == names * 2
+    together = clips_of(project.run_dir, 4)
+    shutil.rmtree(project.run_dir / "validation")
+    train.run(make_context(project), StopRequested())  # it is trained, so that one process draws what is missing
+    assert len(together) == 6
+    assert clips_of(project.run_dir, 4) == together
+
+
+@pytest.mark.slow
+def test_a_prompt_that_fails_in_another_process_is_told_and_fails_the_run_at_its_end(tmp_path):
+    project, ctx, heard = encoded_project(
+        tmp_path,
+        **settings_of("full", **TWO, **{**LOOKS, "validation.on_startup": False, "ema.validation": "none"}),
+        **{"data.store_dir": "store"},
+    )
+    ctx.store.path("text", text_index(ctx)["a cat.", True]).unlink()
+
+    with pytest.raises(RunError, match=r"1 validation clip could not be drawn \(validation clip cat\.mp4 of step 4"):
+        train.run(ctx, StopRequested())
+
+    assert ["cat.mp4 of step 4 failed" in event.message for event in heard.of(Warned)] == [True]
+    assert sorted(clips_of(project.run_dir, 4)) == ["dog.mp4", "main.mp4"]
+    assert saved_parts(project.run_dir, 4)["model"]
 
 
 @pytest.mark.slow

@@ -4,16 +4,18 @@ from fractions import Fraction
 import av
 import pytest
 import torch
+from PIL import Image
 
 from fakes_store import lose_value
 from fakes_training import encoded_project, same_bits, saved_parts
-from recipe_runtime import train, validate
+from recipe_runtime import artist, train, validate
 from recipe_runtime.encode_text import text_index
 from recipe_runtime.errors import RunError
 from recipe_runtime.stop import StopRequested
+from recipe_runtime.team import Team
 from recipe_runtime.train import build_state
 from recipe_runtime.video_file import to_frames
-from recipe_schema.events import ClipDrawn, StageFinished, Warned
+from recipe_schema.events import ClipDrawn, SheetDrawn, StageFinished, StageProgress, Warned, to_record
 from recipe_schema.plan import Prompt
 
 
@@ -28,7 +30,7 @@ def drawn(ctx, step=0, stop=None):
 
 
 def files(ctx, step=0):
-    return sorted(path.name for path in (ctx.run_dir / "validation" / f"step-{step:08d}").glob("*"))
+    return sorted(path.name for path in (ctx.run_dir / "validation" / f"step-{step:08d}").glob("*.mp4"))
 
 
 def test_each_prompt_gets_a_clip_of_the_size_frames_and_rate_asked_for(tmp_path):
@@ -156,7 +158,7 @@ def test_a_prompt_that_fails_makes_the_run_fail_after_its_last_step(tmp_path, mo
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr(validate, "decode", fail)
+        patch.setattr(artist, "decode", fail)
         with pytest.raises(RunError, match=r"2 validation clips could not be drawn .*out of memory"):
             train.run(ctx, StopRequested())
 
@@ -232,3 +234,87 @@ def test_a_clip_whose_number_makes_it_another_prompts_clip_is_refused(tmp_path):
 def clip_frames(path):
     with av.open(str(path)) as container:
         return torch.stack([torch.from_numpy(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)])
+
+
+THREE = (*PROMPTS, Prompt(nickname="dog", text="a dog."))
+
+
+class OneOfTwo(Team):
+    """A process whose partner's words are made up."""
+
+    size = 2
+
+    def __init__(self, rank, theirs=None):
+        self.rank = rank
+        self.theirs = theirs or {"events": [], "failures": []}
+        self.mine = []
+
+    def collect(self, value):
+        self.mine.append(value)
+        return [value, self.theirs]
+
+
+def shared(ctx, team, stop=None):
+    state = build_state(ctx)
+    state.team = team
+    return validate.draw_clips(ctx, state, text_index(ctx), stop or StopRequested())
+
+
+def test_the_first_of_two_processes_draws_every_other_clip_and_tells_of_the_rest(tmp_path):
+    _, ctx, events = encoded_project(tmp_path, prompts=THREE)
+    theirs = ClipDrawn(step=0, nickname="cat", weights="model", path="validation/x/cat.mp4", seconds=1.0)
+
+    failures = shared(ctx, OneOfTwo(0, {"events": [to_record(theirs, "")], "failures": ["cat failed"]}))
+
+    assert files(ctx) == ["dog.mp4", "main.mp4"]
+    assert [event.nickname for event in events.of(ClipDrawn)] == ["main", "cat", "dog", "cat"]
+    assert failures == ("cat failed", "cat failed")  # once a round
+    assert [event.done for event in events.of(StageProgress)] == [2, 3]
+
+
+def test_another_process_draws_its_clips_and_tells_nobody_but_the_first(tmp_path):
+    _, ctx, events = encoded_project(tmp_path, prompts=THREE, **{"data.store_dir": "store"})
+    ctx.store.path("text", text_index(ctx)["a cat.", True]).unlink()
+    team = OneOfTwo(1)
+
+    shared(ctx, team)
+
+    assert files(ctx) == []
+    assert events.of(ClipDrawn) == events.of(Warned) == []
+    (told, nothing) = team.mine
+    assert [record["event"] for record in told["events"]] == ["warning"]
+    assert "validation clip cat.mp4 of step 0 failed" in told["failures"][0]
+    assert nothing == {"events": [], "failures": []}
+
+
+def test_each_clip_has_a_sheet_and_each_prompt_one_of_its_steps(tmp_path):
+    _, ctx, events = encoded_project(tmp_path, prompts=PROMPTS)
+
+    drawn(ctx)
+    drawn(ctx, step=2)
+
+    folder = ctx.run_dir / "validation"
+    assert [event.sheet for event in events.of(ClipDrawn)][:2] == [
+        "validation/step-00000000/main.jpg",
+        "validation/step-00000000/cat.jpg",
+    ]
+    with Image.open(folder / "step-00000000/main.jpg") as sheet:
+        assert sheet.size == (8 * 96 + 7 * 4, 64)
+    assert [(event.name, event.path, event.steps) for event in events.of(SheetDrawn)][2:] == [
+        ("main", "validation/steps/main.jpg", (0, 2)),
+        ("cat", "validation/steps/cat.jpg", (0, 2)),
+    ]
+    with Image.open(folder / "steps/cat.jpg") as sheet:
+        assert sheet.size == (104 + 8 * 96 + 7 * 4, 2 * 64 + 4)
+
+
+def test_a_sheet_that_is_damaged_is_a_warning_and_no_failure(tmp_path):
+    _, ctx, events = encoded_project(tmp_path)
+    drawn(ctx)
+    (ctx.run_dir / "validation/step-00000000/main.jpg").write_bytes(b"no picture")
+
+    _, failures = drawn(ctx, step=2)
+
+    assert failures == ()
+    assert ["a contact sheet of main can't be read" in event.message for event in events.of(Warned)] == [True]
+    assert len(events.of(ClipDrawn)) == 2

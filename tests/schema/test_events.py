@@ -1,7 +1,16 @@
 import json
 from typing import get_args
 
-from recipe_schema.events import EVENTS_VERSION, LEVELS, Event, Interrupted, is_as_important, to_record
+from recipe_schema.events import (
+    EVENTS_VERSION,
+    LEVELS,
+    Evaluated,
+    Event,
+    Interrupted,
+    from_record,
+    is_as_important,
+    to_record,
+)
 
 
 def test_the_record_of_an_event_holds_what_happened_and_when():
@@ -14,6 +23,14 @@ def test_the_record_of_an_event_holds_what_happened_and_when():
         "signal": "SIGINT",
         "step": 7,
     }
+
+
+def test_an_event_comes_back_from_its_record():
+    event = Evaluated(
+        step=1, dataset="discs", weights="model", clips=2, loss=0.5, sigmas=(0.1, 0.9), losses=(0.2, 0.8), seconds=0.1
+    )
+
+    assert from_record(json.loads(json.dumps(to_record(event, "now")))) == event
 
 
 def test_no_two_events_are_called_the_same():

@@ -41,6 +41,7 @@ _COSTS = {
     "memory_gb": "memory",
     "train_pflop": "training",
     "evaluation_pflop": "measuring",
+    "draw_pflop": "validation clips",
     "encode_pflop": "encoding",
     "step_tflop": "a step",
 }
@@ -115,9 +116,8 @@ def _cost(pairs: Sequence[Pair]) -> Iterator[str]:
     for pair in pairs:
         if pair.name in _COSTS:
             peta = 1e-3 if pair.name == "step_tflop" else 1.0
-            old, new = (
-                size(value) if pair.name == "memory_gb" else flop(value * peta) for value in (pair.old, pair.new)
-            )
+            values = (pair.old or 0.0, pair.new or 0.0)  # plans of earlier versions count no validation clips
+            old, new = (size(value) if pair.name == "memory_gb" else flop(value * peta) for value in values)
             yield f"{_COSTS[pair.name]}: {old} → {new}{_percent(pair)}"
         elif pair.name == "main_memory_gb" and (pair.old or pair.new):  # plans of earlier versions don't know it
             yield f"main memory: {size(pair.old or 0.0)} → {size(pair.new or 0.0)}{_percent(pair)}"

@@ -144,6 +144,9 @@ def _data(counted: Figures, cost: dict[str, Any]) -> dict[str, Any]:
         "training": training_text(counted),
         "measuring": flop(cost["evaluation_pflop"]) if cost.get("evaluation_pflop") else None,
         "encoding": flop(cost["encode_pflop"]) if cost["encode_pflop"] else None,
+        "drawing": f"{flop(cost['draw_pflop'])}, about {cost['draw_share']:.0%} of the time"
+        if cost.get("draw_pflop")
+        else None,
         "memory": [(name, size(gb), round(100 * gb / sum(parts.values()), 2)) for name, gb in parts.items()],
         "disk": [(what, size(amount)) for what, amount in disk_parts(cost).items()],
     }

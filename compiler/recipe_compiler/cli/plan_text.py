@@ -72,11 +72,17 @@ def cost_text(cost: Mapping[str, Any]) -> list[str]:
     if cost["encode_pflop"]:
         compute += f", {flop(cost['encode_pflop'])} to encode"
     kept = {what: size(amount) for what, amount in disk_parts(cost).items()}
+    drawn = []
+    if cost.get("draw_pflop"):  # plans of earlier versions don't say
+        drawn.append(
+            f"drawing    {flop(cost['draw_pflop'])} for validation clips, about {cost['draw_share']:.0%} of the time"
+        )
     return [
         f"memory     about {size(cost['memory_gb'])} in bucket {cost['largest_bucket']} ({parts})",
         *_main_memory(cost),
         f"compute    {compute}; a step is {flop(cost['step_tflop'] / 1000)}",
         f"disk       {size(disk_gb(cost))}: " + ", ".join(f"{what} {amount}" for what, amount in kept.items()),
+        *drawn,
     ]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from recipe_compiler.data.course import micro_batches
 from recipe_compiler.passes.alignment_cost import alignment_memory, feature_bytes, projector_parameters, teacher_flop
+from recipe_compiler.passes.drawing_cost import clips_at_once, passes_of_clip, rounds, times_drawn, tokens_of_clip
 from recipe_compiler.passes.extra_passes import extra_passes, two_levels
 from recipe_compiler.passes.first_frame_cost import first_frame_memory
 from recipe_compiler.passes.layers import adaptable_layers, adapted, adapter_parameters, lokr_parameters
@@ -46,6 +47,8 @@ class Estimate:
         forward_tflop: One forward pass of one sample of the largest bucket.
         step_tflop: One optimizer step in the largest bucket.
         train_pflop: All of training, the mean over buckets.
+        draw_pflop: Drawing validation clips, all of them.
+        draw_share: The part of the time of training and drawing that goes into it. Processes share clips.
         encode_pflop: Encoding every window of every clip once with the VAE, and with a teacher where features are aligned.
         memory_gb: Peak on the training device, in the largest bucket: that whose micro-batch has most tokens.
         memory_parts_gb: Its parts.
@@ -62,6 +65,8 @@ class Estimate:
     forward_tflop: float
     step_tflop: float
     train_pflop: float
+    draw_pflop: float
+    draw_share: float
     encode_pflop: float
     memory_gb: float
     memory_parts_gb: Mapping[str, float]
@@ -108,12 +113,18 @@ def estimate(
     steps_per_epoch = schedule.samples_per_epoch / schedule.samples_per_step
     kept = checkpoint_count(values, schedule.max_steps, steps_per_epoch)
     full = preset is None
+    training = mean_forward * passes * schedule.samples_per_step * schedule.max_steps
+    clip = forward_flop(config, tokens_of_clip(values, family)) * passes_of_clip(values)
+    times = times_drawn(values, schedule) if clips_at_once(values) else 0
+    drawing = times * rounds(values) * clip
     others = family.raw["parameters"]["text_encoder"] * BF16 + family.raw["parameters"]["vae"] * FP32 if full else 0
     result = Estimate(
         trained_parameters=parameters,
         forward_tflop=forward[largest.name] / 1e12,
         step_tflop=forward[largest.name] * passes * batch[largest.name] * micro_batches(values) / 1e12,
-        train_pflop=mean_forward * passes * schedule.samples_per_step * schedule.max_steps / 1e15,
+        train_pflop=training / 1e15,
+        draw_pflop=times * clips_at_once(values) * clip / 1e15,
+        draw_share=drawing / (drawing + training / processes_of_plan(values)),
         encode_pflop=sum((vae_encode_flop(b) + teacher_flop(values, family, b)) * windows[b.name] for b in buckets)
         / 1e15
         if full
@@ -131,6 +142,11 @@ def estimate(
         largest_bucket=largest.name,
     )
     return {name: _rounded(value) for name, value in asdict(result).items()}
+
+
+def processes_of_plan(values: Mapping[str, Any]) -> int:
+    """Count the processes that train together."""
+    return int(values["launch.processes"] * values["launch.machines"])
 
 
 def checkpoint_count(values: Mapping[str, Any], max_steps: int, steps_per_epoch: float | None = None) -> int:
@@ -423,7 +439,7 @@ def memory_parts(
 
 def sharded_over(values: Mapping[str, Any]) -> int:
     """Count the processes over which weights, gradients, moments and average are spread."""
-    return int(values["launch.processes"] * values["launch.machines"]) if values["launch.strategy"] == "fsdp2" else 1
+    return processes_of_plan(values) if values["launch.strategy"] == "fsdp2" else 1
 
 
 def latent_bytes(family: FamilyFacts, bucket: Bucket) -> int:

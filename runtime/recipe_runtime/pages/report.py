@@ -14,7 +14,7 @@ from recipe_runtime.exported import EXPORT_FOLDER, MARKER
 from recipe_runtime.ledgerfile import read_ledger
 from recipe_runtime.pages.curve import Line, Points, chart, smoothed
 from recipe_runtime.pages.facts import PLAN_FOLDER, facts_of_run, plan_of
-from recipe_runtime.pages.files import clip_file
+from recipe_runtime.pages.files import MEDIA_TYPES, clip_file
 from recipe_runtime.pages.story import Story, story_of
 from recipe_runtime.pages.tail import read_all
 from recipe_runtime.push.card import model_card
@@ -178,14 +178,16 @@ def _by_level(steps: Sequence[tuple[int, Mapping[str, Any]]]) -> Points:
 
 
 def _clips(run_dir: Path, story: Story, steps: int) -> dict[str, Any]:
-    """Return the gallery: its steps, and of each prompt what there is at each of them."""
+    """Return the gallery: its steps, of each prompt what there is at each of them, and its sheet of all steps."""
     every = sorted({event["step"] for event in story.clips.values()})
     chosen = evenly(every, steps)
     rows: dict[str, dict[int, dict[str, Any]]] = {}
     for path, event in story.clips.items():
         if event["step"] in chosen:
-            rows.setdefault(Path(path).stem, {})[event["step"]] = {"path": path, "data": _embedded(run_dir, path)}
-    return {"steps": chosen, "rows": rows, "left_out": len(every) - len(chosen)}
+            row = {"path": path, "data": _embedded(run_dir, path), "sheet": _embedded(run_dir, event.get("sheet", ""))}
+            rows.setdefault(Path(path).stem, {})[event["step"]] = row
+    sheets = {name: _embedded(run_dir, event["path"]) for name, event in story.sheets.items()}
+    return {"steps": chosen, "rows": rows, "left_out": len(every) - len(chosen), "sheets": sheets}
 
 
 def evenly(values: Sequence[int], count: int) -> list[int]:
@@ -198,9 +200,11 @@ def evenly(values: Sequence[int], count: int) -> list[int]:
 
 
 def _embedded(run_dir: Path, path: str) -> str | None:
-    """Return a clip as a data URI; None if it is not there any more."""
+    """Return a clip or a sheet as a data URI; None if it is not there any more."""
     file = clip_file(run_dir, path)
-    return None if file is None else f"data:video/mp4;base64,{base64.b64encode(file.read_bytes()).decode()}"
+    if file is None:
+        return None
+    return f"data:{MEDIA_TYPES[file.suffix]};base64,{base64.b64encode(file.read_bytes()).decode()}"
 
 
 def _left_out(run_dir: Path) -> list[tuple[str, str, int, str]]:

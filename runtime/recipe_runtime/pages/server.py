@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from recipe_runtime.errors import RunError
 from recipe_runtime.pages.facts import facts_of_run
-from recipe_runtime.pages.files import clip_file
+from recipe_runtime.pages.files import MEDIA_TYPES, clip_file
 from recipe_runtime.pages.tail import Shrunk, Tail
 
 
@@ -39,7 +39,7 @@ _NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 _SAFE = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
-    "connect-src 'self'; media-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "connect-src 'self'; media-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
@@ -160,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _clip(self, path: Path | None) -> None:
-        """Send a clip, or the part that is asked for: browsers seek that way."""
+        """Send a clip or a sheet, or the part that is asked for: browsers seek that way."""
         if path is None:
             self._refuse(HTTPStatus.NOT_FOUND, "there is no such clip")
             return
@@ -175,7 +175,8 @@ class _Handler(BaseHTTPRequestHandler):
                 )
                 return
             first, last = part
-            headers = {"Content-Type": "video/mp4", "Accept-Ranges": "bytes", "Content-Length": str(last - first + 1)}
+            kind, length = MEDIA_TYPES[path.suffix], str(last - first + 1)
+            headers = {"Content-Type": kind, "Accept-Ranges": "bytes", "Content-Length": length}
             if asked is not None:
                 headers["Content-Range"] = f"bytes {first}-{last}/{size}"
             self._head(HTTPStatus.OK if asked is None else HTTPStatus.PARTIAL_CONTENT, headers)

@@ -23,7 +23,9 @@ class Story:
         steps: Events of optimizer steps, by step.
         aligned: Events of alignment, by step.
         evaluations: Events of evaluations, by data set, weights and step.
-        clips: Events of validation clips, by path.
+        clips: Events of validation clips, by path. Those of steps that a resumed process has not reached again are left out:
+            their files are right, and not drawn a second time.
+        sheets: Events of the pictures that put a prompt's steps below each other, by the name of its clips.
         stages: Seconds that each stage took, all processes together.
         checkpoints: Events of checkpoints.
         pushed: Events of uploads.
@@ -32,6 +34,7 @@ class Story:
         first: Time of the first event.
         last: Time of the last one.
         processes: How often a process began or went on with it.
+        reached: The last step that the last process got to.
     """
 
     state: State = "waiting"
@@ -43,6 +46,7 @@ class Story:
     aligned: dict[int, dict[str, Any]] = field(default_factory=dict)
     evaluations: dict[tuple[str, str, int], dict[str, Any]] = field(default_factory=dict)
     clips: dict[str, dict[str, Any]] = field(default_factory=dict)
+    sheets: dict[str, dict[str, Any]] = field(default_factory=dict)
     stages: dict[str, float] = field(default_factory=dict)
     checkpoints: list[dict[str, Any]] = field(default_factory=list)
     pushed: list[dict[str, Any]] = field(default_factory=list)
@@ -51,6 +55,7 @@ class Story:
     first: str = ""
     last: str = ""
     processes: int = 0
+    reached: int = 0
 
 
 def story_of(events: Iterable[Mapping[str, Any]]) -> Story:
@@ -58,6 +63,8 @@ def story_of(events: Iterable[Mapping[str, Any]]) -> Story:
     story = Story()
     for event in events:
         _take(story, dict(event))
+    story.clips = {path: event for path, event in story.clips.items() if event["step"] <= story.reached}
+    story.sheets = {name: event for name, event in story.sheets.items() if event["step"] <= story.reached}
     return story
 
 
@@ -97,10 +104,11 @@ def _forget(story: Story, step: int) -> None:
     story.steps = {number: event for number, event in story.steps.items() if number <= step}
     story.aligned = {number: event for number, event in story.aligned.items() if number <= step}
     story.evaluations = {key: event for key, event in story.evaluations.items() if key[2] <= step}
-    story.clips = {path: event for path, event in story.clips.items() if event["step"] <= step}
+    story.reached = step
 
 
 def _measure(story: Story, event: dict[str, Any]) -> None:
+    story.reached = max(story.reached, event.get("step", 0))
     match event["event"]:
         case "step":
             story.steps[event["step"]] = event
@@ -110,5 +118,7 @@ def _measure(story: Story, event: dict[str, Any]) -> None:
             story.evaluations[event["dataset"], event["weights"], event["step"]] = event
         case "validation-clip":
             story.clips[event["path"]] = event
+        case "validation-sheet":
+            story.sheets[event["name"]] = event
         case _:
             pass

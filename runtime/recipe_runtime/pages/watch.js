@@ -67,16 +67,19 @@ class Run {
     this.aligned = new Map();
     this.evaluations = new Map();
     this.clips = new Map();
+    this.sheets = new Map();
     this.previews = new Map();
     this.stages = new Map();
     this.told = [];
     this.memory = null;
     this.lastTime = null;
     this.planWanted = false;
+    this.reached = 0;
   }
 
   take(event) {
     this.lastTime = event.time;
+    this.reached = Math.max(this.reached, event.step || 0);
     this.state = CLOSED[event.event] || this.state;
     switch (event.event) {
       case "run-started":
@@ -115,6 +118,9 @@ class Run {
         this.clips.set(event.path, { ...event, drawn: event.time });
         this.previews.delete(event.path);
         break;
+      case "validation-sheet":
+        this.sheets.set(event.name, event);
+        break;
       case "memory":
         this.memory = event;
         break;
@@ -130,9 +136,18 @@ class Run {
     for (const kept of [this.steps, this.aligned]) {
       for (const number of kept.keys()) if (number > step) kept.delete(number);
     }
-    for (const kept of [this.evaluations, this.clips]) {
-      for (const [name, event] of kept) if (event.step > step) kept.delete(name);
-    }
+    for (const [name, event] of this.evaluations) if (event.step > step) this.evaluations.delete(name);
+    this.reached = step;
+  }
+
+  // Clips of steps that a resumed process has not reached again wait: their files are right, and not drawn a second time.
+  shownClips() {
+    return [...this.clips.values()].filter((clip) => clip.step <= this.reached);
+  }
+
+  sheetOf(name) {
+    const sheet = this.sheets.get(name);
+    return sheet && sheet.step <= this.reached ? sheet : null;
   }
 
   sorted() {
@@ -271,8 +286,12 @@ function drawCharts() {
 // A video stays the same element as long as its file is the same: it must not begin anew with every event.
 const videos = new Map();
 
+function addressOf(run, path, version) {
+  return `/clips/${run.number}/${path.split("/").map(encodeURIComponent).join("/")}?${encodeURIComponent(version)}`;
+}
+
 function video(slot, run, path, version) {
-  const address = `/clips/${run.number}/${path.split("/").map(encodeURIComponent).join("/")}?${encodeURIComponent(version)}`;
+  const address = addressOf(run, path, version);
   let element = videos.get(slot);
   if (!element) {
     element = h("video", { loop: "", playsinline: "", controls: "", preload: "auto" });
@@ -309,30 +328,49 @@ function drawPreviews() {
 }
 
 function drawGallery() {
-  const steps = [...new Set(runs.flatMap((run) => [...run.clips.values()].map((clip) => clip.step)))].sort((a, b) => a - b);
+  const steps = [...new Set(runs.flatMap((run) => run.shownClips().map((clip) => clip.step)))].sort((a, b) => a - b);
   $("clips").hidden = !steps.length;
   if (!steps.length) return;
   const slider = $("step");
   slider.max = steps.length - 1;
   if ($("follow").checked) slider.value = steps.length - 1;
   const step = steps[Math.min(Number(slider.value), steps.length - 1)];
-  $("step-value").textContent = step === 0 ? "0 (before training)" : step;
-  const names = [...new Set(runs.flatMap((run) => [...run.clips.keys()].map(stem)))];
+  $("step-value").textContent = stepText(step);
+  const against = chosenStep(steps);
+  const sheets = $("sheets").checked;
+  const names = [...new Set(runs.flatMap((run) => run.shownClips().map((clip) => stem(clip.path))))];
   const shown = names.map((name) => ({
     name,
     prompt: promptOf(name),
+    sheets,
     clips: runs.flatMap((run) => {
-      const own = [...run.clips.values()].filter((clip) => stem(clip.path) === name).sort((a, b) => a.step - b.step);
+      const own = run.shownClips().filter((clip) => stem(clip.path) === name).sort((a, b) => a.step - b.step);
+      if ($("all").checked && sheets) return run.sheetOf(name) ? [[run.number, "sheet", run.sheetOf(name)]] : [];
       if ($("all").checked) return evenly(own, SIDE_BY_SIDE).map((clip) => [run.number, `all ${clip.step}`, clip]);
-      const until = own.filter((clip) => clip.step <= step);
-      const now = [run.number, "now", until[until.length - 1] || null];
-      return $("beside").checked && own.length ? [[run.number, "first", own[0]], now] : [now];
+      const until = (last) => own.filter((clip) => clip.step <= last).pop() || null;
+      const now = [run.number, "now", until(step)];
+      return against === null || !own.length ? [now] : [[run.number, "against", until(against)], now];
     }),
   }));
   fill($("gallery"), shown, ({ name, prompt, clips }) => [
     h("p", { class: "prompt" }, h("b", {}, name), " ", h("span", { class: "soft" }, prompt)),
-    h("div", { class: "gallery" }, ...clips.map((clip) => clipFigure(name, ...clip))),
+    h("div", { class: sheets ? "gallery sheets" : "gallery" }, ...clips.map((clip) => clipFigure(name, ...clip))),
   ]);
+}
+
+const stepText = (step) => (step === 0 ? "0 (before training)" : String(step));
+
+// The step that clips are compared with: the list has all steps that have clips, and keeps what was chosen. null is none.
+function chosenStep(steps) {
+  const list = $("against");
+  if (list.dataset.steps !== steps.join()) {
+    const before = list.value;
+    list.dataset.steps = steps.join();
+    const others = steps.map((step) => h("option", { value: String(step) }, `step ${stepText(step)}`));
+    list.replaceChildren(h("option", { value: "" }, "no other step"), ...others);
+    list.value = steps.map(String).includes(before) ? before : "";
+  }
+  return list.value === "" ? null : Number(list.value);
 }
 
 // The first, the last, and what lies evenly between.
@@ -344,12 +382,19 @@ function evenly(values, count) {
 function clipFigure(name, number, slot, clip) {
   const run = runs[number];
   const label = runs.length > 1 ? `${run.short}, ` : "";
-  const when = !clip ? "no clip so early" : clip.step === 0 ? "before training" : `step ${clip.step}`;
-  const picture = clip
-    ? video(`${slot}|${number}|${name}`, run, clip.path, clip.drawn)
-    : h("div", { class: "empty" }, when);
-  return h("figure", {}, picture, h("figcaption", {}, swatch(run), `${label}${when}`));
+  const when = !clip ? "no clip so early" : slot === "sheet" ? stepsText(clip.steps) : clip.step ? `step ${clip.step}` : "before training";
+  return h("figure", {}, pictureOf(name, run, slot, clip, when), h("figcaption", {}, swatch(run), `${label}${when}`));
 }
+
+function pictureOf(name, run, slot, clip, when) {
+  if (!clip) return h("div", { class: "empty" }, when);
+  if (slot === "sheet") return h("img", { src: addressOf(run, clip.path, clip.time), alt: when });
+  if (!$("sheets").checked) return video(`${slot}|${run.number}|${name}`, run, clip.path, clip.drawn);
+  if (!clip.sheet) return h("div", { class: "empty" }, "no contact sheet");
+  return h("img", { src: addressOf(run, clip.sheet, clip.drawn), alt: when });
+}
+
+const stepsText = (steps) => `steps ${steps.join(", ")}`;
 
 function promptOf(name) {
   const prompts = runs.flatMap((run) => (run.plan ? run.plan.prompts : []));
@@ -506,8 +551,7 @@ async function start() {
     refresh();
   });
   $("follow").addEventListener("change", refresh);
-  $("beside").addEventListener("change", refresh);
-  $("all").addEventListener("change", refresh);
+  for (const id of ["against", "all", "sheets"]) $(id).addEventListener("change", refresh);
   $("together").addEventListener("click", () => {
     for (const element of document.querySelectorAll("#gallery video")) {
       element.currentTime = 0;

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
@@ -76,6 +77,9 @@ class Tracker(Protocol):
     def finish(self, *, well: bool) -> None:
         """Write what is left. ``well`` says whether the run got to its end."""
 
+    def abandon(self) -> None:
+        """Clear away what would still speak when the process ends. Called in place of `finish` after a failure."""
+
 
 class TrackerListener:
     """Listens to events, and tells a tracker. One that fails is left alone from then on, with a warning.
@@ -113,12 +117,10 @@ class TrackerListener:
                     lambda: self._tracker.curves(step, {name: event.loss, **by_noise(name, event.sigmas, event.losses)})
                 )
                 self._try(lambda: self._tracker.chart(step, f"{name}/by-noise", chart))
-            case ClipScored(step=step, score=score):
-                name = f"clip-score/{event.nickname}{'-ema' if event.weights == 'ema' else ''}"
-                self._try(lambda: self._tracker.curves(step, {name: score}))
+            case ClipScored(step=step, path=path, score=score):
+                self._try(lambda: self._tracker.curves(step, {f"clip-score/{Path(path).stem}": score}))
             case ClipDrawn(step=step, path=path):
-                name = f"{event.nickname}-ema" if event.weights == "ema" else event.nickname
-                self._try(lambda: self._tracker.clip(step, f"validation/{name}", self._run_dir / path))
+                self._try(lambda: self._tracker.clip(step, f"validation/{Path(path).stem}", self._run_dir / path))
             case Resumed(step=step):
                 self._try(lambda: self._tracker.resume(step))
             case Failed() | Interrupted():
@@ -127,8 +129,12 @@ class TrackerListener:
                 pass
 
     def close(self) -> None:
-        """Let the tracker finish."""
-        self._try(lambda: self._tracker.finish(well=self._well))
+        """Let the tracker finish; one that failed is only cleared away."""
+        if self._works:
+            self._try(lambda: self._tracker.finish(well=self._well))
+        else:
+            with suppress(Exception):
+                self._tracker.abandon()
 
     def _try(self, call: Callable[[], None]) -> None:
         if not self._works:

@@ -80,6 +80,9 @@ class TensorboardTracker:
             self._writer.add_summary(text("settings", f"```json\n{self._config}\n```"), first)
         return self._writer
 
+    def abandon(self) -> None:
+        """Do nothing: what was written is there."""
+
 
 def moving_image(path: Path) -> tuple[tuple[int, int], bytes]:
     """Turn a clip into a GIF, at most 416 pixels wide and 8 frames a second.

@@ -77,6 +77,10 @@ class WandbTracker:
         """Upload what is left, for a bounded time."""
         self._run.finish(exit_code=0 if well else 1)
 
+    def abandon(self) -> None:
+        """End the library's process now: at the end of ours it would tell of the failure again, with a trace."""
+        wandb.teardown(exit_code=1)
+
 
 def run_id(run_dir: Path) -> str:
     """Return the id that the run has there, and make one if it has none."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from fakes_runs import draw, evaluated, make_run, started, step, tell, whole_story
+from fakes_runs import draw, evaluated, make_run, sheet_of, started, step, tell, whole_story
 from recipe_runtime.pages.facts import facts_of, facts_of_run, plan_of
 from recipe_runtime.pages.files import clip_file
 from recipe_runtime.pages.story import story_of
@@ -62,11 +62,29 @@ def story(*events, tmp_path):
 
 
 def test_a_resumed_run_forgets_what_came_after_its_checkpoint(tmp_path):
-    before = (started(), step(1), step(2), evaluated(2, 1.0), draw(tmp_path, 2), step(3))
+    before = (started(), step(1), step(2), evaluated(2, 1.0), step(3), draw(tmp_path, 3))
     told = story(*before, started(), Resumed(step=1, path="x"), step(2, loss=9.0), tmp_path=tmp_path)
 
     assert {number: event["loss"] for number, event in told.steps.items()} == {1: 1.0, 2: 9.0}
     assert (told.evaluations, told.clips, told.processes) == ({}, {}, 2)
+
+
+def test_a_clip_that_is_there_counts_again_when_a_resumed_run_gets_to_its_step(tmp_path):
+    events = (
+        started(),
+        step(1),
+        step(2),
+        draw(tmp_path, 2),
+        sheet_of(tmp_path, 2),
+        started(),
+        Resumed(step=1, path="x"),
+    )
+
+    behind = story(*events, tmp_path=tmp_path)
+    again = story(step(2), tmp_path=tmp_path)
+
+    assert (list(behind.clips), list(behind.sheets)) == ([], [])
+    assert (list(again.clips), list(again.sheets)) == (["validation/step-00000002/main.mp4"], ["main"])
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,12 @@
 import contextlib
 import http.client
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
+import urllib.request
 
 import pytest
 
@@ -11,6 +15,8 @@ from recipe_runtime.errors import RunError
 from recipe_runtime.pages import __main__, server as module
 from recipe_runtime.pages.__main__ import main
 from recipe_runtime.pages.server import FIRST_PORT, WatchServer, build_server
+from recipe_runtime.pages.tail import read_all
+from recipe_runtime.record import Recorder
 from recipe_schema.events import EVENTS_FILE
 
 
@@ -276,3 +282,26 @@ def test_what_is_no_run_is_told(tmp_path, capsys, name):
 
     assert main(["watch", str(tmp_path / name)]) == 4
     assert "is no run directory, and holds none" in capsys.readouterr().err
+
+
+def test_a_page_that_is_killed_leaves_the_run_as_it_is(tmp_path):
+    """The run's process writes on; the page was only a reader."""
+    run = make_run(tmp_path)
+    tell(run, *whole_story(run))
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    command = [sys.executable, "-m", "recipe_runtime.pages", "watch", str(run), "--port", "0"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with (
+        Recorder(run) as recorder,
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as page,
+    ):
+        address = page.stdout.readline().split()[0]
+        with urllib.request.urlopen(f"{address}events", timeout=60) as stream:
+            assert stream.readline().startswith(b"id: ")
+            assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+            recorder.emit(step(5))
+            page.kill()
+            page.wait()
+        recorder.emit(step(6))
+
+    assert [event["step"] for event in read_all(run) if event["event"] == "step"][-2:] == [5, 6]

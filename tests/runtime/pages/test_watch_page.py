@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -65,9 +66,9 @@ def watching(page, *folders):
         thread.join()
 
 
-def until(page, condition):
+def until(page, condition, seconds=WAIT / 1000):
     """Wait until a condition holds. The page's own policy forbids what playwright waits with."""
-    last = time.monotonic() + WAIT / 1000
+    last = time.monotonic() + seconds
     while not page.evaluate(f"(() => {{ try {{ return {condition} }} catch {{ return false }} }})()"):
         assert time.monotonic() < last, condition
         page.wait_for_timeout(50)
@@ -83,23 +84,42 @@ def play(page, selector):
     return page.evaluate(f"document.querySelector({selector!r}).videoWidth")
 
 
-@pytest.mark.slow
-def test_a_run_is_followed_while_it_goes_on(page, tmp_path):
-    project = planned(
-        tmp_path,
-        max_steps=40,
-        **{"validation.step_interval": 20, "validation.preview.enabled": True, "checkpoints.step_interval": 20},
-    )
+def begun(folder, **more):
+    """Start a run of forty steps, with clips before the first one and at 20 and 40."""
+    looks = {"validation.step_interval": 20, "validation.on_startup": True, "validation.preview.enabled": True}
+    project = planned(folder, max_steps=40, **looks, **{"checkpoints.step_interval": 20}, **more)
     project.run_dir.mkdir(parents=True)
     command = [sys.executable, "-m", "recipe_runtime", str(project.plan_dir), "--run-dir", str(project.run_dir)]
-    with subprocess.Popen([*command, "--quiet"]) as process, watching(page, project.run_dir):
-        until(page, f"{POINTS} > 1")
-        first = page.evaluate(POINTS)
-        until(page, f"{POINTS} > {first}")
-        until(page, "document.querySelector('.run').dataset.state === 'finished'")
+    return project.run_dir, subprocess.Popen([*command, "--quiet"])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_two_runs_are_followed_while_they_go_on_and_one_is_kept_as_a_report(page, tmp_path):
+    first, one = begun(tmp_path / "a")
+    second, other = begun(tmp_path / "b", **{"optimizer.learning_rate": 3e-3})
+    with one, other, watching(page, first, second):
+        until(page, f"{POINTS} > 1", 120)  # two processes have to load torch and models first
+        before = page.evaluate(POINTS)
+        until(page, f"{POINTS} > {before}", 60)
+        until(page, "document.querySelectorAll('.run[data-state=finished]').length === 2", 120)
         assert page.evaluate(POINTS) == 40
+        assert page.locator('[data-chart="Loss"] .line:not(.faint)').count() == 2
         assert play(page, "#gallery video") == 96
-        assert process.wait(timeout=60) == 0
+        page.locator("#step").fill("1")
+        until(page, "document.querySelectorAll('#gallery figcaption')[1].innerText === 'test, step 20'")
+        page.locator("#against").select_option("0")
+        until(page, "document.querySelectorAll('#gallery video').length === 4")
+        page.locator("#sheets").check()
+        until(page, "[...document.querySelectorAll('#gallery img')].filter((i) => i.naturalWidth).length === 4")
+        assert "optimizer.learning_rate" in page.locator("#settings").inner_text()
+        assert (one.wait(timeout=60), other.wait(timeout=60)) == (0, 0)
+    assert main(["report", str(first)]) == 0
+    page.context.set_offline(True)
+    page.goto(f"file://{first / 'report.html'}")
+    assert play(page, "video") == 96
+    assert "step 40" in page.locator(".gallery").inner_text()
+    page.context.set_offline(False)
 
 
 def test_new_steps_lengthen_the_curve_and_a_resumed_run_drops_what_is_void(page, tmp_path):
@@ -127,11 +147,17 @@ def test_the_slider_goes_through_the_steps_of_a_prompt(page, tmp_path):
         page.locator("#step").fill("0")
         until(page, "document.querySelector('#gallery figcaption').innerText === 'before training'")
         assert play(page, "#gallery video") == 96
-        page.locator("#beside").check()
+        page.locator("#against").select_option("0")
         page.locator("#step").fill("1")
         until(page, "document.querySelectorAll('#gallery video').length === 2")
         assert page.locator("#gallery figcaption").all_inner_texts() == ["before training", "step 4"]
         tell(run, draw(run, 5))
+        until(page, "document.querySelectorAll('#against option').length === 4")
+        assert page.locator("#against").input_value() == "0"  # a new step does not undo the choice
+        page.locator("#against").select_option("4")
+        page.locator("#step").fill("2")
+        until(page, "document.querySelectorAll('#gallery figcaption')[1].innerText === 'step 5'")
+        assert page.locator("#gallery figcaption").all_inner_texts() == ["step 4", "step 5"]
         page.locator("#follow").check()
         until(page, "[...document.querySelectorAll('#gallery figcaption')].pop().innerText === 'step 5'")
 
@@ -144,6 +170,30 @@ def test_steps_stand_side_by_side_the_first_and_the_last_among_them(page, tmp_pa
         until(page, "document.querySelectorAll('#gallery video').length === 8")
         captions = page.locator("#gallery figcaption").all_inner_texts()
         assert (captions[0], captions[1], captions[-1]) == ("before training", "step 1", "step 9")
+
+
+def test_clips_of_a_resumed_run_come_back_when_it_gets_to_them_again(page, tmp_path):
+    run = make_run(tmp_path)
+    tell(run, started(), draw(run, 0), step(1), step(2), step(3), step(4), draw(run, 4))
+    with watching(page, run):
+        until(page, "document.querySelector('#gallery figcaption').innerText === 'step 4'")
+        tell(run, started(), Resumed(step=2, path="x"), step(3))
+        until(page, "document.querySelector('#gallery figcaption').innerText === 'before training'")
+        tell(run, step(4))  # its clip is there and not drawn again
+        until(page, "document.querySelector('#gallery figcaption').innerText === 'step 4'")
+
+
+def test_contact_sheets_stand_for_clips_and_one_picture_for_all_steps(page, tmp_path):
+    run = make_run(tmp_path)
+    tell(run, *whole_story(run))
+    loaded = "[...document.querySelectorAll('#gallery img')].map((i) => i.complete && i.naturalWidth)"
+    with watching(page, run):
+        page.locator("#sheets").check(timeout=WAIT)
+        until(page, f"JSON.stringify({loaded}) === '[{8 * 96 + 7 * 4}]'")
+        assert page.locator("#gallery video").count() == 0
+        page.locator("#all").check()
+        until(page, f"JSON.stringify({loaded}) === '[{104 + 8 * 96 + 7 * 4}]'")
+        assert page.locator("#gallery figcaption").inner_text() == "steps 0, 4"
 
 
 def test_a_clip_goes_on_playing_when_something_else_happens(page, tmp_path):
@@ -178,6 +228,11 @@ def test_two_runs_stand_beside_each_other(page, tmp_path):
         until(page, "document.querySelectorAll('#gallery video').length === 2")
         assert page.locator(".run").count() == 2
         assert page.locator('[data-chart="Loss"] .line:not(.faint)').count() == 2
+        page.locator("#against").select_option("0")  # two steps of two runs
+        until(page, "document.querySelectorAll('#gallery video').length === 4")
+        assert page.locator("#gallery figcaption").all_inner_texts() == [
+            f"{Path(run).name}, {when}" for run in runs for when in ("before training", "step 4")
+        ]
         settings = page.locator("#settings").inner_text()
         assert "optimizer.learning_rate" in settings
         assert "0.003" in settings
@@ -246,4 +301,7 @@ def test_a_report_plays_its_clips_from_a_file_with_the_network_off(page, tmp_pat
 
     assert play(page, "video") == 96
     assert page.locator("svg").count() == 7
+    page.locator("summary", has_text="frames across").click()
+    widths = page.evaluate("[...document.querySelectorAll('img')].map((one) => one.naturalWidth)")
+    assert widths == [796, 796, 900]
     assert [address for address in page.asked if not address.startswith(("file:", "data:"))] == []

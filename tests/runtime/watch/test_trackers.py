@@ -1,7 +1,11 @@
 import dataclasses
 import io
 import json
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -76,6 +80,9 @@ class Listening:
     def finish(self, *, well):
         self._keep("finish", well)
 
+    def abandon(self):
+        self._keep("abandon")
+
 
 def listen(tracker, run_dir, events):
     warnings = []
@@ -146,11 +153,12 @@ def test_full_noise_belongs_to_the_last_part():
 
 def test_a_tracker_hears_of_scores(tmp_path):
     tracker = Listening()
-    common = {"step": 3, "nickname": "cat", "path": "x", "least": 20.0, "frames": 8, "seconds": 1.0}
+    common = {"step": 3, "nickname": "cat", "weights": "ema", "least": 20.0, "frames": 8, "seconds": 1.0}
+    names = ("cat", "cat-2", "cat-ema")  # several clips of a prompt have curves of their own
 
-    listen(tracker, tmp_path, [ClipScored(weights=kind, score=25.0, **common) for kind in ("model", "ema")])
+    listen(tracker, tmp_path, [ClipScored(path=f"validation/x/{name}.mp4", score=25.0, **common) for name in names])
 
-    assert tracker.told[:2] == [("curves", 3, {f"clip-score/{name}": 25.0}) for name in ("cat", "cat-ema")]
+    assert tracker.told[:3] == [("curves", 3, {f"clip-score/{name}": 25.0}) for name in names]
 
 
 def test_a_chart_is_a_line_through_its_values():
@@ -183,7 +191,7 @@ def test_a_tracker_that_fails_is_told_nothing_more_and_warned_of_once(tmp_path):
 
     warnings = listen(tracker, tmp_path, [step(1), step(2)])
 
-    assert len(tracker.told) == 1
+    assert [kind for kind, *_ in tracker.told] == ["curves", "abandon"]
     assert warnings == [
         "wandb failed and is told nothing any more (ValueError: no); events.jsonl has everything",
     ]
@@ -292,6 +300,46 @@ def test_wandb_offline_writes_a_run_that_keeps_its_id(tmp_path, monkeypatch):
     assert b"train/loss" in next(folders[0].glob("run-*.wandb")).read_bytes()
     (table,) = (tmp_path / "wandb").glob("offline-run-*/files/media/table/**/*by-noise*.json")
     assert json.loads(table.read_text())["data"] == [[0.1, 1.0], [0.2, 2.0], [0.5, 3.0], [0.9, 4.0]]
+
+
+KILLED = """
+import os, signal, sys, time
+from pathlib import Path
+from recipe_runtime.watch.tracker import Journal, TrackerListener
+from recipe_runtime.watch.tracker_wandb import WandbTracker
+from recipe_schema.events import RunFinished, StepDone
+
+folder = Path(sys.argv[1])
+journal = Journal(project="p", name="n", run_dir=folder, config={})
+listener = TrackerListener("wandb", WandbTracker(journal, "offline"), folder, warn=print)
+told = {"bucket": "b", "loss": 1.0, "learning_rate": 1.0, "grad_norm": 1.0, "sigma": 0.5, "seconds": 1.0, "data_seconds": 0.0}
+listener(StepDone(step=1, epoch=0.1, **told))
+children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+(core,) = [int(child) for child in children if "wandb-core" in Path(f"/proc/{child}/cmdline").read_text()]
+os.kill(core, signal.SIGKILL)
+for step in range(2, 40):
+    listener(StepDone(step=step, epoch=0.1, **told))
+    time.sleep(0.02)
+listener(RunFinished(step=39, seconds=1.0))
+listener.close()
+print("the end")
+"""
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="there is no list of child processes")
+def test_killing_wandbs_process_is_a_warning_and_nothing_else(tmp_path):
+    pytest.importorskip("wandb", exc_type=ImportError)
+    environment = {**os.environ, "HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path)], env=environment, capture_output=True, text=True, check=False
+    )
+
+    warning, end = ended.stdout.splitlines()
+    assert warning.startswith("wandb failed and is told nothing any more")
+    assert (end, ended.returncode) == ("the end", 0)
+    assert "Traceback" not in ended.stderr
 
 
 def test_wandb_online_without_a_login_is_refused_before_training(tmp_path, monkeypatch):
