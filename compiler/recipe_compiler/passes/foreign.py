@@ -33,6 +33,25 @@ def why_not(name: str, path: TreePath) -> str | None:
     return None
 
 
+def is_idle(name: str, path: TreePath) -> bool:
+    """Say whether a key of SimpleTuner changes nothing in what is trained, so that nothing is lost without it.
+
+    Args:
+        name: The key.
+        path: Where it stands.
+    """
+    groups = _table()["dataset" if path[:2] == ("data", "datasets") else "flat"]
+    return any(name in group["names"] for group in groups if "idle" in group)
+
+
+def known_names() -> frozenset[str]:
+    """Return the flat keys of SimpleTuner that have no counterpart, or had another name."""
+    table = _table()
+    return frozenset(
+        (*table["renamed"], *table["others"], *(name for group in table["flat"] for name in group["names"]))
+    )
+
+
 @functools.cache
 def _table() -> Mapping[str, Any]:
     """Read the names. Only a recipe with an unknown key pays for it."""
