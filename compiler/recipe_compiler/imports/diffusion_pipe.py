@@ -273,7 +273,7 @@ _RANGE: Mapping[str, Any] = {"min_ar": 0.5, "max_ar": 2.0, "num_ar_buckets": _SH
 
 def _ratio(shape: Any) -> float | None:
     if isinstance(shape, list) and len(shape) == 2 and all(isinstance(s, int | float) and s > 0 for s in shape):  # noqa: PLR2004
-        return round(shape[0] / shape[1], 6)
+        return float(round(shape[0] / shape[1], 6))
     return float(shape) if isinstance(shape, int | float) and shape > 0 else None
 
 

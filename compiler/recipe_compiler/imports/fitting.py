@@ -17,7 +17,7 @@ def coerced(value: Any, leaf: Leaf) -> Any:
     spec = leaf.spec
     if isinstance(value, list):
         return [_coerced(item, spec) for item in value]
-    if isinstance(value, str) and spec.container == "list" and "," in value and spec.pattern is None:
+    if isinstance(value, str) and spec.container == "list" and "," in value:
         return [_coerced(part.strip(), spec) for part in value.split(",")]
     return _coerced(value, spec)
 

@@ -20,6 +20,7 @@ _PLACES = {
 _ALIGNMENT = 32
 _WINDOWS = {"head": "head", "full": "head", "uniform": "uniform", "chunk": "uniform", "slide": "uniform"}
 _SHORTEST = 5
+_OTHER = Lost("it is for other models")
 
 
 def import_musubi_tuner(path: Path, how: How) -> Draft:
@@ -61,7 +62,7 @@ def _data_set(own: Mapping[str, Given], general: Mapping[str, Given], sets: Sets
     if target == "csv_file":
         _jsonl(own[place], table, kind, sets)
     given = {**general, **own}
-    shared = _table(table, given, sets)
+    shared = _Keys(table, given, sets).table()
     take_keys({name: key for name, key in own.items() if name != place}, shared, sets.draft)
     for name, key in general.items():
         before = len(sets.draft.rows)
@@ -82,71 +83,76 @@ def _jsonl(given: Given, table: str, kind: str, sets: Sets) -> None:
         sets.draft.add(f"{table}.{key}", value, place)
 
 
-def _table(table: str, given: Mapping[str, Given], sets: Sets) -> Mapping[str, Entry]:
-    draft, other = sets.draft, Lost("it is for other models")
-    extraction = given["frame_extraction"].value if "frame_extraction" in given else "head"
+class _Keys:
+    """What becomes of each key of a data set."""
 
-    def resolution(key: Given) -> None:
-        sets.size(key, table, alignment=_ALIGNMENT, tool="musubi-tuner")
-        if "enable_bucket" not in given or given["enable_bucket"].value is not True:
-            draft.warn(
-                f"{key.span}: without enable_bucket, musubi-tuner cuts every clip to this shape; here clips keep theirs"
-            )
+    def __init__(self, table: str, given: Mapping[str, Given], sets: Sets) -> None:
+        self._table, self._given, self._sets, self._draft = table, given, sets, sets.draft
+        self._extraction = given["frame_extraction"].value if "frame_extraction" in given else "head"
 
-    def extension(key: Given) -> None:
+    def table(self) -> Mapping[str, Entry]:
+        """Return the table of all keys."""
+        return {
+            "resolution": self._size,
+            "caption_extension": self._extension,
+            "batch_size": f"{self._table}.train_batch_size",
+            "num_repeats": lambda key: self._sets.repeats(key, f"{self._table}.repeats"),
+            "enable_bucket": Idle("see resolution"),
+            "bucket_no_upscale": Lost("clips are enlarged to their size; R316 names those that are enlarged much"),
+            "cache_directory": Idle("latents are stored by content in `data.store_dir`"),
+            "target_frames": self._frames,
+            "frame_extraction": self._window,
+            "frame_stride": Lost("windows don't overlap here"),
+            "frame_sample": self._windows,
+            "max_frames": self._longest,
+            "source_fps": Idle("rates are read from the clips, and clips are resampled to `data.framerate`"),
+            "control_directory": _OTHER,
+            "control_resolution": _OTHER,
+            "no_resize_control": _OTHER,
+            "multiple_target": _OTHER,
+        }
+
+    def _size(self, key: Given) -> None:
+        self._sets.size(key, self._table, alignment=_ALIGNMENT, tool="musubi-tuner")
+        if "enable_bucket" not in self._given or self._given["enable_bucket"].value is not True:
+            text = "without enable_bucket, musubi-tuner cuts every clip to this shape; here clips keep theirs"
+            self._draft.warn(f"{key.span}: {text}")
+
+    def _extension(self, key: Given) -> None:
+        path = f"{self._table}.caption_strategy"
         if key.value == ".txt":
-            draft.merge(key, f"{table}.caption_strategy", "captions are .txt files by default")
+            self._draft.merge(key, path, "captions are .txt files by default")
         else:
-            draft.leave(key, "captions are .txt files beside the clips", lost=True, target=f"{table}.caption_strategy")
+            self._draft.leave(key, "captions are .txt files beside the clips", lost=True, target=path)
 
-    def frames(key: Given) -> None:
+    def _frames(self, key: Given) -> None:
         wanted = key.value if isinstance(key.value, list) else [key.value]
         numbers = [number for number in wanted if isinstance(number, int)]
-        most = max(numbers, default=None)
         reason = "a data set has one length; write it once more for each of the others" if len(numbers) > 1 else ""
-        sets.frames(key, f"{table}.video.num_frames", most, reason)
+        self._sets.frames(key, f"{self._table}.video.num_frames", max(numbers, default=None), reason)
 
-    def longest(key: Given) -> None:
-        if extraction == "full":
-            sets.frames(key, f"{table}.video.num_frames", key.value, "with frame_extraction full")
-            draft.add(f"{table}.video.min_frames", _SHORTEST, "frame_extraction is full")
+    def _longest(self, key: Given) -> None:
+        path = f"{self._table}.video.num_frames"
+        if self._extraction == "full":
+            self._sets.frames(key, path, key.value, "with frame_extraction full")
+            self._draft.add(f"{self._table}.video.min_frames", _SHORTEST, "frame_extraction is full")
         else:
-            draft.leave(key, "it belongs to frame_extraction full", target=f"{table}.video.num_frames")
+            self._draft.leave(key, "it belongs to frame_extraction full", target=path)
 
-    def window(key: Given) -> None:
+    def _window(self, key: Given) -> None:
+        path = f"{self._table}.video.window"
         if key.value not in _WINDOWS:
-            draft.leave(
-                key, f"of its values there are {', '.join(_WINDOWS)}", lost=True, target=f"{table}.video.window"
-            )
+            self._draft.leave(key, f"of its values there are {', '.join(_WINDOWS)}", lost=True, target=path)
         elif key.value == "slide":
-            draft.change(key, f"{table}.video.window", "uniform", "windows don't overlap here")
+            self._draft.change(key, path, "uniform", "windows don't overlap here")
         elif key.value == _WINDOWS[key.value]:
-            draft.take(key, f"{table}.video.window")
+            self._draft.take(key, path)
         else:
-            draft.change(key, f"{table}.video.window", _WINDOWS[key.value], "that is its name here")
+            self._draft.change(key, path, _WINDOWS[key.value], "that is its name here")
 
-    def windows(key: Given) -> None:
-        if extraction == "uniform":
-            draft.take(key, f"{table}.video.max_windows")
+    def _windows(self, key: Given) -> None:
+        path = f"{self._table}.video.max_windows"
+        if self._extraction == "uniform":
+            self._draft.take(key, path)
         else:
-            draft.leave(key, "it belongs to frame_extraction uniform", target=f"{table}.video.max_windows")
-
-    return {
-        "resolution": resolution,
-        "caption_extension": extension,
-        "batch_size": f"{table}.train_batch_size",
-        "num_repeats": lambda key: sets.repeats(key, f"{table}.repeats"),
-        "enable_bucket": Idle("see resolution"),
-        "bucket_no_upscale": Lost("clips are enlarged to their size; R316 names those that are enlarged much"),
-        "cache_directory": Idle("latents are stored by content in `data.store_dir`"),
-        "target_frames": frames,
-        "frame_extraction": window,
-        "frame_stride": Lost("windows don't overlap here"),
-        "frame_sample": windows,
-        "max_frames": longest,
-        "source_fps": Idle("rates are read from the clips, and clips are resampled to `data.framerate`"),
-        "control_directory": other,
-        "control_resolution": other,
-        "no_resize_control": other,
-        "multiple_target": other,
-    }
+            self._draft.leave(key, "it belongs to frame_extraction uniform", target=path)

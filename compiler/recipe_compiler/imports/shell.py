@@ -36,20 +36,25 @@ def parse_variables(source: Source) -> _Parsed:
     entries: dict[str, Entry] = {}
     try:
         for number, line in enumerate(source.lines, 1):
-            match = _ASSIGNED.match(line)
-            span = Span(source, number, 1, number, len(line) + 1)
-            words = _words(line if match is None else match[3], span)
-            if match is None and words:
-                raise _ShellError(span, "`NAME=value` is expected here")
-            if match is not None and match[1] == EXTRA:
-                entries |= _arguments([(word, span) for word in _words(" ".join(words), span)])
-            elif match is not None:
-                entries[match[1]] = Entry(key_span=span, node=_scalar(" ".join(words), span))
+            entries |= _variable(line, Span(source, number, 1, number, len(line) + 1))
     except _ShellError as error:
         return None, [
             SYNTAX.at(error.span, str(error), help="write one variable in a line, in quotes if it has spaces")
         ]
     return MapNode(entries=entries, span=start_of(source)), []
+
+
+def _variable(line: str, span: Span) -> dict[str, Entry]:
+    """Read one line: a variable, arguments, or nothing."""
+    match = _ASSIGNED.match(line)
+    words = _words(line if match is None else match[3], span)
+    if match is None and words:
+        raise _ShellError(span, "`NAME=value` is expected here")
+    if match is None:
+        return {}
+    if match[1] == EXTRA:
+        return _arguments([(word, span) for word in _words(" ".join(words), span)])
+    return {match[1]: Entry(key_span=span, node=_scalar(" ".join(words), span))}
 
 
 def parse_arguments(source: Source) -> _Parsed:

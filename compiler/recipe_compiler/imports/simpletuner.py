@@ -64,7 +64,8 @@ def _options(config: Path, draft: Draft, how: How) -> Options:
         if name in options and len(given.key) == 1:
             for earlier in options.pop(name):
                 draft.leave(earlier, f"`{given.name}` is the same option, and comes after it")
-        options.setdefault(name, []).append(with_variables(given, how.environment.get))
+        secret = name == "webhook_config"  # addresses stay in the environment
+        options.setdefault(name, []).append(given if secret else with_variables(given, how.environment.get))
     options.pop("", None)  # an empty file
     return Options(options)
 

@@ -62,6 +62,7 @@ class Config:
             "sana_complex_human_instruction": self._instruction,
             "resume_from_checkpoint": self._resume,
             "ema_decay": self._ema_decay,
+            "validation_disable": self._validation_off,
             **dict.fromkeys(_CLIPPING, self._clipping),
             **dict.fromkeys(_DELETING, self._deleting),
             **dict.fromkeys(IDLE_LOSS, self._idle_loss),
@@ -76,6 +77,9 @@ class Config:
             elif name not in SCHEDULE:
                 for given in several:
                     self._one(name, given)
+        if self._options.is_on("validation_disable"):
+            for key in ("prompt", "prompt_library"):
+                self._draft.drop(f"validation.{key}")
         take_schedule(self._options, self._draft, faithful=self._how.faithful)
 
     def _one(self, name: str, given: Given) -> None:
@@ -130,6 +134,14 @@ class Config:
             "model.lora.": ("model_type: lora", self._options.value("model_type") == "lora"),
             "ema.": ("use_ema", self._options.is_on("use_ema")),
             "regularizers.crepa.": ("crepa_enabled", self._options.is_on("crepa_enabled")),
+            "hub.": (
+                "push_to_hub",
+                self._options.is_on("push_to_hub") or self._options.is_on("push_checkpoints_to_hub"),
+            ),
+            "checkpoints.rolling_total": (
+                "checkpointing_rolling_steps",
+                self._options.number("checkpointing_rolling_steps") > 0,
+            ),
             "regularizers.rollout.": (
                 "scheduled_sampling_max_step_offset",
                 self._options.number("scheduled_sampling_max_step_offset") > 0,
@@ -209,6 +221,10 @@ class Config:
     def _built_in_prompts(self, given: Given) -> None:
         reason = "no prompts are built in: write yours under `validation.prompt_library`"
         self._draft.leave(given, reason, lost=self._options.is_on("validation_prompt_library"))
+
+    def _validation_off(self, given: Given) -> None:
+        reason = "without `validation.prompt` and `validation.prompt_library` nothing is drawn"
+        self._draft.merge(given, "validation.prompt", reason, changed=self._options.is_on("validation_disable"))
 
     def _lycoris(self, given: Given) -> None:
         if self._options.value("model_type") == "lora" and self._options.value("lora_type") == "lycoris":

@@ -13,6 +13,7 @@ from recipe_compiler.imports.reading import read_map
 
 LIBRARY = "validation.prompt_library"
 _PLACEHOLDER = re.compile(r"<[A-Za-z_]+>")
+_VARIABLE = re.compile(r"\{env:([A-Za-z_][A-Za-z0-9_]*)\}\Z")
 _LONGEST_NAME = 64
 _LARGEST_RANK = 1024
 _WEBHOOKS = "tracking.webhooks"
@@ -58,31 +59,30 @@ def take_lycoris(given: Given, draft: Draft, config: Path) -> None:
 
 def _lycoris_key(key: Given, draft: Draft) -> None:
     name = key.name.removeprefix("apply_preset.module_algo_map.Attention.")
+    same = {"factor": "model.lora.lokr_factor", "linear_alpha": "model.lora.alpha", "linear_dim": "model.lora.rank"}
+    whole = (name, key.value) == ("full_matrix", True)
     if name == "algo":
-        algorithm = str(key.value).lower()
-        types = {"lokr": "lokr", "lora": "standard", "locon": "standard"}
-        if algorithm in types:
-            draft.drop("model.lora.type")
-            draft.change(key, "model.lora.type", types[algorithm], "that is its name here")
-        else:
-            draft.leave(key, "of LyCORIS there are lokr and lora", lost=True, target="model.lora.type")
-    elif name == "factor":
-        draft.take(key, "model.lora.lokr_factor")
-    elif name == "linear_alpha":
-        draft.take(key, "model.lora.alpha")
-    elif name == "linear_dim" and isinstance(key.value, int) and key.value > _LARGEST_RANK:
-        draft.change(key, "model.lora.rank", _LARGEST_RANK, "it is the most, and more than any factor has")
-    elif name == "linear_dim":
-        draft.take(key, "model.lora.rank")
-    elif name == "full_matrix" and key.value is True:
+        _algorithm(key, draft)
+    elif whole or (name == "linear_dim" and isinstance(key.value, int) and key.value > _LARGEST_RANK):
         draft.change(key, "model.lora.rank", _LARGEST_RANK, "factors stay whole if the rank is more than they have")
-    elif name == "apply_preset.target_module" and key.value == ["Attention"]:
+    elif name in same:
+        draft.take(key, same[name])
+    elif (name, key.value) == ("apply_preset.target_module", ["Attention"]):
         draft.merge(key, "model.lora.target_modules", "these are the layers that get an adapter by default")
     elif (name, key.value) in (("multiplier", 1), ("full_matrix", False), ("use_scalar", False)):
         draft.leave(key, "it is so here")
     else:
         reason = "adapters have type, rank, alpha, lokr_factor and target_modules, the same for all layers"
         draft.leave(key, reason, lost=True, target="model.lora")
+
+
+def _algorithm(key: Given, draft: Draft) -> None:
+    types = {"lokr": "lokr", "lora": "standard", "locon": "standard"}
+    algorithm = str(key.value).lower()
+    if algorithm in types:
+        draft.change(key, "model.lora.type", types[algorithm], "that is its name here")
+    else:
+        draft.leave(key, "of LyCORIS there are lokr and lora", lost=True, target="model.lora.type")
 
 
 def take_webhooks(several: Sequence[Given], draft: Draft, config: Path) -> None:
@@ -104,7 +104,11 @@ def _webhook_key(given: Given, name: str, table: str, index: str, draft: Draft) 
         "auth_token": ("token_env", f"WEBHOOK_TOKEN{number}", "the token"),
     }
     same = {"webhook_type": "type", "callback_url": "url", "log_level": "level", "message_prefix": "prefix"}
-    if name in secrets:
+    variable_of = _VARIABLE.match(str(given.value))
+    if name in (*secrets, "callback_url") and variable_of is not None:
+        key = secrets[name][0] if name in secrets else "url_env"
+        draft.change(given, f"{table}.{key}", variable_of[1], "it is a variable")
+    elif name in secrets:
         key, variable, what = secrets[name]
         hidden = Given(key=given.key, value="…", span=given.span)
         draft.change(hidden, f"{table}.{key}", variable, f"{what} is a secret: put it into the variable {variable}")

@@ -39,10 +39,19 @@ def tell_truth(draft: Draft, options: Options, how: How) -> None:
     if options.given("num_train_epochs") is None and options.given("max_train_steps") is None:
         draft.add("train.num_epochs", 1, _DEFAULT)
     if how.faithful:
-        for path, value, reason in _ALWAYS:
-            draft.add(path, value, _DOES, reason)
+        _reproduce(draft)
     if options.is_on("push_to_hub") and options.given("hub_model_id") is None:
         draft.add("hub.model_id", options.value("tracker_project_name", "simpletuner"), _DOES, "the project's name")
+
+
+def _reproduce(draft: Draft) -> None:
+    """Write what SimpleTuner does in any case."""
+    for path, value, reason in _ALWAYS:
+        draft.add(path, value, _DOES, reason)
+    if draft.value("ema.warmup_steps", 0):
+        draft.add("ema.warmup", "none", _DOES, "after a warm-up its memory is long at once")
+    if draft.value("regularizers.rollout.max_step_offset", 0):
+        draft.add("regularizers.rollout.target", "kept", _DOES)
 
 
 def _sets(draft: Draft) -> int:
@@ -113,6 +122,14 @@ def _defaults(draft: Draft, options: Options, *, faithful: bool) -> None:
             _default(draft, name, value, int(options.number("ema_update_interval", 1)))
         elif value != _ours(leaf.path):
             differing.append(f"{name} {value}")
+    if not faithful:
+        constants = OPTIMIZERS.get(str(draft.value("optimizer.name", OPTIMIZER)), {})
+        paths = {name: f"optimizer.{name}" for name in constants}
+        differing += [
+            f"{n} {constants[n]}"
+            for n, path in paths.items()
+            if path not in draft.settings and constants[n] != _ours(path)
+        ]
     if differing:
         draft.warn(f"not given, SimpleTuner takes {', '.join(differing)}; the recipe takes its own defaults")
     if faithful:

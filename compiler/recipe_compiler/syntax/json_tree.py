@@ -130,14 +130,16 @@ class _Reader:
         if isinstance(value, str):
             bad = self._has_half(value, span)
             return BadNode(span=span) if bad else ScalarNode(value=value, raw=value, plain=False, span=span), end
-        raw = self.source.text[start:end]
+        return self._scalar(value, span, self.source.text[start:end]), end
+
+    def _scalar(self, value: Any, span: Span, raw: str) -> Node:
         if not self._deep:
-            return ScalarNode(value=value, raw=raw, plain=True, span=span), end
+            return ScalarNode(value=value, raw=raw, plain=True, span=span)
         try:
-            return ScalarNode(value=plain_value(raw), raw=raw, plain=True, span=span), end
+            return ScalarNode(value=plain_value(raw), raw=raw, plain=True, span=span)
         except NumberError as error:
             self.found.append(NOT_A_NUMBER.at(span, str(error), help="write a finite number"))
-            return BadNode(span=span), end
+            return BadNode(span=span)
 
     def _has_half(self, text: str, span: Span) -> bool:
         """Report a text with half of a character, which no file can hold."""
