@@ -95,7 +95,7 @@ def _write_plain(writer: Writer, version: str) -> None:
     off = _switched_off(writer)
     for option, leaf in flat_options().items():
         path = leaf.path
-        if path in _ELSEWHERE or path.startswith((IN_DATA_SETS, "lr_schedule.", *off)):
+        if leaf.key.aka is None or path in _ELSEWHERE or path.startswith((IN_DATA_SETS, "lr_schedule.", *off)):
             continue
         if option in OFFLOAD_NAMES and version != "4.8":
             if path == "memory.group_offload.enabled":

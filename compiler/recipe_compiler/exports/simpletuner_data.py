@@ -45,7 +45,9 @@ def write_data(writer: Writer) -> list[dict[str, Any]]:
         if writer[f"{table}.dataset_type"] in EMPTY_TYPES:
             continue
         if writer[f"{table}.type"] not in TYPES:
-            writer.tell(f"{table}.type", "SimpleTuner has no such type; the data set is left out")
+            writer.tell(
+                f"{table}.id", f"SimpleTuner has no data sets of type {writer[f'{table}.type']}; it is left out"
+            )
             continue
         sets.append(_data_set(writer, table))
     _flat(writer)

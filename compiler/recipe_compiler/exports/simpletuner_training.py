@@ -90,8 +90,8 @@ def _schedule(writer: Writer) -> None:
     processes = writer["launch.processes"] * writer["launch.machines"]
     writer.said |= {"lr_schedule.name", "lr_schedule.warmup_steps"}
     if name.startswith("simpletuner-"):
-        period = writer["lr_schedule.period_steps"] or steps or 0
-        if period % processes or not period:
+        period = writer["lr_schedule.period_steps"]
+        if period % processes:
             writer.tell("lr_schedule.period_steps", f"a period is a whole number of steps times {processes} processes")
         name, warmup = name.removeprefix("simpletuner-"), period // processes
         writer.said.add("lr_schedule.period_steps")

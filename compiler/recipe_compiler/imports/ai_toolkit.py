@@ -170,12 +170,12 @@ def _take_sets(process: Mapping[str, Given], sets: Sets) -> None:
     for number in numbers:
         start = f"{prefix}{number}."
         own = {name.removeprefix(start): given for name, given in process.items() if name.startswith(start)}
-        first = next(iter(own.values()), None)
-        if first is None:
+        if not own:
+            sets.draft.leave(process[f"{prefix}{number}"], "there is nothing in it")
             continue
         folder = str(own["folder_path"].value) if "folder_path" in own else "clips"
         frames = own["num_frames"].value if "num_frames" in own else 1
-        table = sets.add(folder, first, kind="image" if frames == 1 else "video")
+        table = sets.add(folder, next(iter(own.values())), kind="image" if frames == 1 else "video")
         take_keys(own, _set_table(table, sets, is_image=frames == 1), sets.draft)
 
 

@@ -45,6 +45,7 @@ class Config:
         self._special: Mapping[str, Callable[[Given], None]] = {
             "data_backend_config": lambda _: None,  # whoever found the file has told
             "model_family": self._family_of,
+            "max_train_steps": self._steps,
             "num_train_epochs": self._epochs,
             "seed": self._seed,
             "validation_resolution": self._validation_size,
@@ -150,6 +151,8 @@ class Config:
             "validation.preview.": ("validation_preview", self._options.is_on("validation_preview")),
         }
         path = leaf.path if leaf is not None else ""
+        if path.startswith("model.lora.") and name != "lora_type" and self._options.value("lora_type") == "lycoris":
+            return "lora_type: standard"
         return next(
             (of for prefix, (of, on) in rests.items() if path.startswith(prefix) and not on and of != name), None
         )
@@ -170,6 +173,12 @@ class Config:
             self._draft.leave(given, "Sana Video is what is trained here", lost=True, target="model.family")
         else:
             self._draft.change(given, "model.family", *MEANT["model_family", FAMILY])
+
+    def _steps(self, given: Given) -> None:
+        if given.value == 0:
+            self._draft.leave(given, "num_train_epochs says how long", target="train.max_steps")
+        else:
+            self._draft.take(given, "train.max_steps")
 
     def _epochs(self, given: Given) -> None:
         if given.value == 0:

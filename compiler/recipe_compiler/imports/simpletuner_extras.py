@@ -3,12 +3,13 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from recipe_compiler.imports.draft import Draft
+from recipe_compiler.imports.fitting import coerced, misfit
 from recipe_compiler.imports.given import Given, given_in
 from recipe_compiler.imports.place import named_file
 from recipe_compiler.imports.reading import read_map
+from recipe_schema.definition import leaf_index
 
 
 LIBRARY = "validation.prompt_library"
@@ -125,11 +126,11 @@ def take_optimizer_config(given: Given, draft: Draft) -> None:
     """Take ``key=value,key=value`` over."""
     left = []
     for part in str(given.value).split(","):
-        name, _, text = part.partition("=")
-        name = name.strip()
-        value: Any = _number(text)
-        if name in _CONSTANTS and value is not None:
-            draft.take(Given(key=(*given.key, name), value=value, span=given.span), f"optimizer.{name}")
+        name, _, text = (piece.strip() for piece in part.partition("="))
+        leaf = leaf_index()[f"optimizer.{name}"] if name in _CONSTANTS else None
+        value = None if leaf is None else coerced(text, leaf)
+        if leaf is not None and misfit(value, leaf) is None:
+            draft.add(leaf.path, value, given.origin)
         else:
             left.append(part.strip())
     if left:
@@ -137,10 +138,3 @@ def take_optimizer_config(given: Given, draft: Draft) -> None:
         draft.leave(given, reason, lost=True, target="optimizer")
     else:
         draft.merge(given, "optimizer", "its constants are keys of `optimizer`")
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None

@@ -76,8 +76,8 @@ DEFAULTS: Mapping[str, tuple[Any, str | None]] = {
     "vae_dtype": ("bf16", None),
     "vae_batch_size": (1, None),
     "caption_dropout_probability": (0.1, None),
-    "lora_dropout": (0.1, "model.type=lora"),
-    "lora_rank": (16, "model.type=lora"),
+    "lora_dropout": (0.1, "model.type=lora&model.lora.type=standard"),
+    "lora_rank": (16, "model.type=lora&model.lora.type=standard"),
     "ema_decay": (0.995, "ema.enabled=True"),
     "crepa_block_index": (8, "regularizers.crepa.enabled=True"),
     "lr_end": (4e-7, "lr_schedule.name=polynomial,simpletuner-cosine,simpletuner-sine"),
@@ -85,7 +85,7 @@ DEFAULTS: Mapping[str, tuple[Any, str | None]] = {
     "huber_schedule": ("snr", "train.loss_type=huber,smooth_l1"),
 }
 """What it takes for a key that shapes the weights and is not given, where that is not the default here, each with the
-setting on which that rests."""
+settings on which that rests."""
 
 IDLE_LOSS = ("loss_type", "huber_c", "huber_schedule", "snr_gamma", "masked_loss_probability")
 """Options that its loss for this family never reads."""

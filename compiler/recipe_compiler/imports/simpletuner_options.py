@@ -1,11 +1,12 @@
 """The options of SimpleTuner, by the names that it has today."""
 
 import functools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from recipe_compiler.imports.given import Given
-from recipe_compiler.passes.foreign import known_names, renamed
+from recipe_compiler.passes.foreign import known_names, old_names, renamed
 from recipe_schema.definition import Leaf, leaf_index, leaves
 
 
@@ -17,7 +18,10 @@ def flat_options() -> Mapping[str, Leaf]:
     """Return the keys that have a counterpart here, by their flat names."""
     named = [leaf for leaf in leaves() if leaf.key.aka is not None]
     in_order = sorted(named, key=lambda leaf: not leaf.path.startswith(IN_DATA_SETS))
-    return {str(leaf.key.aka): leaf for leaf in in_order}
+    older = {name: leaf_index()[path] for name, path in old_names().items()}
+    return {name: leaf for name, leaf in older.items() if leaf.key.aka is None} | {
+        str(leaf.key.aka): leaf for leaf in in_order
+    }
 
 
 @functools.cache
@@ -60,9 +64,10 @@ class Options:
     def number(self, name: str, usual: float = 0) -> float:
         """Return the number that an option has; the usual one if it has none."""
         try:
-            return float(self.value(name, usual))
+            found = float(self.value(name, usual))
         except (TypeError, ValueError):
             return usual
+        return found if math.isfinite(found) else usual
 
     def is_on(self, name: str, *, usual: bool = False) -> bool:
         """Say whether an option is true, as a word or a text."""

@@ -65,11 +65,13 @@ def _tell_size(draft: Draft, options: Options, table: str, *, faithful: bool) ->
     kind = draft.value(
         f"{table}.resolution_type", rows.get("resolution_type", options.value("resolution_type", "pixel_area"))
     )
-    if not isinstance(size, int | float) or kind not in ("pixel", "area", "pixel_area"):
-        return
     alignment = int(options.number("aspect_bucket_alignment", 64))
     digits = int(options.number("aspect_bucket_rounding", 2))
-    width, height = target_size(1920, 1080, Resolution(value=size, kind=kind, alignment=alignment, rounding=digits))
+    if not (isinstance(size, int | float) and size > 0 and kind in ("pixel", "area", "pixel_area") and alignment > 0):
+        return
+    width, height = target_size(
+        1920, 1080, Resolution(value=size, kind=kind, alignment=alignment, rounding=max(digits, 1))
+    )
     drawn = str(options.value("validation_resolution", "256"))
     text = f"of `{draft.value(f'{table}.id')}`, SimpleTuner trains clips of 16:9 at {width}x{height}"
     text += f", and draws them at {drawn}" if drawn != f"{width}x{height}" else ""
@@ -146,11 +148,12 @@ def _default(draft: Draft, name: str, value: Any, interval: int) -> None:
 
 
 def _holds(condition: str | None, draft: Draft) -> bool:
-    """Say whether the setting on which a default rests has one of the values that are named."""
-    if condition is None:
-        return True
-    path, _, values = condition.partition("=")
-    return str(draft.value(path, leaf_index()[path].key.default)) in values.split(",")
+    """Say whether the settings on which a default rests have one of the values that are named."""
+    for part in condition.split("&") if condition is not None else ():
+        path, _, values = part.partition("=")
+        if str(draft.value(path, leaf_index()[path].key.default)) not in values.split(","):
+            return False
+    return True
 
 
 def _ours(path: str) -> Any:

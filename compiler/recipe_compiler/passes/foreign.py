@@ -14,8 +14,13 @@ _FILE = Path(__file__).with_name("foreign_keys.json")
 
 def renamed(name: str) -> str | None:
     """Return the key that an old name of SimpleTuner stands for."""
+    return old_names().get(name)
+
+
+def old_names() -> Mapping[str, str]:
+    """Return the old names of SimpleTuner, each with the key that it stands for."""
     old: Mapping[str, str] = _table()["renamed"]
-    return old.get(name)
+    return old
 
 
 def why_not(name: str, path: TreePath) -> str | None:
