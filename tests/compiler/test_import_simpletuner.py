@@ -11,6 +11,7 @@ from recipe_compiler.cli.main import main
 from recipe_compiler.imports.given import given_in
 from recipe_compiler.imports.place import How
 from recipe_compiler.imports.reading import read_list, read_map
+from recipe_compiler.imports.report import report_text
 from recipe_compiler.imports.simpletuner import import_simpletuner
 from recipe_compiler.imports.simpletuner_options import Options, all_options, canonical
 
@@ -168,7 +169,12 @@ def test_every_key_is_in_the_report_with_its_line(tmp_path, monkeypatch):
 
 
 _VALUES = st.one_of(
-    st.none(), st.booleans(), st.integers(-5, 2000), st.floats(0, 10), st.sampled_from(["", "a", "true", "1"])
+    st.none(),
+    st.booleans(),
+    st.integers(-5, 2000),
+    st.floats(0, 10),
+    st.sampled_from(["", "a", "true", "1", "inf"]),
+    st.just([1, "a"]),
 )
 _CONFIGS = st.dictionaries(st.sampled_from(sorted(all_options() | {"nonsense", "lora_ran"})), _VALUES, max_size=12)
 
@@ -624,6 +630,21 @@ def test_optimizer_constants(tmp_path):
     bad = taken(tmp_path, optimizer_config="weight_decay=much,eps=-1,foo=1")
     assert "weight_decay=much, eps=-1, foo=1" in row(bad, "optimizer_config").reason
     assert "optimizer.eps" not in bad.settings
+
+
+def test_secrets_are_not_told(tmp_path):
+    cloud = {
+        "id": "far",
+        "type": "aws",
+        "aws_bucket_name": "b",
+        "aws_secret_access_key": "hidden-value",
+        "crop": "true",
+    }
+    draft = taken(tmp_path, sets=[cloud], report_to=["wandb"], snr_gamma=[1])
+    assert row(draft, "0.aws_secret_access_key").value == "…"
+    assert row(draft, "0.aws_secret_access_key").fate == "unsupported"
+    assert value(draft, "tracking.report_to") == ["wandb"]
+    assert "hidden-value" not in report_text(draft)
 
 
 def test_paths_start_at_the_recipe(tmp_path):

@@ -7,7 +7,7 @@ from typing import Any
 
 from recipe_compiler.imports.draft import Draft
 from recipe_compiler.imports.given import Given, given_in
-from recipe_compiler.imports.peer import MODEL, Entry, Idle, Lost, Secret, Sets, Words, take_betas, take_keys
+from recipe_compiler.imports.peer import MODEL, Entry, Idle, Lost, Sets, Words, take_betas, take_keys
 from recipe_compiler.imports.place import How, named_file
 from recipe_compiler.imports.reading import read_map
 
@@ -149,7 +149,7 @@ def _table(keys: Mapping[str, Given], sets: Sets, path: Path, window: str | None
         "optimizer.weight_decay": "optimizer.weight_decay",
         "optimizer.eps": "optimizer.eps",
         "monitoring.enable_wandb": Words("tracking.report_to", {True: "wandb", False: None}),
-        "monitoring.wandb_api_key": Secret(
+        "monitoring.wandb_api_key": Idle(
             "secrets never stand in a recipe: log in by `wandb login`, or set WANDB_API_KEY"
         ),
         "monitoring.wandb_tracker_name": lambda given: _told_name(given, draft, "tracking.project_name"),

@@ -1,5 +1,6 @@
 """A recipe in the making: its settings, each with where it comes from, and what became of every key that was given."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -7,6 +8,9 @@ from recipe_compiler.imports.fitting import coerced, misfit
 from recipe_compiler.imports.given import Given
 from recipe_schema.definition import generic, leaf_index
 
+
+_SECRET = re.compile(r"secret|api_key|access_key|password|(auth|hub|session)_token")
+"""What is in the name of a key whose value is not to be shown."""
 
 Fate = Literal["mapped", "changed", "without effect", "unsupported"]
 """What becomes of a key. *mapped*: it means the same here. *changed*: it means something else there, or can't be had as it
@@ -142,5 +146,6 @@ class Draft:
 
     def _row(self, given: Given, fate: Fate, target: str, written: Any, reason: str) -> None:
         shown = given.value if given.written is None else given.written
+        shown = "…" if shown and _SECRET.search(given.name) else shown
         place = (given.span.source.name, given.span.line)
         self.rows.append(Row(*place, given.name, shown, fate, target, written, reason))

@@ -7,7 +7,7 @@ from typing import Any
 
 from recipe_compiler.imports.draft import Draft
 from recipe_compiler.imports.given import Given, given_in
-from recipe_compiler.imports.peer import MODEL, Entry, Idle, Lost, Secret, Sets, Words, take_keys
+from recipe_compiler.imports.peer import MODEL, Entry, Idle, Lost, Sets, Words, take_keys
 from recipe_compiler.imports.place import How, named_file
 from recipe_compiler.imports.reading import read_map
 from recipe_schema.record import replace
@@ -127,7 +127,7 @@ def _table(sets: Sets, path: Path) -> Mapping[str, Entry]:
         "report_to": Words("tracking.report_to", {"wandb": "wandb", "none": None}),
         "push_to_hub": "hub.push",
         "hub_model_id": "hub.model_id",
-        "hub_token": Secret("secrets never stand in a recipe: set HF_TOKEN, or log in by `hf auth login`"),
+        "hub_token": Idle("secrets never stand in a recipe: set HF_TOKEN, or log in by `hf auth login`"),
         "output_dir": lambda given: sets.folder(given, "output_dir"),
         "logging_dir": Idle("everything is in the run directory"),
         "logging_steps": Idle("every step is in events.jsonl"),

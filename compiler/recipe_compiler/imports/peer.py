@@ -10,7 +10,6 @@ from recipe_compiler.imports.given import Given
 from recipe_compiler.imports.place import How, rebased
 from recipe_schema.definition import generic
 from recipe_schema.family import load_family
-from recipe_schema.record import replace
 
 
 class Idle(NamedTuple):
@@ -25,12 +24,6 @@ class Lost(NamedTuple):
     reason: str
 
 
-class Secret(NamedTuple):
-    """A key whose value is not to be shown."""
-
-    reason: str
-
-
 class Words(NamedTuple):
     """A key whose values have other names here, each with the setting's value."""
 
@@ -38,7 +31,7 @@ class Words(NamedTuple):
     values: Mapping[Any, Any]
 
 
-Entry = str | Idle | Lost | Secret | Words | Callable[[Given], None]
+Entry = str | Idle | Lost | Words | Callable[[Given], None]
 """What becomes of a key: the setting of the same meaning, or one of the others."""
 
 NO_COUNTERPART = Lost("it has no counterpart here")
@@ -69,8 +62,6 @@ def _take(given: Given, entry: Entry, draft: Draft) -> None:
         draft.leave(given, entry.reason)
     elif isinstance(entry, Lost):
         draft.leave(given, entry.reason, lost=bool(given.value))
-    elif isinstance(entry, Secret):
-        draft.leave(replace(given, value="…" if given.value else given.value), entry.reason)
     elif given.value is None:
         draft.leave(given, "null is its default")
     elif isinstance(entry, Words):

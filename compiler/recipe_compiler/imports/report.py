@@ -41,11 +41,13 @@ def _table(rows: Sequence[Row]) -> Iterator[str]:
     left = [f"{row.key} = {_short(row.value)}" for row in rows]
     number, fate = max(len(str(row.line)) for row in rows), max(len(row.fate) for row in rows)
     width = min(max(map(len, left)), _LONGEST)
+    before = ""
     for row, given in zip(rows, left, strict=True):
         right = (
             " → " + row.target + (f": {_short(row.written)}" if row.written is not None else "") if row.target else ""
         )
-        reason = f"  ({row.reason})" if row.reason else ""
+        reason = "" if not row.reason else "  (the same)" if row.reason == before else f"  ({row.reason})"
+        before = row.reason
         yield f"  {row.line:>{number}}  {row.fate:<{fate}}  {given:<{width}}{right}{reason}".rstrip()
 
 

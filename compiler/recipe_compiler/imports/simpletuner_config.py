@@ -8,7 +8,7 @@ from recipe_compiler.imports.fitting import coerced
 from recipe_compiler.imports.given import Given
 from recipe_compiler.imports.place import How, rebased, rebased_model
 from recipe_compiler.imports.simpletuner_extras import take_library, take_lycoris, take_optimizer_config, take_webhooks
-from recipe_compiler.imports.simpletuner_facts import FAMILY, IDLE_LOSS, MEANT, OFFLOAD, OFFLOAD_NAMES
+from recipe_compiler.imports.simpletuner_facts import FAMILY, IDLE_LOSS, MEANT, OFFLOAD, OFFLOAD_NAMES, meant
 from recipe_compiler.imports.simpletuner_options import IN_DATA_SETS, Options, all_options, canonical, flat_options
 from recipe_compiler.imports.simpletuner_schedule import SCHEDULE, take_schedule
 from recipe_compiler.passes.foreign import is_idle, why_not
@@ -104,8 +104,9 @@ class Config:
         if leaf.spec.kind == "boolean" and isinstance(value, str) and value.lower() in _WORDS:
             self._boolean_text(leaf, given)
             return
-        if (name, value) in MEANT:
-            self._draft.change(given, leaf.path, *MEANT[name, value])
+        other = meant(name, value)
+        if other is not None:
+            self._draft.change(given, leaf.path, *other)
             return
         if name in _MODELS or name in _FOLDERS:
             rebase = rebased_model if name in _MODELS else rebased
@@ -125,8 +126,8 @@ class Config:
             idle = is_idle(name, ()) or given.value in (False, "", 0, "no", "none", [], {}, "false")
             self._draft.leave(given, reason.partition(": ")[2] or reason, lost=not idle)
             return
-        meant = near(name, all_options())
-        advice = f"; did you mean `{meant}`?" if meant is not None else ""
+        similar = near(name, all_options())
+        advice = f"; did you mean `{similar}`?" if similar is not None else ""
         self._draft.leave(given, f"SimpleTuner has no such option, and refuses it{advice}", lost=True)
 
     def _switched_off(self, name: str, leaf: Leaf | None) -> str | None:
@@ -251,7 +252,7 @@ class Config:
 
     def _quantize_via(self, given: Given) -> None:
         precision = self._options.value("base_model_precision", "no_change")
-        if MEANT.get(("base_model_precision", precision), (precision,))[0] == "no_change":
+        if (meant("base_model_precision", precision) or (precision,))[0] == "no_change":
             self._draft.leave(given, "nothing is quantized", target="model.quantize_via")
         else:
             self._known("quantize_via", flat_options()["quantize_via"], given)
@@ -311,10 +312,11 @@ class Config:
 
     def _idle_loss(self, given: Given) -> None:
         leaf = flat_options()[canonical(str(given.key[0]).lstrip("-"))]
+        other = meant(str(leaf.key.aka), given.value)
         if self._how.faithful or given.value == leaf.key.default:
             self._draft.leave(given, "SimpleTuner's loss for Sana Video does not read it", target=leaf.path)
-        elif (leaf.key.aka, given.value) in MEANT:
-            self._draft.change(given, leaf.path, *MEANT[str(leaf.key.aka), given.value])
+        elif other is not None:
+            self._draft.change(given, leaf.path, *other)
         elif leaf.path.startswith("train.huber") and self._options.value("loss_type", "l2") == "l2":
             self._draft.leave(given, "`loss_type` is l2", target=leaf.path)
         else:

@@ -10,6 +10,7 @@ from recipe_compiler.imports.given import Given, given_in
 from recipe_compiler.imports.place import named_file
 from recipe_compiler.imports.reading import read_map
 from recipe_schema.definition import leaf_index
+from recipe_schema.record import replace
 
 
 LIBRARY = "validation.prompt_library"
@@ -111,7 +112,7 @@ def _webhook_key(given: Given, name: str, table: str, index: str, draft: Draft) 
         draft.change(given, f"{table}.{key}", variable_of[1], "it is a variable")
     elif name in secrets:
         key, variable, what = secrets[name]
-        hidden = Given(key=given.key, value="…", span=given.span)
+        hidden = replace(given, value="…")
         draft.change(hidden, f"{table}.{key}", variable, f"{what} is a secret: put it into the variable {variable}")
         draft.warn(f"set the variable {variable} to what `{given.name}` of {given.span.source.name} holds")
     elif name in same:

@@ -112,6 +112,11 @@ TYPES = ("local", "csv", "huggingface", "aws")
 """Types of data sets that are taken."""
 
 
+def meant(name: str, value: Any) -> tuple[Any, str] | None:
+    """Return the value here of an option's value that means it under another name, with the reason; None for others."""
+    return None if isinstance(value, list) else MEANT.get((name, value))
+
+
 def legal_frames(frames: int) -> int:
     """Return the number of frames that it trains for a number that is asked for: one more than a multiple of 8."""
     return max((frames - 1) // 8 * 8 + 1, 1)
