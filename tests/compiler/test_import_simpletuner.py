@@ -427,6 +427,7 @@ def test_lengths_seeds_and_sizes(tmp_path):
     )
     assert row(unclear, "max_train_steps").fate == "unsupported"
     assert value(taken(tmp_path, max_train_steps=10.0), "train.max_steps") == 10
+    assert value(taken(tmp_path, tracker_run_name=5), "tracking.run_name") == "5"
     assert row(wrong, "validation_num_video_frames").fate == "unsupported"
     neither = taken(tmp_path, max_train_steps=None, num_train_epochs=None)
     assert value(neither, "train.num_epochs") == 1
