@@ -128,7 +128,9 @@ def test_what_lint_loads_declares_no_dataclasses_as_they_cost_half_a_millisecond
     assert after_lint(script, project) == ""
 
 
-@pytest.mark.parametrize("command", ["lint", "explain", "diff", "plan", "run", "encode", "store", "fetch", "schema"])
+@pytest.mark.parametrize(
+    "command", ["lint", "explain", "diff", "plan", "run", "encode", "store", "fetch", "schema", "import", "export"]
+)
 def test_every_command_has_help_with_examples(command):
     result = recipe(command, "--help")
 

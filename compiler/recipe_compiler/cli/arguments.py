@@ -155,6 +155,39 @@ examples:
 """
 
 
+_IMPORT = """\
+examples:
+  recipe import simpletuner config/             config.json, .toml or .env, and the data backend file that it names
+  recipe import simpletuner config/sanavideo/config.json -o mine.yaml
+  recipe import simpletuner config/ --faithful  what SimpleTuner does with it, and not what is meant
+  recipe import diffusion-pipe train.toml       with the data set file that it names
+  recipe import musubi-tuner dataset.toml
+  recipe import ai-toolkit job.yaml
+  recipe import finetrainers train.sh           the script, or a file of its arguments
+  recipe import sana Sana_2000M_480px_AdamW_fsdp.yaml
+  recipe import simpletuner config/ -o - --format json    the recipe to stdout, the report to stderr
+
+Every key of every file is in the report: mapped, changed (with the reason), without effect, or unsupported.
+
+exit codes:
+  0 the recipe is written   1 it is written, and lint finds errors in it   2 wrong usage, or a file that can't be read
+"""
+
+_EXPORT = """\
+examples:
+  recipe export simpletuner mine.yaml -o config/mine        config.json and multidatabackend.json
+  recipe export simpletuner mine.yaml -o config/mine --version 4.8
+  recipe export simpletuner mine.yaml -o config/mine --partial    what can't be said there is left out, and listed
+
+Without --partial nothing is written if a setting that shapes the weights can't be said there. Most recipes have such:
+SimpleTuner draws noise levels in its own way, for one. `recipe import simpletuner --faithful` makes one that has none.
+Paths are written for SimpleTuner as started in the current folder.
+
+exit codes:
+  0 written   1 the recipe has errors, or can't be said there   2 wrong usage or unreadable file
+"""
+
+
 def parse(given: Sequence[str]) -> argparse.Namespace | None:
     """Read the arguments of the process; None if they name no command.
 
@@ -309,6 +342,29 @@ def _fetch(fetch: argparse.ArgumentParser) -> None:
     _composition(fetch)
 
 
+def _import(parser: argparse.ArgumentParser) -> None:
+    tools = ("simpletuner", "diffusion-pipe", "musubi-tuner", "ai-toolkit", "finetrainers", "sana")
+    parser.add_argument("tool", choices=tools, metavar="TRAINER", help=", ".join(tools))
+    parser.add_argument("path", metavar="PATH", help="its configuration; for simpletuner also the folder of it")
+    parser.add_argument("-o", "--output", metavar="FILE", help="the recipe (default: NAME.yaml here; -: stdout)")
+    parser.add_argument("--faithful", action="store_true", help="reproduce what that trainer does, by its own defaults")
+    parser.add_argument("--force", action="store_true", help="overwrite a file that is there")
+    _format(parser)
+
+
+def _export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("tool", choices=("simpletuner",), metavar="TRAINER", help="simpletuner")
+    parser.add_argument("file", metavar="RECIPE", help="a recipe")
+    parser.add_argument(
+        "-o", "--output", metavar="DIR", required=True, help="the folder for its files; made if need be"
+    )
+    parser.add_argument("--version", choices=("4.8", "4.10"), default="4.10", help="of that trainer (default: 4.10)")
+    parser.add_argument("--partial", action="store_true", help="leave out what can't be said there")
+    parser.add_argument("--force", action="store_true", help="overwrite files that are there")
+    _composition(parser)
+    _format(parser)
+
+
 def _composition(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-f", "--overlay", action="append", default=[], metavar="FILE", help="lay another file over the recipe"
@@ -348,6 +404,8 @@ COMMANDS: Mapping[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]
     "replay": ("take a failed step again, and find where its first NaN arises", _REPLAY, _replay),
     "store": ("list, check and clean a store of latents and text embeddings", _STORE, _store),
     "fetch": ("get the data folders that a recipe names", _FETCH, _fetch),
+    "import": ("make a recipe of another trainer's configuration", _IMPORT, _import),
+    "export": ("write a recipe as SimpleTuner's configuration", _EXPORT, _export),
     "schema": ("print the JSON Schema of the recipe language, or of webhooks", _SCHEMA, _schema),
 }
 """Every command, in the order of ``--help``: what it is for, its examples, and what puts in its arguments."""

@@ -11,6 +11,10 @@ from recipe_compiler.cli.errors import UsageError
 from recipe_schema.exits import Exit
 
 
+_MODULES = {"import": "import_recipe", "export": "export_recipe"}
+"""Modules of commands whose names Python reserves, or that go with one."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
@@ -54,7 +58,7 @@ def _drop_output() -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    command = importlib.import_module(f"recipe_compiler.cli.{options.command}")
+    command = importlib.import_module(f"recipe_compiler.cli.{_MODULES.get(options.command, options.command)}")
     try:
         return int(command.run(options))
     except UsageError as error:

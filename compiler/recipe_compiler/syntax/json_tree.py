@@ -1,4 +1,4 @@
-"""JSON text to tree: one flat object, each key and value with its place.
+"""JSON text to tree: each key and value with its place.
 
 YAML reads most of JSON, and not all: characters beyond U+FFFF that are written as two escapes are no YAML, and a comma too
 many is no JSON.
@@ -9,9 +9,11 @@ import re
 from bisect import bisect_right
 from typing import Any, NoReturn
 
-from recipe_compiler.diagnostics.codes import DUPLICATE_KEY, SYNTAX
+from recipe_compiler.diagnostics.codes import DUPLICATE_KEY, NOT_A_NUMBER, SYNTAX
 from recipe_compiler.diagnostics.diagnostic import Diagnostic, Note
 from recipe_compiler.source import Source, Span, start_of
+from recipe_compiler.syntax.errors import NumberError
+from recipe_compiler.syntax.scalars import plain_value
 from recipe_compiler.syntax.tree import BadNode, Entry, ListNode, MapNode, Node, ScalarNode
 
 
@@ -20,13 +22,17 @@ _HALF = re.compile("[\ud800-\udfff]")
 _DECODER = json.JSONDecoder(parse_int=float)  # integers of any length; they are shown as written
 
 
-def parse_json(source: Source) -> tuple[Node | None, list[Diagnostic]]:
-    """Read one JSON value. What is nested inside the outermost object is not kept.
+def parse_json(source: Source, *, deep: bool = False) -> tuple[Node | None, list[Diagnostic]]:
+    """Read one JSON value.
+
+    Args:
+        source: The text.
+        deep: Keep what is nested inside the outermost object, and read numbers as recipes do.
 
     Returns:
         The tree (None if there is none to speak of), and what was found.
     """
-    reader = _Reader(source)
+    reader = _Reader(source, deep=deep)
     try:
         return reader.whole(), reader.found
     except json.JSONDecodeError as error:
@@ -41,8 +47,9 @@ def parse_json(source: Source) -> tuple[Node | None, list[Diagnostic]]:
 class _Reader:
     """Reads values and remembers where they stand."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, *, deep: bool) -> None:
         self.source = source
+        self._deep = deep
         self.found: list[Diagnostic] = []
         self._starts = source.line_starts()
 
@@ -96,7 +103,24 @@ class _Reader:
             entries[name] = Entry(key_span=span, node=node)
         return after
 
+    def _list(self, start: int) -> tuple[ListNode, int]:
+        items: list[Node] = []
+        position = self._after_space(start + 1)
+        more = self._at(position) != "]"
+        while more:
+            node, end = self._value(position)
+            items.append(node)
+            position = self._after_space(end)
+            more = self._at(position) == ","
+            if more:
+                position = self._after_space(position + 1)
+            elif self._at(position) != "]":
+                self._refuse("Expecting ',' or ']'", position)
+        return ListNode(items=tuple(items), span=self.span(start, position + 1)), position + 1
+
     def _value(self, start: int) -> tuple[Node, int]:
+        if self._deep and self._at(start) in ("{", "["):
+            return self._object(start) if self._at(start) == "{" else self._list(start)
         value, end = self._decoded(start)
         span = self.span(start, end)
         if isinstance(value, dict):
@@ -106,7 +130,16 @@ class _Reader:
         if isinstance(value, str):
             bad = self._has_half(value, span)
             return BadNode(span=span) if bad else ScalarNode(value=value, raw=value, plain=False, span=span), end
-        return ScalarNode(value=value, raw=self.source.text[start:end], plain=True, span=span), end
+        return self._scalar(value, span, self.source.text[start:end]), end
+
+    def _scalar(self, value: Any, span: Span, raw: str) -> Node:
+        if not self._deep:
+            return ScalarNode(value=value, raw=raw, plain=True, span=span)
+        try:
+            return ScalarNode(value=plain_value(raw), raw=raw, plain=True, span=span)
+        except NumberError as error:
+            self.found.append(NOT_A_NUMBER.at(span, str(error), help="write a finite number"))
+            return BadNode(span=span)
 
     def _has_half(self, text: str, span: Span) -> bool:
         """Report a text with half of a character, which no file can hold."""

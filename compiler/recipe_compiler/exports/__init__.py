@@ -1,0 +1,1 @@
+"""Recipes, written as configurations of other trainers. Nothing here is loaded by another command."""
