@@ -18,7 +18,13 @@ class Shell:
     def __init__(self, command, environment, folder):
         self._keys, terminal = pty.openpty()
         self._process = subprocess.Popen(
-            command, stdin=terminal, stdout=terminal, stderr=terminal, env=environment, cwd=folder, start_new_session=True
+            command,
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            env=environment,
+            cwd=folder,
+            start_new_session=True,
         )
         os.close(terminal)
 

@@ -17,7 +17,7 @@ from recipe_compiler.doctor.packages import (
     look_at_packages,
     look_at_python,
     requirements,
-    tested_versions,
+    pinned_versions,
 )
 from recipe_compiler.doctor.recipe import look_at_recipe
 from recipe_compiler.doctor.verdict import Verdict
@@ -57,7 +57,7 @@ def examine(machine: Machine, compiled: Compiled | None, *, offline: bool) -> It
     """
     needed = requirements()
     yield look_at_python(machine.python)
-    yield from look_at_packages(needed, tested_versions(), machine.version)
+    yield from look_at_packages(needed, pinned_versions(), machine.version)
     facts = None
     if machine.version("torch") is not None:
         told = ask_torch()
@@ -101,5 +101,7 @@ def _print(verdict: Verdict) -> None:
 
 
 def _sum(counts: Mapping[str, int]) -> str:
-    wrong = [f"{counts[status]} {status}{'s' * (counts[status] != 1)}" for status in ("error", "warning") if counts[status]]
+    wrong = [
+        f"{counts[status]} {status}{'s' * (counts[status] != 1)}" for status in ("error", "warning") if counts[status]
+    ]
     return ", ".join(wrong) if wrong else "all that is needed is there"

@@ -62,14 +62,22 @@ def run(options: argparse.Namespace) -> int:
 def _answers(options: argparse.Namespace, asker: "_Asker", file: Path, look: Look) -> Answers:
     gpu = asker.value("memory of the GPU in GB, 0 for none", "--gpu-memory", options.gpu_memory, _gpu(), _memory)
     kind = "full" if gpu == 0 else None
-    goal = cast("Goal", kind or asker.value("train: full, lora, or auto for what fits", "--type", options.type, "auto", _goal))
+    goal = cast(
+        "Goal", kind or asker.value("train: full, lora, or auto for what fits", "--type", options.type, "auto", _goal)
+    )
     usual = _TINY_STEPS if gpu == 0 else _STEPS[goal]
     steps = asker.value("optimizer steps", "--steps", options.steps, str(usual), _steps)
     caption = options.caption or ""
     if look.captions.kind == "none":
-        caption = asker.value("one caption for all clips, since they have none", "--caption", options.caption, None, _text)
+        caption = asker.value(
+            "one caption for all clips, since they have none", "--caption", options.caption, None, _text
+        )
     prompt = asker.value(
-        "prompt to draw clips with on the way", "--prompt", options.prompt, caption or look.captions.example or _PROMPT, _text
+        "prompt to draw clips with on the way",
+        "--prompt",
+        options.prompt,
+        caption or look.captions.example or _PROMPT,
+        _text,
     )
     return Answers(
         file=file, look=look, goal=goal, gpu_gb=gpu, prompt=prompt, steps=steps, caption=caption and _text(caption)

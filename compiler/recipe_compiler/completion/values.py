@@ -26,7 +26,7 @@ def first_sentence(text: str) -> str:
 
 
 def codes() -> Mapping[str, str]:
-    """Return every code with its name. No rule is loaded: a rule's module has its name."""
+    """Return every code with what it is about. No rule is loaded for it: the names of their modules say that."""
     from recipe_compiler.diagnostics.codes import CODES  # noqa: PLC0415 - few ask for them
     from recipe_compiler.rules import ON_DATA, ON_PLANS, ON_SETTINGS  # noqa: PLC0415
 

@@ -80,20 +80,23 @@ def _values(action: argparse.Action, now: str, place: _Place) -> Words:
     """Return the values of an option or an argument."""
     if action.choices is not None:
         return _beginning(dict.fromkeys(map(str, action.choices), ""), now)
+    known: Words = {}
     match action.dest:
         case "set":
             return _assignments(now)
         case "select" | "ignore":
             head, comma, last = now.rpartition(",")
-            return {f"{head}{comma}{code}": name for code, name in _beginning(codes(), last.upper()).items()}
+            known = {f"{head}{comma}{code}": name for code, name in codes().items()}
+            now = f"{head}{comma}{last.upper()}"
         case "subject" if place.command == "explain" and _CODE.match(now):
-            return _beginning(codes(), now.upper())
+            known, now = codes(), now.upper()
         case "key":
-            return _beginning(_keys(now), now)
+            known = _keys(now)
         case "variant":
-            return _beginning(dict.fromkeys(_variants(place.given), "a variant"), now)
+            known = dict.fromkeys(_variants(place.given), "a variant")
         case _:
-            return {}
+            pass
+    return _beginning(known, now)
 
 
 def _assignments(now: str) -> Words:

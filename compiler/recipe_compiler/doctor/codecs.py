@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import av
 import numpy as np
+from av.video.stream import VideoStream
 
 from recipe_compiler.doctor.verdict import Verdict
 
@@ -16,7 +17,7 @@ _WRITERS: Mapping[str, str] = {"h264": "libx264", "hevc": "libx265", "vp9": "lib
 
 _FRAMES, _SIDE = 5, 64
 
-_QUIET = {"libx265": {"x265-params": "log-level=none"}}
+_QUIET: Mapping[str, Mapping[str, object]] = {"libx265": {"x265-params": "log-level=none"}}
 _QUIET_AV1 = ("SVT_LOG", "1")
 """The one variable that its encoder takes its level of messages from: errors only."""
 
@@ -64,12 +65,13 @@ def round_trip(writer: str) -> int:
     os.environ.setdefault(*_QUIET_AV1)
     with av.open(memory, "w", format="matroska") as container:
         stream = container.add_stream(writer, rate=16)
+        assert isinstance(stream, VideoStream), "the writer is one of video"
         stream.width, stream.height, stream.pix_fmt = _SIDE, _SIDE, "yuv420p"
-        stream.options = _QUIET.get(writer, {})
+        stream.options = dict(_QUIET.get(writer, {}))
         for index in range(_FRAMES):
             image = np.full((_SIDE, _SIDE, 3), 40 * index, np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode())
     memory.seek(0)
-    with av.open(memory) as container:
-        return sum(1 for _ in container.decode(video=0))
+    with av.open(memory, "r") as container:
+        return len(list(container.decode(video=0)))

@@ -49,7 +49,10 @@ def _look(place: Path, what: str, machine: Machine) -> Verdict:
         return Verdict(about="disk", status="warning", text=text, cure=cure)
     if free is not None and free < _ROOM_GB * 1e9:
         return Verdict(
-            about="disk", status="warning", text=text, cure="`recipe plan` says what a run needs; a full one needs 100 GB"
+            about="disk",
+            status="warning",
+            text=text,
+            cure="`recipe plan` says what a run needs; a full one needs 100 GB",
         )
     return Verdict(about="disk", status="ok", text=text)
 

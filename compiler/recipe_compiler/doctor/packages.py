@@ -46,7 +46,7 @@ def requirements(checkout: Path = _CHECKOUT) -> Sequence[str]:
         return ()
 
 
-def tested_versions(folders: Sequence[Path] = (_PACKAGE, _CHECKOUT)) -> Mapping[str, str]:
+def pinned_versions(folders: Sequence[Path] = (_PACKAGE, _CHECKOUT)) -> Mapping[str, str]:
     """Return the versions that this version was tested with, by package; nothing where the list is not there.
 
     Args:

@@ -49,4 +49,6 @@ def _on_gpu(name: str, takes: float, facts: TorchFacts, cures: list[dict[str, ob
 def _settings(cure: dict[str, object]) -> str:
     settings = cure["settings"]
     assert isinstance(settings, dict), "as `memory_facts` writes it"
-    return " ".join(f"--set {path}={str(value).lower() if isinstance(value, bool) else value}" for path, value in settings.items())
+    return " ".join(
+        f"--set {path}={str(value).lower() if isinstance(value, bool) else value}" for path, value in settings.items()
+    )

@@ -65,15 +65,15 @@ def locate(name: str, folder: Path) -> Path | NoFile:
 
 
 def _builtin(name: str) -> Path | NoFile:
-    shipped = shipped()
+    known = shipped()
     stem = name.removeprefix(BUILTIN)
-    if stem in shipped:
-        return shipped[stem]
+    if stem in known:
+        return known[stem]
     problem = f"there is no shipped recipe `{stem}`"
-    meant = near(stem.removesuffix(".yaml"), shipped)
+    meant = near(stem.removesuffix(".yaml"), known)
     if meant is not None:
         return NoFile(problem=problem, help=f"did you mean `{BUILTIN}{meant}`?", fix=BUILTIN + meant)
-    return NoFile(problem=problem, help="there is " + ", ".join(BUILTIN + stem for stem in shipped))
+    return NoFile(problem=problem, help="there is " + ", ".join(BUILTIN + stem for stem in known))
 
 
 def shipped() -> dict[str, Path]:

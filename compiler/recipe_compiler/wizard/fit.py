@@ -61,9 +61,7 @@ class TooSmallError(ValueError):
     """Nothing makes enough room."""
 
 
-def fit(
-    values: Mapping[str, Any], family: FamilyFacts, buckets: Sequence[Bucket], goal: Goal, gpu_gb: float
-) -> Fit:
+def fit(values: Mapping[str, Any], family: FamilyFacts, buckets: Sequence[Bucket], goal: Goal, gpu_gb: float) -> Fit:
     """Choose settings with which training fits a GPU.
 
     Args:
@@ -117,7 +115,7 @@ def _parts(
 _WHOLE = "there is room for all activations, so that nothing is computed twice"
 _HALF = "every second block is computed again in the backward pass: there is room for the others"
 _EVERY = "each block is computed again in the backward pass: a third more work, a fraction of the memory"
-_CHECKPOINTING = (
+_CHECKPOINTING: tuple[tuple[Mapping[str, Any], Mapping[str, str]], ...] = (
     ({CHECKPOINTING: False}, {CHECKPOINTING: _WHOLE}),
     ({CHECKPOINTING: True, INTERVAL: 2}, {INTERVAL: _HALF}),
     ({CHECKPOINTING: True, INTERVAL: 1}, {CHECKPOINTING: _EVERY}),
@@ -152,8 +150,8 @@ def _adapter_rungs() -> Iterator[Rung]:
     for settings, why in _CHECKPOINTING:
         yield Rung({TYPE: "lora", **settings}, why)
     last, reasons = _CHECKPOINTING[-1]
-    settings = {TYPE: "lora", **last, BASE: "int8-quanto"}
-    why = {**reasons, BASE: "frozen weights in 8 bits, to fit the GPU: an error of about half a percent"}
+    settings: Mapping[str, Any] = {TYPE: "lora", **last, BASE: "int8-quanto"}
+    why: Mapping[str, str] = {**reasons, BASE: "frozen weights in 8 bits, to fit the GPU: an error of about half a percent"}
     yield Rung(settings, why)
     settings = {**settings, OFFLOAD: True}
     why = {**why, OFFLOAD: "frozen weights wait in main memory, to fit the GPU: slower, the same result"}

@@ -1,6 +1,5 @@
 """Texts in YAML: in double quotes, whatever they hold."""
 
-
 _SHORT = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t"}
 
 

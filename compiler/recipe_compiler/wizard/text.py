@@ -82,8 +82,10 @@ def recipe_text(answers: Answers, shape: Shape, fit: Fit | None, family: FamilyF
 def _head(answers: Answers, fit: Fit | None) -> Iterator[str]:
     yield from _comment(f"Written by `recipe init`. Clips: {answers.look.text}.")
     if answers.tiny:
-        yield from _comment("A small model with random weights, on the processor: it goes through every stage of a real "
-                            "run, and what it draws is no art.")
+        yield from _comment(
+            "A small model with random weights, on the processor: it goes through every stage of a real "
+            "run, and what it draws is no art."
+        )
     if fit is not None:
         parts = ", ".join(f"{name} {size:.1f}" for name, size in fit.parts_gb.items() if size >= 0.05)  # noqa: PLR2004
         yield from _comment(
@@ -132,7 +134,9 @@ def _data(answers: Answers, shape: Shape, family: FamilyFacts) -> Iterator[str]:
     yield "  store_dir: store                # latents and text embeddings, by content; other recipes may share it"
     if tuple(shape.sizes) != tuple(family.default("buckets")):
         if not answers.tiny:
-            yield from _comment("Smaller than the sizes that the model was made with: the clips have no more pixels.", "  ")
+            yield from _comment(
+                "Smaller than the sizes that the model was made with: the clips have no more pixels.", "  "
+            )
         yield f"  buckets: [{', '.join(shape.sizes)}]"
     yield "  datasets:"
     yield "    - id: clips"
