@@ -23,7 +23,9 @@ class Editor:
         self._rest = b""
         self.found = {}
         general = {"positionEncodings": list(encodings)}
-        self.abilities = self.ask("initialize", {"processId": None, "rootUri": None, "capabilities": {"general": general}})
+        self.abilities = self.ask(
+            "initialize", {"processId": None, "rootUri": None, "capabilities": {"general": general}}
+        )
         self.tell("initialized", {})
 
     def ask(self, method, params):

@@ -29,7 +29,10 @@ def after(line):
         ("lint --format=s", ["--format=sarif"]),
         ("lint --nothing=s", []),
         ("lint a.yaml b", []),
-        ("lint --fix --ignore R805,R80", ["R805,R801", "R805,R802", "R805,R803", "R805,R804", "R805,R805", "R805,R806"]),
+        (
+            "lint --fix --ignore R805,R80",
+            ["R805,R801", "R805,R802", "R805,R803", "R805,R804", "R805,R805", "R805,R806"],
+        ),
         ("lint --select r80", ["R801", "R802", "R803", "R804", "R805", "R806"]),
         ("run a --set train.max_st", ["train.max_steps="]),
         ("run a --set=train.max_st", ["--set=train.max_steps="]),
@@ -123,7 +126,9 @@ def test_an_answer_loads_nothing_heavy(words):
         "main(['completion', 'bash']); print(','.join(sorted(sys.modules)))"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    done = subprocess.run([sys.executable, "-c", code, words], capture_output=True, text=True, check=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", code, words], capture_output=True, text=True, check=True, env=environment
+    )
     loaded = set(done.stdout.splitlines()[-1].split(","))
     assert "recipe_compiler.completion.words" in loaded
     heavy = {"torch", "yaml", "jsonschema", "jinja2", "av", "numpy", "pyarrow", "huggingface_hub", "rich", "asyncio"}

@@ -1,5 +1,6 @@
 """An editor asks, and is answered. The server runs in a thread of the tests, and once as a process."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -132,12 +133,18 @@ def test_a_file_that_is_no_recipe_is_left_alone(editor, mine):
 
     assert editor.findings(file, lambda found: found == []) == []
     assert editor.ask_at("hover", file, 0, 2) is None
-    actions = {"range": {"start": {"line": 0, "character": 0}, "end": {"line": 1, "character": 0}}, "context": {"diagnostics": []}}
+    actions = {
+        "range": {"start": {"line": 0, "character": 0}, "end": {"line": 1, "character": 0}},
+        "context": {"diagnostics": []},
+    }
     assert editor.ask("textDocument/codeAction", {"textDocument": {"uri": file.as_uri()}, **actions}) == []
 
 
 HOVERS = [
-    ("train:\n  ma|x_steps: 30", ["`train.max_steps`", "Optimizer steps", "Here: `30`", "Default: `null`", "max_train_steps"]),
+    (
+        "train:\n  ma|x_steps: 30",
+        ["`train.max_steps`", "Optimizer steps", "Here: `30`", "Default: `null`", "max_train_steps"],
+    ),
     ("model:\n  ty|pe: full", ["one of full, lora", "Default: `full`"]),
     ("tr|ain:\n  max_steps: 30", ["**`train`**"]),
     ("data:\n  data|sets:\n    - id: a", ["`data.datasets`"]),
@@ -171,7 +178,9 @@ def test_a_hover_explains_a_key(text, words, editor, mine):
 
 def test_a_hover_says_what_a_value_replaces(editor, project, mine):
     mine("recipe: 1\ntrain:\n  seed: 7\n", "below.yaml")
-    text = "extends: below.yaml\n" + project.read_text(encoding="utf-8").replace("max_steps: 10", "max_steps: 10\n  seed: 8")
+    text = "extends: below.yaml\n" + project.read_text(encoding="utf-8").replace(
+        "max_steps: 10", "max_steps: 10\n  seed: 8"
+    )
     file = mine(text)
     editor.open(file)
     line = text.split("\n").index("  seed: 8")
@@ -213,7 +222,7 @@ COMPLETIONS = [
     ("data:\n  datasets:\n    - video:\n        win|", {"window"}, set()),
     ("data:\n  datasets:\n    - |", {"id", "video"}, set()),
     ("extends: builtin:sana_480p_|", {"builtin:sana_480p_lora"}, {"builtin:sana_480p"}),
-    ("extends: [builtin:quickstart, \"below|", {"below.yaml"}, set()),
+    ('extends: [builtin:quickstart, "below|', {"below.yaml"}, set()),
     ("extends:\n  - builtin:frag|", {"builtin:fragments/compiled"}, set()),
     ("train: 3\n  max_steps: 10\n  zebra:\n    a|", set(), {"max_steps"}),
     ("train:\n  max_steps: |", set(), {"true"}),
@@ -221,7 +230,11 @@ COMPLETIONS = [
     ("model:\n  lora:\n    target_modules:\n      - t|", set(), {"to_q"}),
     ("# train\n\n|", {"train", "data"}, {"recipe"}),
     ("model: |", set(), {"type"}),
-    ("data:\n  datasets:\n    - repeats: 2\n      i|\n\n      # more\n      id: a\n    - is_regularisation_data: true", {"instance_data_dir"}, {"id"}),
+    (
+        "data:\n  datasets:\n    - repeats: 2\n      i|\n\n      # more\n      id: a\n    - is_regularisation_data: true",
+        {"instance_data_dir"},
+        {"id"},
+    ),
 ]
 
 
@@ -295,7 +308,9 @@ def fixes(editor, file, line):
 
 
 def test_fixes_are_offered_where_their_findings_are(editor, project, mine):
-    text = project.read_text(encoding="utf-8").replace("  max_steps: 10", "  max_stepz: 10\n  train_batch_size: 2\n  zebra: 1")
+    text = project.read_text(encoding="utf-8").replace(
+        "  max_steps: 10", "  max_stepz: 10\n  train_batch_size: 2\n  zebra: 1"
+    )
     file = mine(text)
     editor.open(file)
     lines = text.split("\n")
@@ -386,7 +401,8 @@ def test_the_command_serves_the_pipes_of_the_process(monkeypatch, tmp_path):
     class Server:
         def start_io(self, asks, answers):
             answers.write(b"an answer")
-            print("printed by mistake", flush=True)
+            sys.stdout.write("printed by mistake\n")
+            sys.stdout.flush()
             served.append(asks.read())
             asks.close()
             answers.close()

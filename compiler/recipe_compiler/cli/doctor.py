@@ -16,8 +16,8 @@ from recipe_compiler.doctor.packages import (
     look_at_extras,
     look_at_packages,
     look_at_python,
-    requirements,
     pinned_versions,
+    requirements,
 )
 from recipe_compiler.doctor.recipe import look_at_recipe
 from recipe_compiler.doctor.verdict import Verdict

@@ -63,7 +63,9 @@ def _default(leaf: Leaf, settings: Resolved | None) -> str:
         case Derived(formula=formula):
             return formula
         case Family(name=name):
-            return "the model family's" + (f", `{plain(settings.family.default(name))}`" if settings is not None else "")
+            return "the model family's" + (
+                f", `{plain(settings.family.default(name))}`" if settings is not None else ""
+            )
         case value:
             return f"`{plain(value)}`"
 

@@ -96,8 +96,7 @@ def _address(span: Span) -> str:
 
 def _shown(look: Look, found: Diagnostic) -> Shown:
     notes = [
-        DiagnosticRelatedInformation(location=_location(look, note.span), message=note.text)
-        for note in found.notes
+        DiagnosticRelatedInformation(location=_location(look, note.span), message=note.text) for note in found.notes
     ]
     return Shown(
         range=look.positions(found.span.source).range(found.span),

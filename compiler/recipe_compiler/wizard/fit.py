@@ -151,7 +151,10 @@ def _adapter_rungs() -> Iterator[Rung]:
         yield Rung({TYPE: "lora", **settings}, why)
     last, reasons = _CHECKPOINTING[-1]
     settings: Mapping[str, Any] = {TYPE: "lora", **last, BASE: "int8-quanto"}
-    why: Mapping[str, str] = {**reasons, BASE: "frozen weights in 8 bits, to fit the GPU: an error of about half a percent"}
+    why: Mapping[str, str] = {
+        **reasons,
+        BASE: "frozen weights in 8 bits, to fit the GPU: an error of about half a percent",
+    }
     yield Rung(settings, why)
     settings = {**settings, OFFLOAD: True}
     why = {**why, OFFLOAD: "frozen weights wait in main memory, to fit the GPU: slower, the same result"}
