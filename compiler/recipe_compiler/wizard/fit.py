@@ -150,13 +150,10 @@ def _adapter_rungs() -> Iterator[Rung]:
     for settings, why in _CHECKPOINTING:
         yield Rung({TYPE: "lora", **settings}, why)
     last, reasons = _CHECKPOINTING[-1]
-    settings: Mapping[str, Any] = {TYPE: "lora", **last, BASE: "int8-quanto"}
-    why: Mapping[str, str] = {
-        **reasons,
-        BASE: "frozen weights in 8 bits, to fit the GPU: an error of about half a percent",
-    }
-    yield Rung(settings, why)
-    settings = {**settings, OFFLOAD: True}
-    why = {**why, OFFLOAD: "frozen weights wait in main memory, to fit the GPU: slower, the same result"}
-    yield Rung(settings, why)
-    yield from (Rung(settings, why, frames) for frames in FRAMES)
+    smaller = {TYPE: "lora", **last, BASE: "int8-quanto"}
+    rounded = {**reasons, BASE: "frozen weights in 8 bits, to fit the GPU: an error of about half a percent"}
+    yield Rung(smaller, rounded)
+    smallest = {**smaller, OFFLOAD: True}
+    slower = {**rounded, OFFLOAD: "frozen weights wait in main memory, to fit the GPU: slower, the same result"}
+    yield Rung(smallest, slower)
+    yield from (Rung(smallest, slower, frames) for frames in FRAMES)
