@@ -55,7 +55,7 @@ class Editor:
         document = {"uri": file.as_uri(), "version": version}
         self.tell("textDocument/didChange", {"textDocument": document, "contentChanges": [{"text": text}]})
 
-    def findings(self, file, until, seconds=30):
+    def findings(self, file, until, seconds=120):
         """Return the findings of a file, once they are as they should be."""
         end = time.monotonic() + seconds
         while not (file.as_uri() in self.found and until(self.found[file.as_uri()])):
@@ -69,7 +69,7 @@ class Editor:
         self._writes.flush()
 
     def _more(self):
-        assert select.select([self._reads], [], [], 30)[0], "the server says nothing"
+        assert select.select([self._reads], [], [], 120)[0], "the server says nothing"
         chunk = os.read(self._reads.fileno(), 65536)
         assert chunk, "the server died"
         self._rest += chunk
@@ -102,7 +102,7 @@ class ServerProcess:
         """Say good-bye, and return the exit code."""
         self.editor.ask("shutdown", None)
         self.editor.tell("exit", None)
-        code = self.process.wait(timeout=30)
+        code = self.process.wait(timeout=120)
         for pipe in (self.process.stdin, self.process.stdout):
             pipe.close()
         return code
@@ -123,7 +123,7 @@ class ServerThread:
         self.editor.ask("shutdown", None)
         self.editor.tell("exit", None)
         self._files[0].close()
-        self._thread.join(30)
+        self._thread.join(120)
         assert not self._thread.is_alive()
         for file in (*self._files[1:], *self._streams):
             file.close()

@@ -36,7 +36,7 @@ class Shell:
     def press(self, keys):
         os.write(self._keys, keys.encode())
 
-    def wait_for(self, text, seconds=30):
+    def wait_for(self, text, seconds=120):
         """Return what the terminal shows, up to a text."""
         shown, end = "", time.monotonic() + seconds
         while text not in shown:

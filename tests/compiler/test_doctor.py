@@ -110,7 +110,7 @@ def test_sources_without_a_list_of_what_they_need():
 
 def test_extras_are_notes():
     assert told(packages.look_at_extras(NEEDED, {}.get)) == [
-        ("note", "wandb: wandb is not installed, which `tracking.report_to: wandb` needs")
+        ("note", "wandb: wandb is not installed; it is for `tracking.report_to: wandb`")
     ]
     assert told(packages.look_at_extras(NEEDED, {"wandb": "1"}.get)) == [("ok", "wandb: wandb")]
 

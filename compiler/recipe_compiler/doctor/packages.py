@@ -147,7 +147,7 @@ def look_at_extras(needed: Sequence[str], version: Version) -> Iterator[Verdict]
         missing = [name for name in names if version(name) is None]
         if missing:
             cure = f"pip install '{PROJECT}[{extra}]'"
-            text = f"{extra}: {', '.join(missing)} is not installed, which {what} needs"
+            text = f"{extra}: {', '.join(missing)} is not installed; it is for {what}"
             yield Verdict(about="extras", status="note", text=text, cure=cure)
         elif names:
             yield Verdict(about="extras", status="ok", text=f"{extra}: {', '.join(names)}")

@@ -157,17 +157,10 @@ def definition_of(look: Look, at: At) -> Location | None:
     leaf = leaf_index().get(generic(path))
     if at.value is not None and leaf is not None and (leaf.spec.pattern is A_PATH or leaf.spec.or_file):
         file = look.file.parent / str(at.value.value)
-        return _start(file) if _is_file(file) else None
+        return _start(file) if os.path.isfile(file) else None  # unlike Path.is_file, it takes what no path can be
     setting = look.settings.settings.get(path) if look.settings is not None else None
     spans = [origin.span for _, origin in setting.shadowed] if setting is not None else []
     return next((_location(look, span) for span in spans if span is not None), None)
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
 
 
 def _start(file: Path) -> Location:
