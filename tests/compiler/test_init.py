@@ -442,6 +442,7 @@ def test_an_answer_that_can_not_be_used_is_asked_for_again(folders, tmp_path, as
     for words in (
         "`nowhere` is no folder",
         "read as a template",
+        "can't name a path",
         "`much` is no memory",
         "`half` is none of",
         "`0` is no number",
@@ -494,6 +495,8 @@ def test_a_tiny_model_is_for_machines_without_a_gpu(folders, tmp_path, capsys):
         (["--clips", "{small}", "--steps", "0"], "--steps: `0` is no number of steps"),
         (["--clips", "{small}", "--gpu-memory", "nan"], "--gpu-memory: `nan` is no memory"),
         (["--clips", "{small}", "--prompt", " "], "--prompt: an empty text"),
+        (["--clips", "{small}", "--caption", "{{{{ a"], "--caption: `{{` would be read"),
+        (["--clips", "a\x07b"], "--clips: a recipe can't name a path"),
         (["--clips", "{large}", "--gpu-memory", "16", "--type", "full"], "all weights take"),
         (["--clips", "{large}", "--gpu-memory", "3"], "an adapter takes"),
         (["--clips", "{empty}"], "--clips: `"),
@@ -504,6 +507,13 @@ def test_wrong_options_are_named(arguments, words, folders, tmp_path, capsys):
     assert main(["init", str(tmp_path / "a.yaml"), *given_]) == 2
     assert words in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_caption_that_is_no_prompt_is_not_taken_for_one(tmp_path):
+    make_clip(tmp_path / "clips" / "a.mp4", caption="{{ a bar }}")
+    assert main(["init", str(tmp_path / "a.yaml"), "--clips", str(tmp_path / "clips")]) == 0
+    assert 'prompt: "a short video' in (tmp_path / "a.yaml").read_text(encoding="utf-8")
 
 
 @pytest.mark.usefixtures("quiet")

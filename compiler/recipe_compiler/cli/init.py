@@ -67,8 +67,8 @@ def _answers(options: argparse.Namespace, asker: "_Asker", file: Path, look: Loo
     )
     usual = _TINY_STEPS if gpu == 0 else _STEPS[goal]
     steps = asker.value("optimizer steps", "--steps", options.steps, str(usual), _steps)
-    caption = options.caption or ""
-    if look.captions.kind == "none":
+    caption = ""
+    if look.captions.kind == "none" or options.caption is not None:
         caption = asker.value(
             "one caption for all clips, since they have none", "--caption", options.caption, None, _text
         )
@@ -76,12 +76,18 @@ def _answers(options: argparse.Namespace, asker: "_Asker", file: Path, look: Loo
         "prompt to draw clips with on the way",
         "--prompt",
         options.prompt,
-        caption or look.captions.example or _PROMPT,
+        caption or _as_prompt(look.captions.example),
         _text,
     )
-    return Answers(
-        file=file, look=look, goal=goal, gpu_gb=gpu, prompt=prompt, steps=steps, caption=caption and _text(caption)
-    )
+    return Answers(file=file, look=look, goal=goal, gpu_gb=gpu, prompt=prompt, steps=steps, caption=caption)
+
+
+def _as_prompt(caption: str) -> str:
+    """Return a caption as a prompt, or a general one where it can't be."""
+    try:
+        return _text(caption)
+    except _BadAnswerError:
+        return _PROMPT
 
 
 def _tell(file: Path, answers: Answers, made: Draft) -> int:
@@ -142,8 +148,8 @@ class _Asker:
 
 def _look(text: str, how: Options) -> Look:
     folder = Path(os.path.expanduser(text))
-    if "{{" in text:
-        raise _BadAnswerError("a path with `{{` would be read as a template")
+    if "{{" in str(folder.absolute()) or not str(folder).isprintable():
+        raise _BadAnswerError("a recipe can't name a path with `{{` or with characters that can't be printed")
     try:
         return look_at(folder, how)
     except NoClipsError as error:

@@ -142,6 +142,8 @@ def _data(answers: Answers, shape: Shape, family: FamilyFacts) -> Iterator[str]:
     yield "    - id: clips"
     yield f"      instance_data_dir: {quoted(path_from(answers.file, answers.look.folder))}"
     yield from _captions(answers)
+    if len(answers.look.clips) == 1:
+        yield "      repeats: 1                      # seen twice in an epoch: a data set has two samples at least"
     yield "      video:"
     if shape.cut:
         yield from _comment("Fewer than the clips have and the model was made with (81), to fit the GPU.", "        ")
