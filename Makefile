@@ -13,7 +13,7 @@ JOBS ?= 2
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # The groups "test", "lint" and "docs" of pyproject.toml, named here because pip before 25.1 can't read groups.
-TEST_TOOLS := coverage flask flask-cors hypothesis moto[s3] opencv-python-headless pytest pytest-timeout pytest-xdist s3fs tensorboard torchao uv
+TEST_TOOLS := coverage flask flask-cors hypothesis moto[s3] opencv-python-headless pygls pytest pytest-timeout pytest-xdist s3fs tensorboard torchao uv
 LINT_TOOLS := import-linter mypy ruff types-jsonschema types-pyyaml
 DOCS_TOOLS := mkdocs-material
 

@@ -154,6 +154,38 @@ examples:
   recipe schema webhook                         of the messages that a webhook of type raw gets
 """
 
+_INIT = """\
+examples:
+  recipe init                                   asks, and writes recipe.yaml
+  recipe init otters.yaml --clips videos/otters --type lora --steps 2000 --prompt "an otter swims" --yes
+  recipe init try.yaml --clips videos/otters --gpu-memory 0       a tiny model on the processor, to try things out
+
+What fits is chosen by the estimate that `recipe plan` shows. Without a terminal nothing is asked: what is not given
+takes its default.
+"""
+
+_DOCTOR = """\
+examples:
+  recipe doctor                                 can this machine train?
+  recipe doctor mine.yaml                       and can it train this recipe?
+  recipe doctor --offline --format json
+
+exit codes:
+  0 all that is needed is there   1 something that is needed is wrong: each with a cure   2 wrong usage
+"""
+
+_COMPLETION = """\
+examples:
+  source <(recipe completion bash)              in ~/.bashrc
+  source <(recipe completion zsh)               in ~/.zshrc, after compinit
+  recipe completion fish > ~/.config/fish/completions/recipe.fish
+"""
+
+_LSP = """\
+examples:
+  recipe lsp                                    started by an editor; see docs/editors.md
+"""
+
 
 _IMPORT = """\
 examples:
@@ -386,6 +418,33 @@ def _schema(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _init(init: argparse.ArgumentParser) -> None:
+    init.add_argument("file", nargs="?", metavar="FILE", default="recipe.yaml", help="default: recipe.yaml")
+    init.add_argument("--clips", metavar="DIR", help="the folder of clips")
+    init.add_argument("--type", choices=("auto", "full", "lora"), help="what to train; default: auto, what fits")
+    init.add_argument("--gpu-memory", metavar="GB", help="of the GPU that will train; default: this machine's, or 24")
+    init.add_argument("--steps", metavar="N", help="optimizer steps; default: 2000, or 4000 for --type full")
+    init.add_argument("--prompt", metavar="TEXT", help="what to draw on the way; default: a clip's caption")
+    init.add_argument("--caption", metavar="TEXT", help="one caption for all clips, in place of their own")
+    init.add_argument("--yes", action="store_true", help="ask nothing; what is not given takes its default")
+    init.add_argument("--force", action="store_true", help="replace FILE if it is there")
+
+
+def _doctor(doctor: argparse.ArgumentParser) -> None:
+    doctor.add_argument("file", nargs="?", metavar="RECIPE", help="a recipe that this machine is to train")
+    doctor.add_argument("--offline", action="store_true", help="don't ask whether the hub can be reached")
+    _composition(doctor)
+    _format(doctor)
+
+
+def _completion(completion: argparse.ArgumentParser) -> None:
+    completion.add_argument("shell", choices=("bash", "zsh", "fish"), help="the shell that the script is for")
+
+
+def _lsp(lsp: argparse.ArgumentParser) -> None:
+    lsp.add_argument("--stdio", action="store_true", help="speak over stdin and stdout; it does nothing else")
+
+
 def _format(parser: argparse.ArgumentParser, *more: str) -> None:
     choices = ("text", "json", *more)
     parser.add_argument("--format", choices=choices, default="text", help="for people or for machines")
@@ -407,5 +466,9 @@ COMMANDS: Mapping[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]
     "import": ("make a recipe of another trainer's configuration", _IMPORT, _import),
     "export": ("write a recipe as SimpleTuner's configuration", _EXPORT, _export),
     "schema": ("print the JSON Schema of the recipe language, or of webhooks", _SCHEMA, _schema),
+    "init": ("write a recipe for a folder of clips and a GPU, by questions or options", _INIT, _init),
+    "doctor": ("say whether this machine can train, and what to do where it can't", _DOCTOR, _doctor),
+    "completion": ("print what makes a shell complete commands, keys and codes", _COMPLETION, _completion),
+    "lsp": ("serve editors: findings, hovers, completion, definitions, fixes", _LSP, _lsp),
 }
 """Every command, in the order of ``--help``: what it is for, its examples, and what puts in its arguments."""

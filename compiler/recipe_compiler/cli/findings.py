@@ -43,7 +43,7 @@ def compile_from(
         overrides=options.set,
         look_at_data=look,
         must_run=must_run,
-        starts_here=options.command in ("run", "encode"),
+        starts_here=options.command in ("run", "encode", "doctor"),
         index_file=_index_file() if look else None,
         rehash=options.rehash,
         report=_progress if sys.stderr.isatty() else silent,
@@ -60,6 +60,13 @@ def compile_from(
         ids = [each.variant.id for each in compiled.variants if each.variant is not None]
         raise UsageError(f"`{file}` has {len(ids)} variants; choose one with `--variant ID`:\n{listed(ids)}")
     return compiled
+
+
+def looking() -> Options:
+    """Say how a command looks at clips for which there is no recipe yet."""
+    return Options(
+        index_file=_index_file(), report=_progress if sys.stderr.isatty() else silent, environment=os.environ
+    )
 
 
 def _index_file() -> Path | None:

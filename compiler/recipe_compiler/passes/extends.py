@@ -65,18 +65,19 @@ def locate(name: str, folder: Path) -> Path | NoFile:
 
 
 def _builtin(name: str) -> Path | NoFile:
-    shipped = _shipped()
+    known = shipped()
     stem = name.removeprefix(BUILTIN)
-    if stem in shipped:
-        return shipped[stem]
+    if stem in known:
+        return known[stem]
     problem = f"there is no shipped recipe `{stem}`"
-    meant = near(stem.removesuffix(".yaml"), shipped)
+    meant = near(stem.removesuffix(".yaml"), known)
     if meant is not None:
         return NoFile(problem=problem, help=f"did you mean `{BUILTIN}{meant}`?", fix=BUILTIN + meant)
-    return NoFile(problem=problem, help="there is " + ", ".join(BUILTIN + stem for stem in shipped))
+    return NoFile(problem=problem, help="there is " + ", ".join(BUILTIN + stem for stem in known))
 
 
-def _shipped() -> dict[str, Path]:
+def shipped() -> dict[str, Path]:
+    """Return the shipped recipes and fragments by the names that stand after ``builtin:``."""
     folder = builtin_folder()
     found = [*sorted(folder.glob("*.yaml")), *sorted(folder.glob("fragments/*.yaml"))]
     return {path.relative_to(folder).with_suffix("").as_posix(): path for path in found}
@@ -84,7 +85,7 @@ def _shipped() -> dict[str, Path]:
 
 def _absent(name: str, target: Path) -> NoFile:
     problem = f"`{name}` does not exist"
-    if name.removesuffix(".yaml") in _shipped():
+    if name.removesuffix(".yaml") in shipped():
         meant = BUILTIN + name.removesuffix(".yaml")
         return NoFile(problem=problem, help=f"did you mean `{meant}`?", fix=meant)
     for start, advice in _NOT_PATHS.items():

@@ -1,0 +1,1 @@
+"""``recipe lsp``: what editors ask over the Language Server Protocol."""

@@ -1,0 +1,1 @@
+"""What ``recipe init`` does: look at clips, choose what fits a GPU, and write a recipe."""
