@@ -1,19 +1,25 @@
-"""Tells what a clip of the small world shows: shape, colour, direction and background, by arithmetic alone.
+"""Tells what clips of the small world show: shape, colour, direction and background, by arithmetic alone.
 
-What differs from the most frequent gray is the shape. Its hue is the colour, the way of its centre the direction, and the
+    python benchmarks/judge.py DIR [--sheet PICTURE] [--least color=90 …] [--only cross]
+
+DIR has clips whose names say what they should show, as in red-circle-left-dark-gray.mp4, or -ema.mp4. What differs from the most frequent gray is the shape. Its hue is the colour, the way of its centre the direction, and the
 known shape that overlaps best with it, drawn at the same place and size, is the shape.
 """
 
+import argparse
 import colorsys
 import functools
 import math
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 
-from recipe_compiler.fetch.shapes import BACKGROUNDS, COLORS, DIRECTIONS, NEW_SHAPE, SHAPES, Frames, coverage
+from recipe_compiler.fetch.shapes import BACKGROUNDS, COLORS, DIRECTIONS, NEW_SHAPE, SHAPES, Frames, Scene, coverage
 
 
 CHROMA = 50
@@ -103,3 +109,115 @@ def _measures(name: str) -> tuple[float, NDArray[np.float64]]:
     """Return the area of a shape of radius 1, and its centre of mass."""
     drawn = coverage(name, 32.0, 32.0, 24.0, 64) > 0.5
     return drawn.sum() / 24.0**2, (center(drawn) + 0.5 - 32.0) / 24.0
+
+
+CHANCES = {"shape": len(SHAPES) + 1, "color": len(COLORS), "direction": len(DIRECTIONS), "background": len(BACKGROUNDS)}
+"""How many answers there are to what each attribute is."""
+
+
+def scene_of(name: str) -> Scene:
+    """Return the scene that a clip's name says.
+
+    Raises:
+        ValueError: It says none.
+    """
+    color, shape, direction, *background = name.split("-")
+    scene = Scene(shape=shape, color=color, direction=direction, background=" ".join(background))
+    if (
+        shape not in (*SHAPES, NEW_SHAPE)
+        or color not in COLORS
+        or direction not in DIRECTIONS
+        or scene.background not in BACKGROUNDS
+    ):
+        raise ValueError(f"{name} names no scene, as red-circle-left-dark-gray does")
+    return scene
+
+
+def read(path: Path) -> Frames:
+    """Read a clip, (frames, height, width, 3)."""
+    with av.open(str(path)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+def right_of(clips: Mapping[str, Frames]) -> Mapping[str, Mapping[str, bool]]:
+    """Return for each clip, by its name, which attributes it shows as it should."""
+    right = {}
+    for name, clip in clips.items():
+        wanted, seen = scene_of(name), judge(clip)
+        right[name] = {attribute: getattr(seen, attribute) == getattr(wanted, attribute) for attribute in CHANCES}
+    return right
+
+
+def shares(right: Mapping[str, Mapping[str, bool]]) -> Mapping[str, float]:
+    """Return how many clips in a hundred show each attribute as they should, and how many show all of them so."""
+    single = {name: 100 * float(np.mean([clip[name] for clip in right.values()])) for name in CHANCES}
+    return {**single, "all": 100 * float(np.mean([all(clip.values()) for clip in right.values()]))}
+
+
+def sheet(clips: Mapping[str, Frames], path: Path, *, columns: int = 4) -> None:
+    """Draw first, middle and last frame of each clip, side by side, with its name below.
+
+    Clips that show something else than they should have a red mark.
+    """
+    from PIL import Image, ImageDraw  # noqa: PLC0415 - comes with the trainer, and judging needs it not
+
+    right = right_of(clips)
+    width, height = 3 * 68 + 12, 64 + 20
+    rows = math.ceil(len(clips) / columns)
+    picture = Image.new("RGB", (columns * width, rows * height), "white")
+    pen = ImageDraw.Draw(picture)
+    for number, (name, clip) in enumerate(clips.items()):
+        left, top = number % columns * width, number // columns * height
+        for place, index in enumerate((0, len(clip) // 2, -1)):
+            picture.paste(Image.fromarray(clip[index]), (left + 68 * place, top))
+        missed = [attribute for attribute, held in right[name].items() if not held]
+        text = scene_of(name)
+        pen.text((left, top + 66), f"{text.color} {text.shape} {text.direction}, {text.background}", fill="black")
+        if missed:
+            pen.rectangle((left + 204, top, left + 209, top + 63), fill="red")
+    picture.save(path)
+
+
+def main() -> int:
+    """Judge a folder of clips."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, metavar="DIR")
+    parser.add_argument("--sheet", type=Path, metavar="PICTURE", help="draw a contact sheet of all clips")
+    parser.add_argument("--only", default="", metavar="WORD", help="judge only clips with this word in their name")
+    parser.add_argument("--without", metavar="WORD", help="leave out clips with this word in their name")
+    parser.add_argument("--least", nargs="+", default=[], metavar="ATTRIBUTE=PERCENT", help="fail if fewer are right")
+    options = parser.parse_args()
+    clips = {path.stem.removesuffix("-ema"): read(path) for path in chosen(options.folder, options.only, options.without)}
+    if not clips:
+        parser.error(f"{options.folder} has no such clips")
+    right = right_of(clips)
+    found = shares(right)
+    print(f"{len(clips)} clips   right   by chance")
+    for name, share in found.items():
+        chance = 100 / CHANCES[name] if name in CHANCES else 100 / math.prod(CHANCES.values())
+        print(f"{name:<12}{share:5.1f} %   {chance:5.1f} %")
+    if options.sheet:
+        sheet(clips, options.sheet)
+    return said_enough(found, options.least)
+
+
+def chosen(folder: Path, only: str, without: str | None) -> list[Path]:
+    """Return the clips to judge."""
+    words = {path: path.stem.removesuffix("-ema").split("-") for path in sorted(folder.glob("*.mp4"))}
+    return [path for path, has in words.items() if (not only or only in has) and without not in has]
+
+
+def said_enough(found: Mapping[str, float], least: Sequence[str]) -> int:
+    """Return 0 if all shares are as high as they should be, 1 if not."""
+    short = []
+    for text in least:
+        name, _, percent = text.partition("=")
+        if found[name] < float(percent):
+            short.append(f"{name} is right in {found[name]:.1f} %, not in {percent} %")
+    for line in short:
+        print(line, file=sys.stderr)
+    return int(bool(short))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -6,7 +6,7 @@ from pathlib import Path
 from recipe_compiler.fetch.errors import FetchError
 from recipe_compiler.fetch.hub import fetch_dataset
 from recipe_compiler.fetch.sample_clips import make_sample_clips
-from recipe_compiler.fetch.shapes_clips import make_shapes
+from recipe_compiler.fetch.shapes_clips import make_crosses, make_shapes
 
 
 __all__ = ["FetchError", "fetch_source"]
@@ -27,7 +27,7 @@ def fetch_source(source: str, folder: Path, report: Report) -> None:
     """
     scheme, _, name = source.partition(":")
     if scheme not in _SCHEMES:
-        raise FetchError(f"`{source}` is no source; write hf:OWNER/NAME, builtin:sample-clips or builtin:shapes")
+        raise FetchError(f"`{source}` is no source; write hf:OWNER/NAME, or builtin:{', builtin:'.join(_BUILTIN)}")
     try:
         _SCHEMES[scheme](name, folder.resolve(), report)  # behind a link, so that renaming stays on one disk
     except OSError as error:
@@ -40,5 +40,9 @@ def _fetch_builtin(name: str, folder: Path, report: Report) -> None:
     _BUILTIN[name](folder, report)
 
 
-_BUILTIN: Mapping[str, Callable[[Path, Report], None]] = {"sample-clips": make_sample_clips, "shapes": make_shapes}
+_BUILTIN: Mapping[str, Callable[[Path, Report], None]] = {
+    "sample-clips": make_sample_clips,
+    "shapes": make_shapes,
+    "crosses": make_crosses,
+}
 _SCHEMES: Mapping[str, Callable[[str, Path, Report], None]] = {"hf": fetch_dataset, "builtin": _fetch_builtin}

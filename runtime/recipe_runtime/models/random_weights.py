@@ -32,7 +32,7 @@ from recipe_schema.files import sync_folder, write_atomically
 MARKER = "random_weights.json"
 """Written last into a directory that this stage built."""
 
-_BUILD_VERSION = 1
+_BUILD_VERSION = 2
 """Raised when the same configuration and seed give another model."""
 
 
@@ -120,14 +120,21 @@ def build_pipeline(configs: Mapping[str, Any], seed: int) -> SanaVideoPipeline:
         torch.manual_seed(seed)
         transformer = SanaVideoTransformer3DModel(**configs["transformer"])
         text_encoder = _text_encoder(configs["text_encoder"], tokenizer)
-        vae = AutoencoderKLWan(**configs["vae"]).eval()
-    _calibrate(vae)
+        vae = _vae(configs["vae"])
     scheduler = DPMSolverMultistepScheduler(
         use_flow_sigmas=True, prediction_type="flow_prediction", **configs["scheduler"]
     )
     return SanaVideoPipeline(
         tokenizer=tokenizer, text_encoder=text_encoder, vae=vae, transformer=transformer, scheduler=scheduler
     )
+
+
+def _vae(config: Mapping[str, Any]) -> AutoencoderKLWan:
+    if "trained" not in config:
+        vae = AutoencoderKLWan(**config).eval()
+        _calibrate(vae)
+        return vae
+    return AutoencoderKLWan.from_pretrained(Path(__file__).parent / config["trained"], torch_dtype=torch.float32).eval()
 
 
 def _text_encoder(config: Mapping[str, Any], tokenizer: GemmaTokenizer) -> Gemma2Model:

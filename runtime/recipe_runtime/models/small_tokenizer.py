@@ -27,6 +27,8 @@ _TEXT = (
     "a close-up of a woman who smiles and talks, then turns her head and looks out of the window.",
     "a rabbit in a forest stretches its arms, sniffs a flower, and looks up at a yellow butterfly.",
     "cyclists ride bicycles on a road, seen from above, with shadows on the ground. motion score: 30.",
+    "a cyan circle drifts up, a magenta triangle slides down, and a green ring travels right over a light gray background.",
+    "on a black background, a yellow cross in the dark moves left, with a circle and a square that moves and slides and drifts.",
     "User Prompt: Enhanced: Given Evaluate Here are examples Please generate only 0123456789.",
 )
 

@@ -60,7 +60,7 @@ class TextEncoder:
 
         Args:
             text: A caption, prompt, null caption or negative prompt.
-            instruction: What is put before it; None for nothing.
+            instruction: What is put before it; None or an empty text for nothing.
             max_length: Most tokens that are kept.
 
         Returns:
@@ -71,7 +71,7 @@ class TextEncoder:
             do_classifier_free_guidance=False,
             device=self._device,
             max_sequence_length=max_length,
-            complex_human_instruction=None if instruction is None else [instruction],
+            complex_human_instruction=[instruction] if instruction else None,
         )
         length = int(mask[0].sum())
         assert bool(mask[0, :length].all()), "padding is on the right, so the tokens that count come first"

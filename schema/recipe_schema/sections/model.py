@@ -139,10 +139,10 @@ class Model:
         reads=("train", "export"),
         aka="pretrained_transformer_model_name_or_path",
     )
-    random_weights: Literal["tiny"] | None = key(
+    random_weights: Literal["tiny", "small"] | None = key(
         None,
         "Build a small model of the real classes with random weights in the model directory, if nothing is "
-        "there yet. For trying things out: it has learnt nothing.",
+        "there yet. For trying things out: it has learnt nothing. The VAE of `small` is a trained one.",
         reads=("build-model",),
     )
     vae_dtype: Literal["fp32", "bf16"] = key(
@@ -160,10 +160,11 @@ class Model:
         "Precision of the text encoder. The published checkpoint stores it in bf16.",
         reads=("encode-text",),
     )
-    instruction: Literal["official", "diffusers"] = key(
+    instruction: Literal["official", "diffusers", "none"] = key(
         "official",
-        "The instruction that is put before each caption: the authors' training text, or the wording that "
-        "diffusers' pipeline uses by default.",
+        "The instruction that is put before each caption: the authors' training text, the wording that "
+        "diffusers' pipeline uses by default, or none, for models that learn from nothing. Sampling has to put the same "
+        "before prompts.",
         reads=("encode-text", "validate"),
         aka="sana_complex_human_instruction",
     )

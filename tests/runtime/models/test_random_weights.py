@@ -1,11 +1,16 @@
 import hashlib
+import json
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from diffusers.pipelines.sana_video.pipeline_sana_video import SanaVideoPipeline
 from transformers import AutoTokenizer, Gemma2Model, GemmaTokenizer
 
+import recipe_schema
 from fakes_runtime import TINY_CONFIGS, make_context, make_project
+from recipe_compiler.fetch.shapes import draw, scenes
 from recipe_runtime.errors import ModelError
 from recipe_runtime.models import random_weights
 from recipe_runtime.stop import StopRequested
@@ -121,3 +126,31 @@ def test_a_place_that_can_not_be_written_is_named(tmp_path):
 
     with pytest.raises(ModelError, match=r"file/model can't be written: .*run the same command again"):
         random_weights.build_directory(tmp_path / "file" / "model", TINY_CONFIGS, 0)
+
+
+SMALL = json.loads((Path(recipe_schema.__file__).parent / "families" / "sana-video-480p.json").read_text())[
+    "random_weights"
+]["small"]
+
+
+def test_the_plan_of_small_names_the_weights_of_its_vae():
+    weights = Path(random_weights.__file__).parent / SMALL["vae"]["trained"] / "diffusion_pytorch_model.safetensors"
+
+    assert hashlib.sha256(weights.read_bytes()).hexdigest() == SMALL["vae"]["sha256"]
+    assert weights.stat().st_size < 3e6
+
+
+@torch.no_grad()
+def test_the_vae_of_small_reconstructs_clips_that_it_never_saw_to_28_db():
+    vae = random_weights.build_pipeline(SMALL, 0).vae
+    clips = torch.from_numpy(np.stack([draw(scene, 0) for scene in list(scenes(held_out=True))[::8]]))
+    shown = clips.permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+
+    latents = vae.encode(shown).latent_dist.mode()
+
+    error = torch.nn.functional.mse_loss(vae.decode(latents).sample.clamp(-1, 1), shown)
+    assert -10 * torch.log10(error / 4) > 28
+    normal = (latents - torch.tensor(vae.config.latents_mean)[None, :, None, None, None]) / torch.tensor(
+        vae.config.latents_std
+    )[None, :, None, None, None]
+    assert 0.8 < normal.std() < 1.2
