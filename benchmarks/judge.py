@@ -187,7 +187,9 @@ def main() -> int:
     parser.add_argument("--without", metavar="WORD", help="leave out clips with this word in their name")
     parser.add_argument("--least", nargs="+", default=[], metavar="ATTRIBUTE=PERCENT", help="fail if fewer are right")
     options = parser.parse_args()
-    clips = {path.stem.removesuffix("-ema"): read(path) for path in chosen(options.folder, options.only, options.without)}
+    clips = {
+        path.stem.removesuffix("-ema"): read(path) for path in chosen(options.folder, options.only, options.without)
+    }
     if not clips:
         parser.error(f"{options.folder} has no such clips")
     right = right_of(clips)
