@@ -68,7 +68,15 @@ def unsaid(out):
     return {each.path for each in out.unsaid if not each.nearly}
 
 
-_OPTIMIZERS = ("adamw_bf16", "optimi-adamw", "optimi-lion", "schedule-free")
+_OPTIMIZERS = (
+    "adamw_bf16",
+    "ao-adamw8bit",
+    "ao-adamw4bit",
+    "ao-adamwfp8",
+    "optimi-adamw",
+    "optimi-lion",
+    "schedule-free",
+)
 _SHARED = {
     "train.batch_size": st.integers(1, 8),
     "train.seed": st.integers(1, 10**6),
@@ -106,9 +114,19 @@ _SHARED = {
 }
 
 
-@settings(max_examples=20, deadline=None)
-@given(changes=st.fixed_dictionaries({}, optional=_SHARED))
+_CHANGED = given(changes=st.fixed_dictionaries({}, optional=_SHARED))
+
+
+@settings(max_examples=4, deadline=None)
+@_CHANGED
 def test_there_and_back_is_the_same_where_both_can_say_it(changes, tmp_path_factory):
+    there_and_back(tmp_path_factory.mktemp("round"), changes)
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None)
+@_CHANGED
+def test_there_and_back_in_many_ways(changes, tmp_path_factory):
     there_and_back(tmp_path_factory.mktemp("round"), changes)
 
 
@@ -236,6 +254,13 @@ def test_a_data_set_of_another_type_is_left_out(tmp_path):
     assert unsaid(out) == {"data.datasets.0.id"}
     assert not out.whole
     assert [each["id"] for each in out.files["multidatabackend.json"]] == ["text-embeds"]
+
+
+@pytest.mark.parametrize("name", ["adamw", "ao-adamw8bit", "ao-adamw4bit", "ao-adamwfp8"])
+def test_an_optimizer_that_steps_fp32_only_comes_near(name, tmp_path):
+    out = exported(tmp_path, {"optimizer.name": name})
+    assert out.files["config.json"]["optimizer"] == {"adamw": "torch-adamw"}.get(name, name)
+    assert [each.nearly for each in out.unsaid if each.path == "optimizer.name"] == [True]
 
 
 def test_what_is_said_nearly(tmp_path):

@@ -179,10 +179,23 @@ _VALUES = st.one_of(
 _CONFIGS = st.dictionaries(st.sampled_from(sorted(all_options() | {"nonsense", "lora_ran"})), _VALUES, max_size=12)
 
 
-@settings(max_examples=30, deadline=None)
-@given(config=_CONFIGS, faithful=st.booleans())
+_ANY = given(config=_CONFIGS, faithful=st.booleans())
+
+
+@settings(max_examples=4, deadline=None)
+@_ANY
 def test_whatever_is_given_is_told_once_and_what_is_written_fits(config, faithful, tmp_path_factory):
-    root = tmp_path_factory.mktemp("any")
+    told_once(config, faithful, tmp_path_factory.mktemp("any"))
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None)
+@_ANY
+def test_whatever_is_given_in_many_ways(config, faithful, tmp_path_factory):
+    told_once(config, faithful, tmp_path_factory.mktemp("any"))
+
+
+def told_once(config, faithful, root):
     pointing = {"user_prompt_library", "lycoris_config", "webhook_config", "data_backend_config"}
     config = {name: value for name, value in config.items() if name not in pointing}
     file = project(root, config)
@@ -622,6 +635,21 @@ def test_webhooks_keep_their_secrets(tmp_path):
     assert value(file, "tracking.webhooks.0.url_env") == "URL"
     single = taken(tmp_path, webhook_config={"webhook_type": "raw", "callback_url": "http://x", "log_level": "error"})
     assert value(single, "tracking.webhooks.0.level") == "error"
+
+
+@pytest.mark.parametrize("name", ["ao-adamw8bit", "ao-adamw4bit", "ao-adamwfp8"])
+def test_moments_in_few_bits_are_torchaos_as_there(name, tmp_path):
+    draft = import_simpletuner(
+        project(tmp_path, {"optimizer": name}), How(target=tmp_path, faithful=True, environment={})
+    )
+    assert value(draft, "optimizer.name") == name
+    assert row(draft, "optimizer").fate == "mapped"
+    assert [value(draft, f"optimizer.{key}") for key in ("beta1", "beta2", "eps", "weight_decay")] == [
+        0.9,
+        0.999,
+        1e-6,
+        1e-2,
+    ]
 
 
 def test_optimizer_constants(tmp_path):

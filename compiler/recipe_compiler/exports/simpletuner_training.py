@@ -15,6 +15,9 @@ _OPTIMIZERS: Mapping[str, str] = {
     "schedule-free": "adamw_schedulefree",
 }
 _OWN = ("came",)
+_IN_FP32 = ("adamw", "adamw8bit", "ao-adamw8bit", "ao-adamw4bit", "ao-adamwfp8")
+"""Optimizers that step weights in fp32 here."""
+
 _NO_OPTION = "SimpleTuner has no option for it"
 _FIXED: Mapping[str, tuple[tuple[Any, ...], str]] = {
     "model.instruction": (("diffusers",), "SimpleTuner puts diffusers' wording before captions"),
@@ -77,7 +80,7 @@ def _optimizer(writer: Writer) -> None:
     if name in _OWN:
         writer.tell("optimizer.name", "SimpleTuner has none of that name; its default is said")
         name = "adamw_bf16"
-    elif name in ("adamw", "adamw8bit"):
+    elif name in _IN_FP32:
         writer.tell("optimizer.name", "SimpleTuner keeps weights in bf16, and here they are fp32", nearly=True)
     writer.say("optimizer.name", "optimizer", _OPTIMIZERS.get(name, name))
     constants = {key: writer[f"optimizer.{key}"] for key in ("weight_decay", "eps")}

@@ -40,7 +40,6 @@ MEANT: Mapping[tuple[str, Any], tuple[Any, str]] = {
     ("model_family", FAMILY): ("sana-video-480p", "that is its name here"),
     ("mixed_precision", "fp32"): ("no", "full precision is spelt `no`"),
     ("optimizer", "torch-adamw"): ("adamw", "that is its name here"),
-    ("optimizer", "ao-adamw8bit"): ("adamw8bit", "moments in 8 bits are bitsandbytes' here"),
     ("optimizer", "bnb-adamw8bit"): ("adamw8bit", "that is its name here"),
     ("optimizer", "adamw_schedulefree"): ("schedule-free", "that is its name here"),
     ("optimizer", "torch-adafactor"): ("adafactor", "that is its name here"),
@@ -61,6 +60,9 @@ OPTIMIZERS: Mapping[str, Mapping[str, float]] = {
     "adamw_bf16": {"beta1": 0.9, "beta2": 0.999, "eps": 1e-6, "weight_decay": 1e-2},
     "optimi-adamw": {"beta1": 0.9, "beta2": 0.99, "eps": 1e-6, "weight_decay": 0.0},
     "optimi-stableadamw": {"beta1": 0.9, "beta2": 0.99, "eps": 1e-6, "weight_decay": 1e-2},
+    "ao-adamw8bit": {"beta1": 0.9, "beta2": 0.999, "eps": 1e-6, "weight_decay": 1e-2},
+    "ao-adamw4bit": {"beta1": 0.9, "beta2": 0.999, "eps": 1e-6, "weight_decay": 1e-2},
+    "ao-adamwfp8": {"beta1": 0.9, "beta2": 0.999, "eps": 1e-6, "weight_decay": 1e-2},
 }
 """The constants that it gives an optimizer."""
 
