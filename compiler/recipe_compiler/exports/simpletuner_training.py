@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from recipe_compiler.exports.writer import Writer
-from recipe_compiler.imports.simpletuner_facts import FAMILY
+from recipe_compiler.imports.simpletuner_facts import FAMILY, OPTIMIZERS
 from recipe_schema.definition import leaves
 
 
@@ -15,6 +15,16 @@ _OPTIMIZERS: Mapping[str, str] = {
     "schedule-free": "adamw_schedulefree",
 }
 _OWN = ("came",)
+_BETAS: Mapping[str, tuple[float, float]] = {
+    "optimi-adamw": (0.9, 0.99),
+    "optimi-stableadamw": (0.9, 0.99),
+    "optimi-lion": (0.9, 0.99),
+    "optimi-radam": (0.9, 0.99),
+    "optimi-ranger": (0.9, 0.99),
+    "optimi-adan": (0.98, 0.92),
+    "prodigy": (0.9, 0.99),
+}
+"""What SimpleTuner takes for betas, where it is not 0.9 and 0.999."""
 _IN_FP32 = ("adamw", "adamw8bit", "ao-adamw8bit", "ao-adamw4bit", "ao-adamwfp8")
 """Optimizers that step weights in fp32 here."""
 
@@ -84,8 +94,22 @@ def _optimizer(writer: Writer) -> None:
         writer.tell("optimizer.name", "SimpleTuner keeps weights in bf16, and here they are fp32", nearly=True)
     writer.say("optimizer.name", "optimizer", _OPTIMIZERS.get(name, name))
     constants = {key: writer[f"optimizer.{key}"] for key in ("weight_decay", "eps")}
-    writer.options["optimizer_config"] = ",".join(f"{key}={value!r}" for key, value in constants.items())
     writer.said |= {f"optimizer.{key}" for key in constants}
+    usual = OPTIMIZERS.get(name, {})
+    if any(value != usual.get(key) for key, value in constants.items()):
+        writer.options["optimizer_config"] = ",".join(f"{key}={value!r}" for key, value in constants.items())
+        _betas(writer, name)
+
+
+def _betas(writer: Writer, name: str) -> None:
+    """Tell of betas that are not SimpleTuner's: beside ``optimizer_config`` it reads none."""
+    if name == "adafactor":
+        return
+    theirs = _BETAS.get(name, (0.9, 0.999))
+    for path, value in zip(("optimizer.beta1", "optimizer.beta2"), theirs, strict=True):
+        if writer[path] != value:
+            reason = f"SimpleTuner reads it only where weight_decay and eps are its own, and takes {value}"
+            writer.tell(path, reason)
 
 
 def _schedule(writer: Writer) -> None:
