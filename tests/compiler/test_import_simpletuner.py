@@ -656,6 +656,13 @@ def test_optimizer_constants(tmp_path):
     good = taken(tmp_path, optimizer_config="weight_decay=0.02, eps=1e-7", optimizer_beta1=0.8)
     assert (value(good, "optimizer.weight_decay"), value(good, "optimizer.eps")) == (0.02, 1e-7)
     assert row(good, "optimizer_config").fate == "mapped"
+    assert value(good, "optimizer.beta1") == 0.8
+    assert "SimpleTuner reads no betas beside optimizer_config; --faithful reproduces it" in good.warnings
+    given = {"optimizer": "torch-adamw", "optimizer_beta1": 0.8}
+    for config, beta in (("", 0.8), ("eps=1e-7", 0.9)):
+        file = project(tmp_path, {**given, "optimizer_config": config})
+        draft = import_simpletuner(file, How(target=tmp_path, faithful=True, environment={}))
+        assert (value(draft, "optimizer.beta1"), value(draft, "optimizer.weight_decay")) == (beta, 0.01)
     bad = taken(tmp_path, optimizer_config="weight_decay=much,eps=-1,foo=1")
     assert "weight_decay=much, eps=-1, foo=1" in row(bad, "optimizer_config").reason
     assert "optimizer.eps" not in bad.settings

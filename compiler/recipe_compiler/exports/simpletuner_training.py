@@ -15,16 +15,9 @@ _OPTIMIZERS: Mapping[str, str] = {
     "schedule-free": "adamw_schedulefree",
 }
 _OWN = ("came",)
-_BETAS: Mapping[str, tuple[float, float]] = {
-    "optimi-adamw": (0.9, 0.99),
-    "optimi-stableadamw": (0.9, 0.99),
-    "optimi-lion": (0.9, 0.99),
-    "optimi-radam": (0.9, 0.99),
-    "optimi-ranger": (0.9, 0.99),
-    "optimi-adan": (0.98, 0.92),
-    "prodigy": (0.9, 0.99),
-}
-"""What SimpleTuner takes for betas, where it is not 0.9 and 0.999."""
+_OF_THREE = "optimi-adan"
+"""It has three betas, where two are given by options: without ``optimizer_config`` SimpleTuner would take the two."""
+
 _IN_FP32 = ("adamw", "adamw8bit", "ao-adamw8bit", "ao-adamw4bit", "ao-adamwfp8")
 """Optimizers that step weights in fp32 here."""
 
@@ -96,20 +89,11 @@ def _optimizer(writer: Writer) -> None:
     constants = {key: writer[f"optimizer.{key}"] for key in ("weight_decay", "eps")}
     writer.said |= {f"optimizer.{key}" for key in constants}
     usual = OPTIMIZERS.get(name, {})
-    if any(value != usual.get(key) for key, value in constants.items()):
+    if name == _OF_THREE or any(value != usual.get(key) for key, value in constants.items()):
         writer.options["optimizer_config"] = ",".join(f"{key}={value!r}" for key, value in constants.items())
-        _betas(writer, name)
-
-
-def _betas(writer: Writer, name: str) -> None:
-    """Tell of betas that are not SimpleTuner's: beside ``optimizer_config`` it reads none."""
-    if name == "adafactor":
-        return
-    theirs = _BETAS.get(name, (0.9, 0.999))
-    for path, value in zip(("optimizer.beta1", "optimizer.beta2"), theirs, strict=True):
-        if writer[path] != value:
-            reason = f"SimpleTuner reads it only where weight_decay and eps are its own, and takes {value}"
-            writer.tell(path, reason)
+        for key in sorted(usual.keys() & {"beta1", "beta2"}):
+            reason = f"SimpleTuner reads it only where weight_decay and eps are its own, and takes {usual[key]}"
+            writer.need(f"optimizer.{key}", usual[key], reason=reason)
 
 
 def _schedule(writer: Writer) -> None:

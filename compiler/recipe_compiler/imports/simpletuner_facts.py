@@ -56,15 +56,25 @@ MEANT: Mapping[tuple[str, Any], tuple[Any, str]] = {
 }
 """Values that mean something here under another name, with the reason."""
 
+_ADAMW = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-6, "weight_decay": 1e-2}
+_OPTIMI = {"beta1": 0.9, "beta2": 0.99, "eps": 1e-6, "weight_decay": 0.0}
 OPTIMIZERS: Mapping[str, Mapping[str, float]] = {
-    "adamw_bf16": {"beta1": 0.9, "beta2": 0.999, "eps": 1e-6, "weight_decay": 1e-2},
-    "optimi-adamw": {"beta1": 0.9, "beta2": 0.99, "eps": 1e-6, "weight_decay": 0.0},
-    "optimi-stableadamw": {"beta1": 0.9, "beta2": 0.99, "eps": 1e-6, "weight_decay": 1e-2},
-    "ao-adamw8bit": {"beta1": 0.9, "beta2": 0.999, "eps": 1e-6, "weight_decay": 1e-2},
-    "ao-adamw4bit": {"beta1": 0.9, "beta2": 0.999, "eps": 1e-6, "weight_decay": 1e-2},
-    "ao-adamwfp8": {"beta1": 0.9, "beta2": 0.999, "eps": 1e-6, "weight_decay": 1e-2},
+    "adamw": {**_ADAMW, "eps": 1e-8},
+    "adamw8bit": _ADAMW,
+    "adamw_bf16": _ADAMW,
+    "ao-adamw8bit": _ADAMW,
+    "ao-adamw4bit": _ADAMW,
+    "ao-adamwfp8": _ADAMW,
+    "optimi-adamw": _OPTIMI,
+    "optimi-stableadamw": {**_OPTIMI, "weight_decay": 1e-2},
+    "optimi-radam": _OPTIMI,
+    "optimi-ranger": _OPTIMI,
+    "optimi-adan": {"beta1": 0.98, "beta2": 0.999, "eps": 1e-6, "weight_decay": 2e-2},
+    "optimi-lion": {"beta1": 0.9, "beta2": 0.99, "weight_decay": 0.0},
+    "schedule-free": {**_ADAMW, "eps": 1e-8},
+    "prodigy": {**_OPTIMI, "eps": 1e-8},
 }
-"""The constants that it gives an optimizer."""
+"""The constants that it gives an optimizer, by its name here."""
 
 OPTIMIZER, WARMUP_SCHEDULE = "adamw_bf16", "constant_with_warmup"
 """What it takes when nothing is given."""
