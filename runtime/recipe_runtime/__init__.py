@@ -3,5 +3,6 @@
 import logging
 
 
-# It is imported along with diffusers wherever it is installed, and then warns of an optional kernel.
-logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+# They are imported along with diffusers wherever they are installed, and then warn of optional kernels and of each other.
+for _name in ("bitsandbytes", "torchao", "torch.utils._pytree", "diffusers.quantizers.torchao.torchao_quantizer"):
+    logging.getLogger(_name).setLevel(logging.ERROR)

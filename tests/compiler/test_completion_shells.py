@@ -109,7 +109,7 @@ def test_fish_completes(keys, line, home):
         pytest.skip("fish is not installed")
     before = keys.rpartition("\t")[0].replace("\t", "")
     ask = ["fish", "--no-config", "-c", f"source recipe.fish; complete -C 'recipe {before}'"]
-    done = subprocess.run(ask, capture_output=True, text=True, env=environment(home), cwd=home, timeout=60, check=True)
+    done = subprocess.run(ask, capture_output=True, text=True, env=environment(home), cwd=home, timeout=120, check=True)
 
     words = [answer.partition("\t")[0] for answer in done.stdout.splitlines()]
     assert line.split()[-1].removesuffix("20") in words

@@ -179,10 +179,23 @@ _VALUES = st.one_of(
 _CONFIGS = st.dictionaries(st.sampled_from(sorted(all_options() | {"nonsense", "lora_ran"})), _VALUES, max_size=12)
 
 
-@settings(max_examples=30, deadline=None)
-@given(config=_CONFIGS, faithful=st.booleans())
+_ANY = given(config=_CONFIGS, faithful=st.booleans())
+
+
+@settings(max_examples=4, deadline=None)
+@_ANY
 def test_whatever_is_given_is_told_once_and_what_is_written_fits(config, faithful, tmp_path_factory):
-    root = tmp_path_factory.mktemp("any")
+    told_once(config, faithful, tmp_path_factory.mktemp("any"))
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None)
+@_ANY
+def test_whatever_is_given_in_many_ways(config, faithful, tmp_path_factory):
+    told_once(config, faithful, tmp_path_factory.mktemp("any"))
+
+
+def told_once(config, faithful, root):
     pointing = {"user_prompt_library", "lycoris_config", "webhook_config", "data_backend_config"}
     config = {name: value for name, value in config.items() if name not in pointing}
     file = project(root, config)
@@ -624,10 +637,32 @@ def test_webhooks_keep_their_secrets(tmp_path):
     assert value(single, "tracking.webhooks.0.level") == "error"
 
 
+@pytest.mark.parametrize("name", ["ao-adamw8bit", "ao-adamw4bit", "ao-adamwfp8"])
+def test_moments_in_few_bits_are_torchaos_as_there(name, tmp_path):
+    draft = import_simpletuner(
+        project(tmp_path, {"optimizer": name}), How(target=tmp_path, faithful=True, environment={})
+    )
+    assert value(draft, "optimizer.name") == name
+    assert row(draft, "optimizer").fate == "mapped"
+    assert [value(draft, f"optimizer.{key}") for key in ("beta1", "beta2", "eps", "weight_decay")] == [
+        0.9,
+        0.999,
+        1e-6,
+        1e-2,
+    ]
+
+
 def test_optimizer_constants(tmp_path):
     good = taken(tmp_path, optimizer_config="weight_decay=0.02, eps=1e-7", optimizer_beta1=0.8)
     assert (value(good, "optimizer.weight_decay"), value(good, "optimizer.eps")) == (0.02, 1e-7)
     assert row(good, "optimizer_config").fate == "mapped"
+    assert value(good, "optimizer.beta1") == 0.8
+    assert "SimpleTuner reads no betas beside optimizer_config; --faithful reproduces it" in good.warnings
+    given = {"optimizer": "torch-adamw", "optimizer_beta1": 0.8}
+    for config, beta in (("", 0.8), ("eps=1e-7", 0.9)):
+        file = project(tmp_path, {**given, "optimizer_config": config})
+        draft = import_simpletuner(file, How(target=tmp_path, faithful=True, environment={}))
+        assert (value(draft, "optimizer.beta1"), value(draft, "optimizer.weight_decay")) == (beta, 0.01)
     bad = taken(tmp_path, optimizer_config="weight_decay=much,eps=-1,foo=1")
     assert "weight_decay=much, eps=-1, foo=1" in row(bad, "optimizer_config").reason
     assert "optimizer.eps" not in bad.settings

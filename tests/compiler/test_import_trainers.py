@@ -256,6 +256,12 @@ video_directory = "clips"
     assert value(draft, "data.datasets.1.repeats") == 1
     assert value(draft, "data.datasets.1.video.num_frames") == 45
     assert any("without enable_bucket" in text for text in draft.warnings)
+    assert any("`train.max_steps: 2000` was chosen here" in text for text in draft.warnings)
+    assert draft.settings["train.max_steps"].origin == "chosen here"
+    compiled = compile_source(
+        Source("r.yaml", recipe_text(draft.settings, ["x"])), Path("r.yaml"), Options(look_at_data=False)
+    )
+    assert [d.message for d in compiled.found if d.severity == "error"] == []
     assert row(draft, "datasets.1.control_directory").fate == "unsupported"
     assert row(draft, "datasets.1.caption_extension").fate == "unsupported"
     other = """\
@@ -446,6 +452,14 @@ def test_finetrainers():
     assert row(plain, "resume_from_checkpoint").fate == "unsupported"
     with pytest.raises(ImportProblemError, match=r"train.sh:2:1: this can't be read"):
         taken(import_finetrainers, "train.sh", "--lr 1\n--name 'open\n\n")
+    mixed = taken(
+        import_finetrainers, "train.sh", 'x --model_name wan "${sets[@]}" ${more[*]} --lr_num_cycles 1 $LAST\n'
+    )
+    assert row(mixed, "model_name").value == "wan"
+    assert row(mixed, "lr_num_cycles").value == [1, "$LAST"]
+    assert row(mixed, "lr_num_cycles").fate == "without effect"
+    restarts = taken(import_finetrainers, "train.sh", "--lr_num_cycles 2 --lr_scheduler cosine_with_restarts\n")
+    assert value(restarts, "lr_schedule.num_cycles") == 2
     huge = taken(import_finetrainers, "train.sh", "--seed 1e999 --verbose=\n")
     assert row(huge, "seed").fate == "unsupported"
 
@@ -518,8 +532,9 @@ train: {lr_schedule: constant, joint_training_interval: 5}
     odd = taken(import_sana, "sana.yaml", "data: {data_dir: {a: b, c: d}, num_frames: many}\n")
     assert "data.datasets.1.video.num_frames" not in odd.settings
     Path("sana.yaml").write_text(SANA, encoding="utf-8")
-    assert main(["import", "sana", "sana.yaml"]) == 2
-    assert "`sana.yaml` is there already" in capsys.readouterr().err
+    assert main(["import", "sana", "sana.yaml", "--force"]) == 2
+    assert "`sana.yaml` is the configuration itself: name another file with -o" in capsys.readouterr().err
+    assert Path("sana.yaml").read_text(encoding="utf-8") == SANA
     assert main(["import", "sana", "sana.yaml", "-o", "mine.yaml"]) == 0
     assert main(["import", "sana", "sana.yaml", "-o", "mine.yaml", "--force"]) == 0
 

@@ -39,6 +39,7 @@ def test_a_driver_that_fails_is_told(monkeypatch):
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 def test_a_gpu_is_measured():
     device = facts().devices[0]
     assert device.name == torch.cuda.get_device_name(0)

@@ -47,7 +47,7 @@ def _tell(exported: Exported, written: Sequence[str], options: argparse.Namespac
         return
     groups = (
         ("can't be said, and shapes the weights:", [each for each in exported.unsaid if each.shapes]),
-        ("said nearly:", [each for each in exported.unsaid if each.nearly]),
+        ("only comes near:", [each for each in exported.unsaid if each.nearly]),
         ("can't be said:", [each for each in exported.unsaid if not each.shapes and not each.nearly]),
     )
     for title, group in groups:

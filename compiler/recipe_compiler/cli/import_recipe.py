@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     target = Path(options.output) if options.output else Path(f"{_name(path)}.yaml")
     to_stdout = options.output == "-"
     if not to_stdout:
-        _may_write(target, force=options.force)
+        _may_write(target, path, force=options.force)
     if options.faithful and options.tool != "simpletuner":
         raise UsageError("--faithful is for simpletuner: of the others nothing is known that it would reproduce")
     folder = Path() if to_stdout else target.parent
@@ -74,7 +74,9 @@ def _name(path: Path) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", telling).strip("-._") or "recipe"
 
 
-def _may_write(target: Path, *, force: bool) -> None:
+def _may_write(target: Path, given: Path, *, force: bool) -> None:
+    if target.exists() and given.exists() and target.samefile(given):
+        raise UsageError(f"`{target}` is the configuration itself: name another file with -o")
     if target.exists() and not force:
         raise UsageError(f"`{target}` is there already; name another file with -o, or overwrite it with --force")
     if not target.parent.is_dir():

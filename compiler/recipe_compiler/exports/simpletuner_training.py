@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from recipe_compiler.exports.writer import Writer
-from recipe_compiler.imports.simpletuner_facts import FAMILY
+from recipe_compiler.imports.simpletuner_facts import FAMILY, OPTIMIZERS
 from recipe_schema.definition import leaves
 
 
@@ -15,6 +15,12 @@ _OPTIMIZERS: Mapping[str, str] = {
     "schedule-free": "adamw_schedulefree",
 }
 _OWN = ("came",)
+_OF_THREE = "optimi-adan"
+"""It has three betas, where two are given by options: without ``optimizer_config`` SimpleTuner would take the two."""
+
+_IN_FP32 = ("adamw", "adamw8bit", "ao-adamw8bit", "ao-adamw4bit", "ao-adamwfp8")
+"""Optimizers that step weights in fp32 here."""
+
 _NO_OPTION = "SimpleTuner has no option for it"
 _FIXED: Mapping[str, tuple[tuple[Any, ...], str]] = {
     "model.instruction": (("diffusers",), "SimpleTuner puts diffusers' wording before captions"),
@@ -77,12 +83,17 @@ def _optimizer(writer: Writer) -> None:
     if name in _OWN:
         writer.tell("optimizer.name", "SimpleTuner has none of that name; its default is said")
         name = "adamw_bf16"
-    elif name in ("adamw", "adamw8bit"):
+    elif name in _IN_FP32:
         writer.tell("optimizer.name", "SimpleTuner keeps weights in bf16, and here they are fp32", nearly=True)
     writer.say("optimizer.name", "optimizer", _OPTIMIZERS.get(name, name))
     constants = {key: writer[f"optimizer.{key}"] for key in ("weight_decay", "eps")}
-    writer.options["optimizer_config"] = ",".join(f"{key}={value!r}" for key, value in constants.items())
     writer.said |= {f"optimizer.{key}" for key in constants}
+    usual = OPTIMIZERS.get(name, {})
+    if name == _OF_THREE or any(value != usual.get(key) for key, value in constants.items()):
+        writer.options["optimizer_config"] = ",".join(f"{key}={value!r}" for key, value in constants.items())
+        for key in sorted(usual.keys() & {"beta1", "beta2"}):
+            reason = f"SimpleTuner reads it only where weight_decay and eps are its own, and takes {usual[key]}"
+            writer.need(f"optimizer.{key}", usual[key], reason=reason)
 
 
 def _schedule(writer: Writer) -> None:

@@ -30,13 +30,14 @@ def import_finetrainers(path: Path, how: How) -> Draft:
     draft = Draft()
     sets = Sets(draft, how)
     keys = {given.name: given for given in given_in(read_map(path))}
-    take_keys(keys, _table(sets, path), draft)
+    values = {name: given.value for name, given in keys.items()}
+    take_keys(keys, _table(sets, path, values), draft)
     draft.add("lr_schedule.name", "cosine", "finetrainers' default", "one cycle of cosine_with_restarts")
     draft.warn("finetrainers takes frames as they follow each other; here clips are resampled to `data.framerate`")
     return draft
 
 
-def _table(sets: Sets, path: Path) -> Mapping[str, Entry]:
+def _table(sets: Sets, path: Path, keys: Mapping[str, Any]) -> Mapping[str, Entry]:
     draft = sets.draft
 
     def data_root(given: Given) -> None:
@@ -56,6 +57,12 @@ def _table(sets: Sets, path: Path) -> Mapping[str, Entry]:
             draft.take(given, "checkpoints.resume")
         else:
             draft.leave(given, "its checkpoints can't be read here", lost=True, target="checkpoints.resume")
+
+    def cycles(given: Given) -> None:
+        if keys.get("lr_scheduler") == "cosine_with_restarts":
+            draft.take(given, "lr_schedule.num_cycles")
+        else:
+            draft.leave(given, "cosine_with_restarts alone reads it", target="lr_schedule.num_cycles")
 
     return {
         "model_name": model,
@@ -110,7 +117,7 @@ def _table(sets: Sets, path: Path) -> Mapping[str, Entry]:
         "lr": "optimizer.learning_rate",
         "lr_scheduler": "lr_schedule.name",
         "lr_warmup_steps": "lr_schedule.warmup_steps",
-        "lr_num_cycles": "lr_schedule.num_cycles",
+        "lr_num_cycles": cycles,
         "lr_power": "lr_schedule.power",
         "beta1": "optimizer.beta1",
         "beta2": "optimizer.beta2",

@@ -20,6 +20,9 @@ _PLACES = {
 _ALIGNMENT = 32
 _WINDOWS = {"head": "head", "full": "head", "uniform": "uniform", "chunk": "uniform", "slide": "uniform"}
 _SHORTEST = 5
+_STEPS = 2000
+"""How long is trained, where nothing says it: what `recipe init` takes."""
+
 _OTHER = Lost("it is for other models")
 
 
@@ -44,9 +47,9 @@ def import_musubi_tuner(path: Path, how: How) -> Draft:
     for given in keys:
         if given.key[0] not in ("general", "datasets") or len(given.key) == 1:
             draft.leave(given, "data sets stand under [general] and [[datasets]]", lost=True)
-    draft.warn(
-        "how long, how and what musubi-tuner trains is in the arguments of its scripts: write train.max_steps and the like"
-    )
+    draft.add("train.max_steps", _STEPS, "chosen here", "musubi-tuner is told how long in the arguments of its scripts")
+    draft.warn(f"`train.max_steps: {_STEPS}` was chosen here: no file of data sets says how long musubi-tuner trains")
+    draft.warn("how and what musubi-tuner trains is in the arguments of its scripts, and is not read")
     draft.warn("without source_fps, musubi-tuner takes frames as they follow each other; here clips are resampled")
     return draft
 

@@ -16,6 +16,7 @@ EXTRA = "TRAINER_EXTRA_ARGS"
 """A variable that holds arguments."""
 
 _ASSIGNED = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)(\+?)=(.*)$")
+_WHOLE_LIST = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\[[@*]\]\}")
 _END = "\n"
 _ENDS = (_END, "(", ")")
 """What no argument goes on behind: the end of a line without a backslash, and the signs of a list of the shell."""
@@ -58,7 +59,10 @@ def _variable(line: str, span: Span) -> dict[str, Entry]:
 
 
 def parse_arguments(source: Source) -> _Parsed:
-    """Read a command, or its arguments alone. Words before the first argument are left out; shell variables stay."""
+    """Read a command, or its arguments alone. Words before the first argument are left out; shell variables stay.
+
+    Lists of the shell are read where they are written; where a command takes one, it is passed over.
+    """
     try:
         return MapNode(entries=_arguments(list(_placed_words(source))), span=start_of(source)), []
     except _ShellError as error:
@@ -98,7 +102,7 @@ def _arguments(words: list[tuple[str, Span]]) -> dict[str, Entry]:
     entries: dict[str, Entry] = {}
     name: str | None = None
     for word, span in words:
-        if word in _ENDS:
+        if word in _ENDS or _WHOLE_LIST.fullmatch(word):
             name = None
         elif word.startswith("--") and len(word) > 2:  # noqa: PLR2004 - more than the dashes
             name, equals, value = word.partition("=")

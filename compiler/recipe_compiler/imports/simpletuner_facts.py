@@ -40,7 +40,6 @@ MEANT: Mapping[tuple[str, Any], tuple[Any, str]] = {
     ("model_family", FAMILY): ("sana-video-480p", "that is its name here"),
     ("mixed_precision", "fp32"): ("no", "full precision is spelt `no`"),
     ("optimizer", "torch-adamw"): ("adamw", "that is its name here"),
-    ("optimizer", "ao-adamw8bit"): ("adamw8bit", "moments in 8 bits are bitsandbytes' here"),
     ("optimizer", "bnb-adamw8bit"): ("adamw8bit", "that is its name here"),
     ("optimizer", "adamw_schedulefree"): ("schedule-free", "that is its name here"),
     ("optimizer", "torch-adafactor"): ("adafactor", "that is its name here"),
@@ -57,12 +56,25 @@ MEANT: Mapping[tuple[str, Any], tuple[Any, str]] = {
 }
 """Values that mean something here under another name, with the reason."""
 
+_ADAMW = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-6, "weight_decay": 1e-2}
+_OPTIMI = {"beta1": 0.9, "beta2": 0.99, "eps": 1e-6, "weight_decay": 0.0}
 OPTIMIZERS: Mapping[str, Mapping[str, float]] = {
-    "adamw_bf16": {"beta1": 0.9, "beta2": 0.999, "eps": 1e-6, "weight_decay": 1e-2},
-    "optimi-adamw": {"beta1": 0.9, "beta2": 0.99, "eps": 1e-6, "weight_decay": 0.0},
-    "optimi-stableadamw": {"beta1": 0.9, "beta2": 0.99, "eps": 1e-6, "weight_decay": 1e-2},
+    "adamw": {**_ADAMW, "eps": 1e-8},
+    "adamw8bit": _ADAMW,
+    "adamw_bf16": _ADAMW,
+    "ao-adamw8bit": _ADAMW,
+    "ao-adamw4bit": _ADAMW,
+    "ao-adamwfp8": _ADAMW,
+    "optimi-adamw": _OPTIMI,
+    "optimi-stableadamw": {**_OPTIMI, "weight_decay": 1e-2},
+    "optimi-radam": _OPTIMI,
+    "optimi-ranger": _OPTIMI,
+    "optimi-adan": {"beta1": 0.98, "beta2": 0.999, "eps": 1e-6, "weight_decay": 2e-2},
+    "optimi-lion": {"beta1": 0.9, "beta2": 0.99, "weight_decay": 0.0},
+    "schedule-free": {**_ADAMW, "eps": 1e-8},
+    "prodigy": {**_OPTIMI, "eps": 1e-8},
 }
-"""The constants that it gives an optimizer."""
+"""The constants that it gives an optimizer, by its name here."""
 
 OPTIMIZER, WARMUP_SCHEDULE = "adamw_bf16", "constant_with_warmup"
 """What it takes when nothing is given."""
