@@ -26,6 +26,7 @@ from recipe_schema.earlier import DATA, is_accepted, keep_earlier
 from recipe_schema.exits import Exit
 from recipe_schema.plan import Plan
 from recipe_schema.planfile import PLAN_FILE, PlanError, read_plan
+from recipe_schema.run_lock import holder_of
 
 
 SHOWN = 8
@@ -129,7 +130,7 @@ def run_directory(plan: Plan) -> Path:
 
 
 def check_run_directory(plan: Plan) -> str:
-    """Refuse a run directory that holds another run, or something that is no run at all.
+    """Refuse a run directory that a process works on, that holds another run, or something that is no run at all.
 
     Settings of the run may differ that do not shape the weights, and those that the plan accepts. The plan of the run is
     then remembered, see `recipe_schema.earlier`.
@@ -143,6 +144,11 @@ def check_run_directory(plan: Plan) -> str:
     run_dir = run_directory(plan)
     if not run_dir.exists() or not any(run_dir.iterdir()):
         return ""
+    holder = holder_of(run_dir)
+    if holder is not None:  # its plan would be overwritten
+        raise PlanError(
+            f"another process (number {holder}) works on {run_dir}; wait for it, or stop it with `kill {holder}`"
+        )
     if not (run_dir / "plan" / PLAN_FILE).exists():
         raise PlanError(f"{run_dir} holds files and is no run directory; choose another `output_dir`")
     if not any((run_dir / "checkpoints").glob("step-*")):
