@@ -163,11 +163,14 @@ def test_one_that_broke_off_with_enough_clips_takes_no_more(tmp_path, hub, monke
     write_tables(hub.folder, rows(5))
     path = hub_recipe(tmp_path, *STREAMED, "max_num_samples: 2")
 
-    def fail(*_):
+    run = hub_stream._Stream.run
+
+    def run_and_break_off(stream, tables, report):
+        run(stream, tables, report)
         raise FetchError("the disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(hub_stream, "complete_folder", fail)
+        patch.setattr(hub_stream._Stream, "run", run_and_break_off)
         assert fetch(path) == 4
 
     assert fetch(path) == 0

@@ -2,14 +2,14 @@
 
 import json
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import fsspec
 
 from recipe_compiler.fetch.errors import FetchError
-from recipe_compiler.fetch.folder import complete_folder, is_fetched, is_unused, refuse_foreign
+from recipe_compiler.fetch.folder import complete_folder, is_fetched, is_unused, keep_only, refuse_foreign
 
 
 TRIES = 3
@@ -61,7 +61,7 @@ def fetch_store(store: Any, root: str, source: str, folder: Path, report: Callab
     objects = _objects(store, root.rstrip("/"), source)
     partial = folder.parent / f".{folder.name}.partial"
     partial.mkdir(parents=True, exist_ok=True)
-    _remove_others(partial, objects)
+    keep_only(partial, {*objects, _NOTES})
     notes, failed = _read_notes(partial / _NOTES), list[str]()
     for number, (name, (path, facts)) in enumerate(objects.items(), 1):
         target = partial / name
@@ -80,17 +80,6 @@ def fetch_store(store: Any, root: str, source: str, folder: Path, report: Callab
             f"{failed[0]}, one of {len(failed)} of {len(objects)}; run again: what is there already is kept"
         )
     complete_folder(partial, folder, source, {})
-
-
-def _remove_others(partial: Path, objects: Collection[str]) -> None:
-    """Remove what an interrupted fetch left that is not among the objects: they were deleted, or the prefix is another."""
-    for path in sorted(partial.rglob("*"), reverse=True):  # what is in a folder comes before it
-        name = path.relative_to(partial).as_posix()
-        if path.is_dir():
-            if not any(path.iterdir()):
-                path.rmdir()
-        elif name not in objects and name != _NOTES:
-            path.unlink()
 
 
 def _objects(store: Any, root: str, source: str) -> Mapping[str, tuple[str, tuple[int, str]]]:
