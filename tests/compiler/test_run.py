@@ -109,6 +109,24 @@ def test_the_plan_of_a_run_that_goes_on_is_not_overwritten(project, tmp_path, ca
     assert (run / "plan" / "plan.json").read_bytes() != before
 
 
+def test_another_machine_joins_a_run_that_the_first_works_on(project, runtime, tmp_path, capsys):
+    run, plan = tmp_path / "run", tmp_path / "x.plan"
+    setting = ["--set", f"output_dir={run}", "--set", "launch.machines=2"]
+    assert main(["plan", str(project), "-o", str(plan), *setting]) == 0
+    run.mkdir()
+    with (run / ".lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+        for subject in ([plan], [project, *setting]):
+            (run / "plan").mkdir(exist_ok=True)
+            (run / "plan" / "plan.json").write_bytes((plan / "plan.json").read_bytes())
+            start(*subject, "--machine", "1", "--meeting", "127.0.0.1:1234")
+        assert main(["run", str(plan), "--machine", "0", "--meeting", "127.0.0.1:1234"]) == 3
+
+    assert len(runtime) == 2
+    assert "works on" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("missing", ["torch", "diffusers"])
 def test_without_the_libraries_of_training_the_command_that_gets_them_is_named(
     project, runtime, tmp_path, missing, monkeypatch, capsys

@@ -48,6 +48,8 @@ def run(options: argparse.Namespace) -> int:
     try:
         if Path(options.subject).is_dir():
             plan, plan_dir = frozen(options), Path(options.subject)
+            if not _is_another_machine(options, plan):
+                _check_idle(run_directory(plan))
             changed = check_run_directory(plan)
         else:
             compiled = compile_from(options, options.subject, must_run=True)
@@ -60,6 +62,7 @@ def run(options: argparse.Namespace) -> int:
                 folder = Path(tempfile.mkdtemp(prefix="recipe-machine-"))
                 write(plan, compiled.survey.rows, folder)
                 return _train_along(options, plan, folder, discard=True)
+            _check_idle(run_directory(plan))
             changed = check_run_directory(plan)
             clear_away(compiled)
             plan_dir = run_directory(plan) / "plan"
@@ -129,8 +132,21 @@ def run_directory(plan: Plan) -> Path:
     return Path(os.path.normpath(Path(plan.execution.root) / str(plan.execution.settings["output_dir"])))
 
 
+def _check_idle(run_dir: Path) -> None:
+    """Refuse a run directory that a process works on: its plan would be overwritten.
+
+    Raises:
+        PlanError: One does.
+    """
+    holder = holder_of(run_dir)
+    if holder is not None:
+        raise PlanError(
+            f"another process (number {holder}) works on {run_dir}; wait for it, or stop it with `kill {holder}`"
+        )
+
+
 def check_run_directory(plan: Plan) -> str:
-    """Refuse a run directory that a process works on, that holds another run, or something that is no run at all.
+    """Refuse a run directory that holds another run, or something that is no run at all.
 
     Settings of the run may differ that do not shape the weights, and those that the plan accepts. The plan of the run is
     then remembered, see `recipe_schema.earlier`.
@@ -144,11 +160,6 @@ def check_run_directory(plan: Plan) -> str:
     run_dir = run_directory(plan)
     if not run_dir.exists() or not any(run_dir.iterdir()):
         return ""
-    holder = holder_of(run_dir)
-    if holder is not None:  # its plan would be overwritten
-        raise PlanError(
-            f"another process (number {holder}) works on {run_dir}; wait for it, or stop it with `kill {holder}`"
-        )
     if not (run_dir / "plan" / PLAN_FILE).exists():
         raise PlanError(f"{run_dir} holds files and is no run directory; choose another `output_dir`")
     if not any((run_dir / "checkpoints").glob("step-*")):
