@@ -30,6 +30,7 @@ CHECKPOINT_VERSION = 1
 """Version of the layout of a checkpoint."""
 
 _FOLDER = "checkpoints"
+_ASIDE = "set-aside"
 _STATE = "state.json"
 _KEYS = {"version", "step", "plan_id", "sha256"}
 _TEMPORARY = ".tmp-"
@@ -196,6 +197,42 @@ def prune(run_dir: Path, *, saved: int, limit: int | None, counts: Callable[[int
     older = sorted((step, folder) for step, folder in _folders(run_dir) if step < saved and counts(step))
     for _, folder in older[: max(len(older) - (limit - int(counts(saved))), 0)]:
         _remove(folder)
+
+
+def set_aside(run_dir: Path, *, after: int, plan_id: str) -> list[Path]:
+    """Move away the checkpoints of earlier plans that follow a step to which the run goes back.
+
+    What is trained from there on would otherwise be passed over for them, since their steps are later ones.
+
+    Args:
+        run_dir: The run directory.
+        after: The step.
+        plan_id: The plan that is trained. What it has made itself stays: it is made anew with the same bits.
+
+    Returns:
+        Where they are now: in folders that ``checkpoints.resume`` takes for run directories, each of one plan.
+
+    Raises:
+        CheckpointError: One can't be moved.
+    """
+    moved = []
+    for step, folder in sorted(_folders(run_dir)):
+        state = _read_state(folder)
+        if step <= after or state is None or state["plan_id"] == plan_id:
+            continue
+        home = run_dir / _ASIDE / state["plan_id"].removeprefix("sha256:")[:12] / _FOLDER
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            if (home / folder.name).exists():
+                _remove(home / folder.name)
+            os.replace(folder, home / folder.name)
+            sync_folder(home)
+        except OSError as error:
+            raise CheckpointError(
+                f"{folder} can't be moved to {home} ({error}); move it away, and run again"
+            ) from error
+        moved.append(home / folder.name)
+    return moved
 
 
 def sweep(run_dir: Path) -> None:

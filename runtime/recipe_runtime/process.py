@@ -7,10 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from recipe_runtime.errors import RunError
-
-
-LOCK_FILE = ".lock"
-"""In a run directory: locked by the process that writes it, and holds its number."""
+from recipe_schema.run_lock import LOCK_FILE
 
 
 def environment() -> Mapping[str, str]:

@@ -57,6 +57,8 @@ def run(ctx: Context, stop: StopRequested) -> None:
     checkpoint.sweep(ctx.run_dir)
     found = resume.find(ctx, warn=lambda message: ctx.recorder.emit(Warned(message=message)))
     done = 0 if found is None else found.step
+    if ctx.settings.checkpoints.resume.isdecimal():
+        _leave_other_branch(ctx, done)
     failures: tuple[str, ...] = ()
     with report_stage(ctx.recorder, "train", total=last, reused=done, unit="steps", stop=stop):
         if done < last or any_missing(ctx, last):
@@ -67,6 +69,13 @@ def run(ctx: Context, stop: StopRequested) -> None:
             f"training is done, but {len(failures)} validation clip{'s' * (len(failures) != 1)} could not be drawn ({failures[0]}); correct the "
             "cause and run the same command again: it draws them and goes on"
         )
+
+
+def _leave_other_branch(ctx: Context, step: int) -> None:
+    """Set aside what earlier plans of the run have trained beyond a step that it goes back to."""
+    for folder in checkpoint.set_aside(ctx.run_dir, after=step, plan_id=ctx.plan.plan_id):
+        message = f"the run goes back to step {step} with another plan; the checkpoint behind it was moved to {folder}"
+        ctx.recorder.emit(Warned(message=message))
 
 
 def build_state(ctx: Context, team: Team = ALONE, split: Mapping[str, Tensor] | None = None) -> TrainState:

@@ -182,7 +182,7 @@ class ShardIndex:
             self._opened = _identity(self._file)
             added = self._bring_up_to_date(self._database)
             if is_new and added and not self.in_memory:
-                self._tell(f"{self._file} was made anew from the headers of {added:,} shards")
+                self._tell(f"{self._file} was made anew from the headers of {added:,} shard{'s' * (added != 1)}")
         elif self.in_memory and _time(self._folder) != self._looked_at:
             self._bring_up_to_date(self._database)  # others can't tell what they added
         return self._database

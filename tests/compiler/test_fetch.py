@@ -320,14 +320,14 @@ class Hub:
     """The two calls that are made to the hub's library."""
 
     def __init__(self, monkeypatch, *, error=None):
-        self.error, self.calls = error, []
+        self.error, self.calls, self.files = error, [], ["a.mp4", "b.mp4"]
         monkeypatch.setattr(hub, "HfApi", lambda: SimpleNamespace(dataset_info=self._info))
         monkeypatch.setattr(hub, "snapshot_download", self._download)
 
     def _info(self, name):
         if self.error is not None:
             raise self.error
-        return SimpleNamespace(id=name, sha="c0ffee")
+        return SimpleNamespace(id=name, sha="c0ffee", siblings=[SimpleNamespace(rfilename=f) for f in self.files])
 
     def _download(self, name, *, repo_type, revision, local_dir, ignore_patterns):
         assert ignore_patterns is None
@@ -357,6 +357,17 @@ def test_an_interrupted_download_of_the_hub_goes_on_and_is_done_once(monkeypatch
     assert set(files) == {"clips/a.mp4", "clips/b.mp4", f"clips/{MARKER}"}
     assert json.loads(files[f"clips/{MARKER}"]) == {"source": "hf:somebody/clips", "revision": "c0ffee"}
     assert lines[-1] == f"{folder} already holds hf:somebody/clips"
+
+
+def test_what_a_data_set_has_no_longer_since_the_interruption_does_not_stay(monkeypatch, tmp_path):
+    hub_of_files = Hub(monkeypatch)
+    with pytest.raises(FetchError, match="the line went dead"):
+        fetch_source("hf:somebody/clips", tmp_path / "clips", lambda _: None)
+    hub_of_files.files = ["b.mp4"]
+
+    fetch_source("hf:somebody/clips", tmp_path / "clips", lambda _: None)
+
+    assert set(files_below(tmp_path)) == {"clips/b.mp4", f"clips/{MARKER}"}
 
 
 def test_the_hub_never_writes_into_a_folder_that_something_else_made(monkeypatch, tmp_path):

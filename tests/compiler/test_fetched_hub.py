@@ -13,6 +13,7 @@ from fakes_fetching import captions, clip_content, fetch, findings, recipe, the
 from fakes_masks import make_mask
 from recipe_compiler.data.fetched import MARKER
 from recipe_compiler.fetch import hub, hub_set
+from recipe_compiler.fetch.errors import FetchError
 
 
 @pytest.fixture(scope="module")
@@ -247,6 +248,26 @@ def test_clips_with_text_files_are_taken_as_they_are(tmp_path, remote, clip_byte
     assert captions(path) == {"a.mp4": "a bar"}
     assert "captions are its .txt files" in capsys.readouterr().err
     assert fetch(hub_recipe(tmp_path, "instance_data_dir: x", "split: test")) == 4
+
+
+def test_what_an_interrupted_fetch_left_of_another_split_does_not_stay(tmp_path, remote, clip_bytes, monkeypatch):
+    for split in ("train", "test"):
+        (remote / split).mkdir()
+        (remote / split / f"{split}.mp4").write_bytes(clip_bytes)
+        (remote / split / f"{split}.txt").write_text(f"a {split}")
+    FakeHub(monkeypatch, remote)
+    with monkeypatch.context() as patch:
+        patch.setattr(hub, "complete_folder", fail)
+        assert fetch(hub_recipe(tmp_path)) == 4
+
+    path = hub_recipe(tmp_path, "split: test")
+    assert fetch(path) == 0
+
+    assert captions(path) == {"test/test.mp4": "a test"}
+
+
+def fail(*_):
+    raise FetchError("the disk is full")
 
 
 def test_a_revision_that_is_not_there_is_told(tmp_path, remote, monkeypatch, capsys):

@@ -89,6 +89,28 @@ def test_objects_that_failed_or_changed_are_fetched_again(tmp_path, store, clip_
     assert captions(path)["a.mp4"] == "a gale"
 
 
+def test_what_an_interrupted_fetch_left_of_another_prefix_does_not_stay(tmp_path, store):
+    store.behaviour = ["send", "send", "fail", "fail", "fail"]
+    assert fetch(store_recipe(tmp_path)) == 4
+    assert (tmp_path / "data/.clips.partial/a.mp4").exists()
+    assert (tmp_path / "data/.clips.partial/x").is_dir()
+
+    assert fetch(recipe(tmp_path, ["type: aws", "aws_bucket_name: films", "aws_data_prefix: land/"])) == 0
+
+    there = {path.name for path in (tmp_path / "data/clips").rglob("*") if not path.name.startswith(".")}
+    assert there == {"c.mp4"}
+
+
+def test_an_object_that_was_deleted_meanwhile_does_not_stay(tmp_path, store):
+    store.behaviour = ["send", "send", "fail", "fail", "fail"]
+    assert fetch(store_recipe(tmp_path)) == 4
+    del store.objects["films/sea/a.mp4"], store.objects["films/sea/a.txt"]
+
+    assert fetch(store_recipe(tmp_path)) == 0
+
+    assert captions(tmp_path / "recipe.yaml") == {"x/b.mp4": "a boat"}
+
+
 @pytest.mark.parametrize(
     ("keys", "words"),
     [

@@ -1,3 +1,4 @@
+import fcntl
 import importlib.util
 import os
 import sys
@@ -89,6 +90,41 @@ def test_a_run_that_trained_nothing_yet_may_take_another_plan(project, runtime, 
 
     assert len(runtime) == 2
     assert read_plan(run / "plan").plan_id != before.plan_id
+
+
+def test_the_plan_of_a_run_that_goes_on_is_not_overwritten(project, tmp_path, capsys):
+    run = tmp_path / "run"
+    start(project, "--set", f"output_dir={run}")
+    before = (run / "plan" / "plan.json").read_bytes()
+    with (run / ".lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write(b"4711\n")
+        lock.flush()
+
+        assert main(["run", str(project), "--set", f"output_dir={run}", "--set", "train.seed=7"]) == 3
+
+    assert f"another process (number 4711) works on {run}; wait for it" in capsys.readouterr().err
+    assert (run / "plan" / "plan.json").read_bytes() == before
+    start(project, "--set", f"output_dir={run}", "--set", "train.seed=7")
+    assert (run / "plan" / "plan.json").read_bytes() != before
+
+
+def test_another_machine_joins_a_run_that_the_first_works_on(project, runtime, tmp_path, capsys):
+    run, plan = tmp_path / "run", tmp_path / "x.plan"
+    setting = ["--set", f"output_dir={run}", "--set", "launch.machines=2"]
+    assert main(["plan", str(project), "-o", str(plan), *setting]) == 0
+    run.mkdir()
+    with (run / ".lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+        for subject in ([plan], [project, *setting]):
+            (run / "plan").mkdir(exist_ok=True)
+            (run / "plan" / "plan.json").write_bytes((plan / "plan.json").read_bytes())
+            start(*subject, "--machine", "1", "--meeting", "127.0.0.1:1234")
+        assert main(["run", str(plan), "--machine", "0", "--meeting", "127.0.0.1:1234"]) == 3
+
+    assert len(runtime) == 2
+    assert "works on" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("missing", ["torch", "diffusers"])

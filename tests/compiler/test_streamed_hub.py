@@ -14,6 +14,8 @@ from fakes_fetching import clip_content, fetch, findings, recipe, the
 from fakes_served_sets import ServedSet
 from fakes_server import Answer, serving
 from recipe_compiler.data.fetched import MARKER
+from recipe_compiler.fetch import hub_stream
+from recipe_compiler.fetch.errors import FetchError
 
 
 KEYS = ("type: huggingface", "dataset_name: me/clips", "caption_strategy: huggingface")
@@ -155,6 +157,25 @@ def test_reading_ends_when_enough_readable_clips_are_there(tmp_path, hub, most, 
     assert ("1.parquet" in hub.sent) == (most > 3)
     finding = the(findings(hub_recipe(tmp_path, *STREAMED)), "R301")
     assert f"the first {most}`" in finding.message
+
+
+def test_one_that_broke_off_with_enough_clips_takes_no_more(tmp_path, hub, monkeypatch):
+    write_tables(hub.folder, rows(5))
+    path = hub_recipe(tmp_path, *STREAMED, "max_num_samples: 2")
+
+    run = hub_stream._Stream.run
+
+    def run_and_break_off(stream, tables, report):
+        run(stream, tables, report)
+        raise FetchError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(hub_stream._Stream, "run", run_and_break_off)
+        assert fetch(path) == 4
+
+    assert fetch(path) == 0
+
+    assert len([name for name in held(tmp_path / "streamed") if name.endswith((".mp4", ".mov"))]) == 2
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_a_store_is_listed_by_kind(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in lines[1:3]] == [["latents", "4"], ["text", "6"]]
     assert "1970-01-01 00:00" in lines[2]
-    assert lines[3:] == ["in 2 shards and 1 files of one value", "2 files of encoding under way or killed, 6 B"]
+    assert lines[3:] == ["in 2 shards and 1 file of one value", "2 files of encoding under way or killed, 6 B"]
 
 
 def test_an_empty_store_is_listed_without_torch(tmp_path):
@@ -238,7 +238,7 @@ def test_a_shard_of_which_most_is_needed_stays_and_this_is_told(tmp_path):
     assert Store(tmp_path).missing("text", keys) == set()
     lines = list(_told([], [], found, delete=False))
     assert lines[0].startswith("kept               9 values")
-    assert lines[2] == "1 values more are not needed, and stay in shards of which most is"
+    assert lines[2] == "1 more is not needed, and stays in shards of which most is"
     assert len(lines) == 3
 
 

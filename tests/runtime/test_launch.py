@@ -8,7 +8,8 @@ import torch
 
 from recipe_runtime.errors import RunError, StoppedBySignal
 from recipe_runtime.launch import choose_device, describe_device, signals_request_stop
-from recipe_runtime.process import LOCK_FILE, run_lock
+from recipe_runtime.process import run_lock
+from recipe_schema.run_lock import LOCK_FILE
 
 
 def test_the_processor_is_taken_when_asked_for():

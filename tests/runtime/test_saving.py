@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from recipe_runtime.errors import CheckpointError, PlanRefused, StoppedBySignal
 from recipe_runtime.plancopy import keep_plan
 from recipe_runtime.stop import StopRequested
 from recipe_schema.earlier import is_earlier
-from recipe_schema.events import CheckpointSaved, Interrupted, Resumed, StepDone
+from recipe_schema.events import CheckpointSaved, Interrupted, Resumed, StepDone, Warned
 
 
 ROOT = Path(__file__).parents[2]
@@ -194,3 +195,51 @@ def test_a_plan_that_ends_before_the_checkpoint_has_nothing_to_train(tmp_path):
         CheckpointError, match=r"has 4 steps behind it and this plan ends after step 3: there is nothing"
     ):
         train.run(make_context(shorter), StopRequested())
+
+
+def test_who_goes_back_with_other_settings_is_not_led_on_to_what_the_old_ones_made(tmp_path):
+    first, ctx, _ = encoded_project(tmp_path, prompts=(), max_steps=6)
+    keep_plan(first.plan, first.plan_dir, ctx.run_dir)
+    train.run(ctx, StopRequested())
+    left = saved_parts(first.run_dir, 6)
+    change = {"max_steps": 6, "optimizer.learning_rate": 1e-2, "checkpoints.accept_changes": ("optimizer",)}
+    change["data.store_dir"] = first.plan.settings["data.store_dir"]
+    back = in_the_place_of(first, tmp_path / "back", **change, **{"checkpoints.resume": "2"})
+    onward = in_the_place_of(first, tmp_path / "onward", **change)
+    heard, stop = [], StopAfter(5)
+    keep_plan(back.plan, back.plan_dir, back.run_dir)
+    assert onward.plan.plan_id == back.plan.plan_id
+
+    for _ in range(2):  # what stood there from another time makes way
+        with pytest.raises(StoppedBySignal):
+            train.run(make_context(back, [stop, heard.append]), stop)
+        stop = StopAfter(5)
+        shutil.copytree(
+            first.run_dir / "set-aside" / first.plan.plan_id[7:19] / "checkpoints" / checkpoint.step_name(6),
+            first.run_dir / "checkpoints" / checkpoint.step_name(6),
+        )
+    (first.run_dir / "checkpoints" / checkpoint.step_name(6) / "state.json").unlink()  # broken ones stay as they are
+    with pytest.raises(StoppedBySignal):
+        train.run(make_context(back, [stop, heard.append]), stop)
+    shutil.rmtree(first.run_dir / "checkpoints" / checkpoint.step_name(6))
+    train.run(make_context(onward, [heard.append]), StopRequested())
+
+    assert [event.step for event in heard if isinstance(event, Resumed)] == [2, 2, 2, 5]
+    told = [event.message for event in heard if isinstance(event, Warned)]
+    assert len(told) == 3
+    assert "goes back to step 2 with another plan" in told[0]
+    assert not same_bits(saved_parts(first.run_dir, 6), left)
+    aside = first.run_dir / "set-aside" / first.plan.plan_id[7:19]
+    assert same_bits(saved_parts(aside, 6), left)
+    assert checkpoint.steps_there(aside) == [4, 6]
+
+
+def test_going_back_with_the_same_plan_moves_nothing_and_what_can_not_be_moved_is_told(tmp_path):
+    project, ctx, _ = encoded_project(tmp_path, prompts=(), max_steps=4)
+    train.run(ctx, StopRequested())
+
+    assert checkpoint.set_aside(project.run_dir, after=2, plan_id=project.plan.plan_id) == []
+    assert not (project.run_dir / "set-aside").exists()
+    (project.run_dir / "set-aside").write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"step-00000004 can't be moved to .*set-aside"):
+        checkpoint.set_aside(project.run_dir, after=2, plan_id="sha256:another")

@@ -127,7 +127,7 @@ def test_an_index_of_another_layout_stays_and_is_no_index(tmp_path, index, told)
         database.commit()
 
     assert held(index, 1) == keys(1)
-    assert told == [f"{tmp_path / FILE} was made anew from the headers of 1 shards"]
+    assert told == [f"{tmp_path / FILE} was made anew from the headers of 1 shard"]
     with closing(sqlite3.connect(tmp_path / FILE)) as database:
         assert database.execute("SELECT * FROM value_0").fetchall() == []
 
@@ -316,7 +316,7 @@ def test_notes_go_to_stderr_where_nobody_else_hears_them(tmp_path, capsys):
 
     assert held(ShardIndex(tmp_path), 1) == keys(1)
 
-    assert capsys.readouterr().err == f"note: {tmp_path / FILE} was made anew from the headers of 1 shards\n"
+    assert capsys.readouterr().err == f"note: {tmp_path / FILE} was made anew from the headers of 1 shard\n"
 
 
 WRITER = """

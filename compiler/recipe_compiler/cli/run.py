@@ -26,6 +26,7 @@ from recipe_schema.earlier import DATA, is_accepted, keep_earlier
 from recipe_schema.exits import Exit
 from recipe_schema.plan import Plan
 from recipe_schema.planfile import PLAN_FILE, PlanError, read_plan
+from recipe_schema.run_lock import holder_of
 
 
 SHOWN = 8
@@ -47,6 +48,8 @@ def run(options: argparse.Namespace) -> int:
     try:
         if Path(options.subject).is_dir():
             plan, plan_dir = frozen(options), Path(options.subject)
+            if not _is_another_machine(options, plan):
+                _check_idle(run_directory(plan))
             changed = check_run_directory(plan)
         else:
             compiled = compile_from(options, options.subject, must_run=True)
@@ -59,6 +62,7 @@ def run(options: argparse.Namespace) -> int:
                 folder = Path(tempfile.mkdtemp(prefix="recipe-machine-"))
                 write(plan, compiled.survey.rows, folder)
                 return _train_along(options, plan, folder, discard=True)
+            _check_idle(run_directory(plan))
             changed = check_run_directory(plan)
             clear_away(compiled)
             plan_dir = run_directory(plan) / "plan"
@@ -126,6 +130,19 @@ def frozen(options: argparse.Namespace) -> Plan:
 def run_directory(plan: Plan) -> Path:
     """Return the folder that a plan's run writes to."""
     return Path(os.path.normpath(Path(plan.execution.root) / str(plan.execution.settings["output_dir"])))
+
+
+def _check_idle(run_dir: Path) -> None:
+    """Refuse a run directory that a process works on: its plan would be overwritten.
+
+    Raises:
+        PlanError: One does.
+    """
+    holder = holder_of(run_dir)
+    if holder is not None:
+        raise PlanError(
+            f"another process (number {holder}) works on {run_dir}; wait for it, or stop it with `kill {holder}`"
+        )
 
 
 def check_run_directory(plan: Plan) -> str:

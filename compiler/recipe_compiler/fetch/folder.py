@@ -3,7 +3,7 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -19,6 +19,7 @@ __all__ = [
     "complete_folder",
     "is_fetched",
     "is_unused",
+    "keep_only",
     "make_folder",
     "refuse_foreign",
     "write_marker",
@@ -41,6 +42,21 @@ def is_fetched(folder: Path, source: str) -> bool:
     if held != source:
         raise FetchError(f"{folder} holds `{held}`, not `{source}`; name another folder, or move this one away")
     return True
+
+
+def keep_only(folder: Path, names: Collection[str]) -> None:
+    """Remove what an interrupted fetch left that is not wanted any longer: it was deleted, or something else is asked for.
+
+    Args:
+        folder: The hidden folder of the fetch.
+        names: Paths of the files that stay.
+    """
+    for path in sorted(folder.rglob("*"), reverse=True):  # what is in a folder comes before it
+        if path.is_dir() and not path.is_symlink():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif path.relative_to(folder).as_posix() not in names:
+            path.unlink()
 
 
 def write_marker(folder: Path, source: str, facts: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, Revi
 
 from recipe_compiler.fetch.caption_lists import join_lines
 from recipe_compiler.fetch.errors import FetchError
-from recipe_compiler.fetch.folder import complete_folder, is_fetched, is_unused, refuse_foreign
+from recipe_compiler.fetch.folder import complete_folder, is_fetched, is_unused, keep_only, refuse_foreign
 
 
 def fetch_dataset(name: str, folder: Path, report: Callable[[str], None]) -> None:
@@ -36,8 +36,9 @@ def fetch_dataset(name: str, folder: Path, report: Callable[[str], None]) -> Non
         raise refuse_foreign(folder, source)
     with hub_errors(name):
         # One commit for all files, even if the download is interrupted and the data set changes meanwhile.
-        commit = str(HfApi().dataset_info(name).sha)
-    download_files(Snapshot(name=name, commit=commit), folder, source, report, join_lines)
+        info = HfApi().dataset_info(name)
+    files = frozenset(sibling.rfilename for sibling in info.siblings or ())
+    download_files(Snapshot(name=name, commit=str(info.sha), files=files), folder, source, report, join_lines)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +48,13 @@ class Snapshot:
     Attributes:
         name: ``OWNER/NAME``.
         commit: Its hash.
+        files: Paths of all its files.
         leave_out: Paths that are not wanted.
     """
 
     name: str
     commit: str
+    files: frozenset[str]
     leave_out: tuple[str, ...] = ()
 
 
@@ -80,6 +83,7 @@ def download_files(
             name, repo_type="dataset", revision=snapshot.commit, local_dir=partial, ignore_patterns=left_out or None
         )
     shutil.rmtree(partial / ".cache" / "huggingface", ignore_errors=True)  # the library's notes for going on
+    keep_only(partial, snapshot.files.difference(snapshot.leave_out))
     finish(partial)
     complete_folder(partial, folder, source, {"revision": snapshot.commit})
 

@@ -52,7 +52,8 @@ def fetch_split(wish: Wish, source: str, folder: Path, report: Callable[[str], N
         stream_tables(wish, commit, tables, folder, source, report)
         return
     if not tables:
-        snapshot = Snapshot(name=wish.name, commit=commit, leave_out=_other_splits(files, wish))
+        others = _other_splits(files, wish)
+        snapshot = Snapshot(name=wish.name, commit=commit, files=frozenset(files), leave_out=others)
         download_files(snapshot, folder, source, report, lambda partial: _caption_files(partial, wish, report))
         return
     report(f"downloading {len(tables)} Parquet files of {wish.name} at {commit}")

@@ -74,6 +74,8 @@ class _Stream:
 
     def run(self, tables: Sequence[str], report: Callable[[str], None]) -> None:
         """Write what is missing."""
+        if self._is_enough():  # it broke off when all was there, and only the name was missing
+            return
         for path in tables[self._notes["tables"] :]:
             with self._open(path) as file:
                 table = self._read(path, partial(_parquet_file, file))

@@ -9,7 +9,7 @@ from typing import Any
 import fsspec
 
 from recipe_compiler.fetch.errors import FetchError
-from recipe_compiler.fetch.folder import complete_folder, is_fetched, is_unused, refuse_foreign
+from recipe_compiler.fetch.folder import complete_folder, is_fetched, is_unused, keep_only, refuse_foreign
 
 
 TRIES = 3
@@ -61,6 +61,7 @@ def fetch_store(store: Any, root: str, source: str, folder: Path, report: Callab
     objects = _objects(store, root.rstrip("/"), source)
     partial = folder.parent / f".{folder.name}.partial"
     partial.mkdir(parents=True, exist_ok=True)
+    keep_only(partial, {*objects, _NOTES})
     notes, failed = _read_notes(partial / _NOTES), list[str]()
     for number, (name, (path, facts)) in enumerate(objects.items(), 1):
         target = partial / name

@@ -82,7 +82,7 @@ def _told(
     count = len(values) + sum(len(shard.spare) for shard in goes)
     yield _line(title, count, "values", sum(file.bytes for file in values) + sum(shard.freed for shard in goes))
     if left := sum(len(shard.spare) for shard in stays):
-        yield f"{left:,} values more are not needed, and stay in shards of which most is"
+        yield f"{left:,} more {'is' if left == 1 else 'are'} not needed, and {'stays' if left == 1 else 'stay'} in shards of which most is"
     if leftovers := [file for file in spare if not file.key]:
         size = sum(file.bytes for file in leftovers)
         yield _line(title, len(leftovers), "files of encoding that was killed", size)

@@ -66,10 +66,12 @@ def listed(store: Path) -> str:
     if not counts:
         lines = [f"{store} holds no values"]
     if shards:
-        lines.append(f"in {len(shards):,} shards and {len(files):,} files of one value")
+        lines.append(
+            f"in {len(shards):,} shard{'s' * (len(shards) != 1)} and {len(files):,} file{'s' * (len(files) != 1)} of one value"
+        )
     if leftovers:
         size = in_bytes(sum(file.bytes for file in leftovers))
-        lines.append(f"{len(leftovers)} files of encoding under way or killed, {size}")
+        lines.append(f"{len(leftovers):,} file{'s' * (len(leftovers) != 1)} of encoding under way or killed, {size}")
     return "\n".join(lines) + "\n"
 
 
