@@ -31,18 +31,18 @@ JUDGE = $(BIN)/python benchmarks/judge.py
 .PHONY: learn
 learn: .venv/train.stamp ## teach a small model shapes, colors and directions, and judge what it draws
 	$(BIN)/recipe fetch recipes/learn.yaml
-	$(BIN)/recipe fetch recipes/learn_cross.yaml
+	$(BIN)/recipe fetch recipes/learn/cross.yaml
 	$(BIN)/recipe run recipes/learn.yaml
 	$(JUDGE) runs/learn/validation/step-00004000 --sheet runs/learn/sheet.png --least color=90 direction=80 shape=80
-	$(BIN)/python benchmarks/draw.py runs/learn/export recipes/learn_prompts.json runs/learn/unguided --guidance 1
+	$(BIN)/python benchmarks/draw.py runs/learn/export recipes/learn/prompts.json runs/learn/unguided --guidance 1
 	$(JUDGE) runs/learn/unguided
-	$(BIN)/recipe run recipes/learn_cross.yaml --variant type-lora
-	$(JUDGE) runs/learn-cross-lora/validation/step-00000200 --only cross --least color=80 direction=70 shape=70
-	$(JUDGE) runs/learn-cross-lora/validation/step-00000200 --without cross --least color=80 direction=70 shape=70
-	$(BIN)/recipe run recipes/learn_cross.yaml --variant type-full
+	$(BIN)/recipe run recipes/learn/cross.yaml
+	$(JUDGE) runs/learn-cross/validation/step-00000200 --only cross --least color=80 direction=70 shape=70
+	$(JUDGE) runs/learn-cross/validation/step-00000200 --without cross --least color=80 direction=70 shape=70
+	$(BIN)/recipe run recipes/learn/cross_full.yaml
 	$(JUDGE) runs/learn-cross-full/validation/step-00000200 --only cross --least color=80 direction=70 shape=70
 	$(JUDGE) runs/learn-cross-full/validation/step-00000200 --without cross --least color=80 direction=70 shape=70
-	$(BIN)/recipe run recipes/learn_i2v.yaml
+	$(BIN)/recipe run recipes/learn/i2v.yaml
 	$(JUDGE) runs/learn-i2v/validation/step-00000300 --least color=90 direction=80 shape=80
 
 .PHONY: test

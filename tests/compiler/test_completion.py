@@ -38,7 +38,10 @@ def after(line):
         ("run a --set=train.max_st", ["--set=train.max_steps="]),
         ("run a --set data.datasets.3.rep", ["data.datasets.3.repeats="]),
         ("run a --set ema.enabled=", ["ema.enabled=true", "ema.enabled=false"]),
-        ("run a --set model.random_weights=", ["model.random_weights=tiny", "model.random_weights=null"]),
+        (
+            "run a --set model.random_weights=",
+            ["model.random_weights=tiny", "model.random_weights=small", "model.random_weights=null"],
+        ),
         ("run a --set train.seed=", []),
         ("run a --set model.lora.target_modules=", []),
         ("run a --set zebra=", []),

@@ -173,7 +173,12 @@ def test_a_circle_is_written_out(tmp_path):
         ("/dev/null", "`/dev/null` is no ordinary file", "name a recipe", None),
         ("x" * 300, "is no path", "name a file beside this one", None),
         ("builtin:sana480p", "no shipped recipe `sana480p`", "did you mean `builtin:sana_480p`?", "builtin:sana_480p"),
-        ("builtin:zebra", "no shipped recipe `zebra`", "there is builtin:quickstart, builtin:sana_480p", None),
+        (
+            "builtin:zebra",
+            "no shipped recipe `zebra`",
+            "there is builtin:learn, builtin:quickstart, builtin:sana_480p",
+            None,
+        ),
         ("builtin:../recipes/quickstart", "there is no shipped recipe", "", None),
         ("quickstart", "`quickstart` does not exist", "did you mean `builtin:quickstart`?", "builtin:quickstart"),
     ],

@@ -184,6 +184,7 @@ def _unread(one):
         *(["model.lora."] if one["model.type"] == "full" else []),
     ]
     unread |= {path for path in one.settings if path.startswith(tuple(off))}
+    unread |= {"train.grad_clip_method"} if one["train.max_grad_norm"] == 0 else set()
     return unread | ({"train.noise_offset_probability"} if one["train.noise_offset"] == 0 else set())
 
 

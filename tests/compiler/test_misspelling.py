@@ -25,12 +25,14 @@ def keys():
     for path in sorted(builtin_folder().glob("*.yaml")):
         root, _ = parse_yaml(read_source(path))
         for where, place in walk(root):
-            if place.key_span is not None and "prompt_library" not in where[:-1]:
+            if place.key_span is not None and not {"prompt_library", "images"} & {*where[:-1]}:
                 yield pytest.param(path, where, place.key_span, id=f"{path.stem}:{'.'.join(map(str, where))}")
 
 
 @pytest.mark.parametrize(("path", "where", "span"), list(keys()))
 def test_one_misspelt_key_is_one_finding(path: Path, where, span, tmp_path):
+    for beside in path.parent.iterdir():
+        (tmp_path / beside.name).symlink_to(beside)
     lines = path.read_text(encoding="utf-8").split("\n")
     word = str(where[-1])
     for wrong in misspellings(word):
@@ -38,7 +40,7 @@ def test_one_misspelt_key_is_one_finding(path: Path, where, span, tmp_path):
             continue
         line = lines[span.line - 1]
         changed = line[: span.column - 1] + wrong + line[span.column - 1 + len(word) :]
-        recipe = tmp_path / "recipe.yaml"
+        recipe = tmp_path / "misspelt.yaml"
         text = "\n".join([*lines[: span.line - 1], changed, *lines[span.line :]])
         recipe.write_text(text, encoding="utf-8")
 

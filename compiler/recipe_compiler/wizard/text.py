@@ -26,6 +26,8 @@ _WIDE = 76
 """Characters of a comment's line."""
 
 _SAMPLING_STEPS = 50
+_LARGER = 1.5
+"""How much more a pass over a drawn clip may take than one over a trained clip, which may be of a smaller bucket."""
 _MOST_VALIDATION = 0.25
 """The share of a run that drawing clips may take. Rule R604 has the same limit."""
 
@@ -229,8 +231,8 @@ def _drawing(answers: Answers, shape: Shape, fit: Fit | None, family: FamilyFact
     yield f"  prompt: {quoted(answers.prompt)}"
     if shape.frames != family.default("num_frames"):
         yield f"  num_video_frames: {shape.frames}"
-    passes = 3 if fit is not None and not fit.settings[CHECKPOINTING] else 4
-    drawing = 2 * _SAMPLING_STEPS
+    passes = 2 if fit is None else 2 + (fit.settings[TYPE] == "full") + fit.settings[CHECKPOINTING]
+    drawing = 2 * _SAMPLING_STEPS * _LARGER
     enough = -(-drawing * (1 - _MOST_VALIDATION) // (_MOST_VALIDATION * passes))
     interval = max(min(500, answers.steps // 4), int(enough))
     if interval <= answers.steps // 2:
