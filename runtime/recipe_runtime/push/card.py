@@ -1,7 +1,7 @@
 """The model card: what was trained, on what, by which settings, and how to load it."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,19 +85,24 @@ def _loading(plan: Plan, export: Path, repository: str) -> Iterator[str]:
     yield f'export_to_video(clip.frames[0], "clip.mp4", fps={rate:g})'
     yield "```"
     if _from_pictures(plan):
-        yield from _loading_for_pictures(bucket, rate)
+        yield from _loading_for_pictures(plan.body.buckets, rate)
     yield ""
 
 
-def _loading_for_pictures(bucket: Bucket, rate: float) -> Iterator[str]:
-    """Yield how clips are drawn from pictures with the pipeline that was loaded above: in Euler's steps, shifted as its own."""
+def _loading_for_pictures(buckets: Sequence[Bucket], rate: float) -> Iterator[str]:
+    """Yield how clips are drawn from pictures with the pipeline that was loaded above: in Euler's steps, shifted as its own.
+
+    diffusers' class refuses other sides than multiples of 32, and resizes to those unless it is told not to.
+    """
+    bucket = next((one for one in buckets if one.width % 32 == one.height % 32 == 0), buckets[0])
     yield from ("", "Clips that start from a picture:", "", "```python")
     yield "from diffusers import FlowMatchEulerDiscreteScheduler, SanaImageToVideoPipeline"
     yield from ("from diffusers.utils import load_image", "", "config = pipeline.scheduler.config")
     yield 'euler = FlowMatchEulerDiscreteScheduler(shift=config.get("flow_shift", config.get("shift")))'
     yield 'pipeline = SanaImageToVideoPipeline(**{**pipeline.components, "scheduler": euler})'
     size = f"width={bucket.width}, height={bucket.height}, frames={bucket.frames}"
-    yield f'clip = pipeline(load_image("picture.png"), "what is to be seen", {size})'
+    yield 'picture = load_image("picture.png")'
+    yield f'clip = pipeline(picture, "what is to be seen", {size}, use_resolution_binning=False)'
     yield f'export_to_video(clip.frames[0], "clip.mp4", fps={rate:g})'
     yield "```"
 

@@ -89,7 +89,8 @@ def test_a_card_of_a_model_that_starts_from_pictures_says_how(tmp_path):
     compile(first, "card", "exec")
     compile(second, "card", "exec")
     assert "SanaImageToVideoPipeline" not in first
-    assert 'pipeline(load_image("picture.png"), "what is to be seen", width=64, height=64, frames=9)' in second
+    size = "width=64, height=64, frames=9, use_resolution_binning=False"
+    assert f'clip = pipeline(picture, "what is to be seen", {size})' in second
 
 
 @pytest.mark.parametrize(
