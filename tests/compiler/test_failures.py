@@ -73,6 +73,14 @@ def test_a_folder_without_a_failed_step_is_wrong_usage(tmp_path, became, capsys)
     assert became == []
 
 
+def test_of_a_run_directory_the_latest_failed_step_is_named(bundle, became, capsys):
+    (bundle.parent / "failure-00000002").mkdir()
+
+    assert main(["replay", str(bundle.parent)]) == 2
+    assert f"holds no failure.json; name `{bundle}`" in capsys.readouterr().err
+    assert became == []
+
+
 @pytest.mark.usefixtures("became")
 def test_replay_without_torch_names_what_is_missing(bundle, monkeypatch, capsys):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)

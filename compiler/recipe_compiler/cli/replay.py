@@ -17,7 +17,9 @@ def run(options: argparse.Namespace) -> int:
     if folder.name == FAILURE:
         folder = folder.parent  # the file was named, and the bundle is its folder
     if not (folder / FAILURE).is_file():
-        raise UsageError(f"`{folder}` holds no {FAILURE}; name a folder failure-STEP of a run directory")
+        left = sorted(path.parent for path in folder.glob(f"failure-*/{FAILURE}"))
+        advice = f"name `{left[-1]}`" if left else "name a folder failure-STEP of a run directory"
+        raise UsageError(f"`{folder}` holds no {FAILURE}; {advice}")
     if not has_runtime():
         return Exit.FAILED
     arguments = [str(folder), "--format", options.format]

@@ -3,6 +3,7 @@
 import base64
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from recipe_schema.plan import Plan
 _HERE = Path(__file__).parent
 _COLORS = ("var(--p1)", "var(--p5)", "var(--p3)", "var(--p4)", "var(--p2)")
 _SMOOTH = 0.9
+_SILENT = timedelta(minutes=5)
+"""A run that was not finished and said nothing for so long may be dead, as on the page of ``recipe watch``."""
 _BINS = 10
 """Parts of the noise levels from 0 to 1, of which each has the mean loss of the steps that fall into it."""
 
@@ -59,6 +62,7 @@ def render(run_dir: Path, events: Iterable[Mapping[str, Any]], *, steps: int) ->
     return environment.from_string((_HERE / "report.html").read_text(encoding="utf-8")).render(
         css=(_HERE / "page.css").read_text(encoding="utf-8"),
         story=story,
+        state="silent" if _is_silent(story) else story.state,
         plan=facts,
         cards=_cards(story, facts),
         charts=_charts(story),
@@ -67,6 +71,10 @@ def render(run_dir: Path, events: Iterable[Mapping[str, Any]], *, steps: int) ->
         left_out=[] if plan is None else _left_out(run_dir),
         card=None if plan is None else _card(run_dir, plan, story),
     )
+
+
+def _is_silent(story: Story) -> bool:
+    return story.state == "running" and story.last < (datetime.now(UTC) - _SILENT).isoformat()
 
 
 def _cards(story: Story, facts: Mapping[str, Any] | None) -> list[tuple[str, str, str]]:

@@ -1,13 +1,13 @@
 """The model card: what was trained, on what, by which settings, and how to load it."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from recipe_runtime.exported import INDEX, MARKER, loading
 from recipe_schema.definition import leaves
-from recipe_schema.plan import Plan
+from recipe_schema.plan import Bucket, Plan
 from recipe_schema.sections.forms import A_PATH
 
 
@@ -40,6 +40,8 @@ def _head(plan: Plan) -> Iterator[str]:
     if base is not None:
         yield f"base_model: {base}"
     yield from ("library_name: diffusers", "pipeline_tag: text-to-video", "tags:", "- sana-video", "- sana-recipes")
+    if _from_pictures(plan):
+        yield "- image-to-video"
     yield from ("---", "")
 
 
@@ -49,16 +51,21 @@ def _story(plan: Plan, marker: Mapping[str, Any]) -> Iterator[str]:
     if plan.settings["description"]:
         yield from (plan.settings["description"], "")
     average = "the average of the weights" if marker["weights"] == "ema" else "the weights"
-    yield f"Sana Video, trained with sana-recipes from {_base(plan) or 'a local model'}. This is {average} after"
-    yield f"{marker['step']} optimizer steps of {schedule.samples_per_step:.4g} samples."
+    random = plan.settings["model.random_weights"] is not None
+    start = "random weights" if random else _base(plan) or "a local model"
+    yield f"Sana Video, trained with sana-recipes from {start}. This is {average} after"
+    steps, samples = _many(marker["step"], "optimizer step"), _many(schedule.samples_per_step, "sample")
+    yield f"{steps} of {samples}."
     yield from ("", f"Plan: `{plan.plan_id}`", "", "## Data", "")
     yield from ("| fate of a file | files |", "| --- | --- |")
     yield from (f"| {fate} | {count} |" for fate, count in plan.meta["clips"].items())
     yield from ("", "| size and frames | clips | samples of an epoch |", "| --- | --- | --- |")
     yield from (f"| {bucket.name} | {bucket.clips} | {bucket.samples} |" for bucket in plan.body.buckets)
     yield from ("", "## Licence", "")
-    yield "The weights derive from those of the base model, whose licence holds for them too. Rights in the clips are"
-    yield "not known to the program that wrote this card: whoever publishes the model states them here."
+    if not random:
+        yield "The weights derive from those of the base model, whose licence holds for them too."
+    yield "Rights in the clips are not known to the program that wrote this card: whoever publishes the model states them"
+    yield "here."
 
 
 def _loading(plan: Plan, export: Path, repository: str) -> Iterator[str]:
@@ -76,7 +83,45 @@ def _loading(plan: Plan, export: Path, repository: str) -> Iterator[str]:
     yield from ("pipeline.vae.to(torch.float32)", 'pipeline.to("cuda")')
     yield f'clip = pipeline("what is to be seen", width={bucket.width}, height={bucket.height}, frames={bucket.frames})'
     yield f'export_to_video(clip.frames[0], "clip.mp4", fps={rate:g})'
-    yield from ("```", "")
+    yield "```"
+    if _from_pictures(plan):
+        yield from _loading_for_pictures(plan.body.buckets, rate)
+    yield ""
+
+
+def _loading_for_pictures(buckets: Sequence[Bucket], rate: float) -> Iterator[str]:
+    """Yield how clips are drawn from pictures with the pipeline that was loaded above: in Euler's steps, shifted as its own.
+
+    diffusers' class refuses other sides than multiples of 32, and resizes to those unless it is told not to.
+    """
+    bucket = next((one for one in buckets if one.width % 32 == one.height % 32 == 0), buckets[0])
+    yield from ("", "Clips that start from a picture:", "", "```python")
+    yield "from diffusers import FlowMatchEulerDiscreteScheduler, SanaImageToVideoPipeline"
+    yield from ("from diffusers.utils import load_image", "", "config = pipeline.scheduler.config")
+    yield 'euler = FlowMatchEulerDiscreteScheduler(shift=config.get("flow_shift", config.get("shift")))'
+    yield 'pipeline = SanaImageToVideoPipeline(**{**pipeline.components, "scheduler": euler})'
+    size = f"width={bucket.width}, height={bucket.height}, frames={bucket.frames}"
+    yield 'picture = load_image("picture.png")'
+    yield f'clip = pipeline(picture, "what is to be seen", {size}, use_resolution_binning=False)'
+    yield f'export_to_video(clip.frames[0], "clip.mp4", fps={rate:g})'
+    yield "```"
+
+
+def _from_pictures(plan: Plan) -> bool:
+    """Return whether a data set that is trained has the first frames of its clips given."""
+    settings = plan.settings
+    flags = [path for path, value in settings.items() if path.endswith(".video.is_i2v") and value]
+    tables = [flag.removesuffix(".video.is_i2v") for flag in flags]
+    return any(
+        settings[f"{table}.video.i2v_probability"] > 0
+        and settings[f"{table}.dataset_type"] == "video"
+        and not settings[f"{table}.disabled"]
+        for table in tables
+    )
+
+
+def _many(count: float, thing: str) -> str:
+    return f"{count:.6g} {thing}{'' if count == 1 else 's'}"
 
 
 def _settings(plan: Plan) -> Iterator[str]:

@@ -15,6 +15,7 @@ from recipe_runtime.watch import forms
 from recipe_runtime.watch.delivery import Delivery, Message
 from recipe_runtime.watch.post import HttpPost, Post, Request
 from recipe_schema.events import (
+    Aligned,
     ClipDrawn,
     ClipPreviewed,
     Event,
@@ -91,6 +92,8 @@ class WebhookListener:
                 self._step = step
             case Pushed():
                 pass  # of an earlier step, while training went on
+            case Aligned():
+                return  # of each step, whose own event is told every so many seconds
             case _:
                 self._step = getattr(event, "step", self._step)
         progress = isinstance(event, StepDone | StageProgress)

@@ -71,6 +71,20 @@ def test_a_run_that_failed_says_why(tmp_path):
     assert "Similarity to the teacher" in page
 
 
+def test_a_run_that_was_killed_long_ago_is_silent_and_says_how_often_it_was_begun(tmp_path):
+    run = make_run(tmp_path)
+    tell(run, started(), step(1))
+    assert 'class="badge running"' in report(run)
+    tell(run, started(), step(2))
+    file = run / "events.jsonl"
+    file.write_text(re.sub(r'("time": ")\d{4}', r"\g<1>2001", file.read_text()))
+
+    page = report(run)
+
+    assert 'class="badge silent"' in page
+    assert "begun 2 times" in page
+
+
 def test_of_many_steps_some_are_embedded_and_a_clip_that_is_gone_is_named(tmp_path):
     run = make_run(tmp_path)
     tell(run, started(), *(draw(run, number) for number in range(9)))

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -77,3 +78,45 @@ def test_a_card_of_a_product_loads_it_into_the_transformer(tmp_path):
     line = 'load_lora_adapter(\n    "me/tiny", weight_name="pytorch_lora_weights.safetensors", prefix="transformer"\n)'
     assert f"pipeline.transformer.{line}" in text
     assert "load_lora_weights" not in text
+
+
+def test_a_card_of_a_model_that_starts_from_pictures_says_how(tmp_path):
+    _, text = card(tmp_path, **{"data.datasets.0.video.is_i2v": True, "data.datasets.0.video.num_frames": 9})
+
+    head = yaml.safe_load(text.split("---")[1])
+    assert head["tags"] == ["sana-video", "sana-recipes", "image-to-video"]
+    first, second = (part.split("```")[0] for part in text.split("```python")[1:])
+    compile(first, "card", "exec")
+    compile(second, "card", "exec")
+    assert "SanaImageToVideoPipeline" not in first
+    size = "width=64, height=64, frames=9, use_resolution_binning=False"
+    assert f'clip = pipeline(picture, "what is to be seen", {size})' in second
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [{"video.i2v_probability": 0}, {"disabled": True}, {"dataset_type": "eval"}],
+    ids=["never given", "not in use", "measured alone"],
+)
+def test_a_card_of_a_model_that_learnt_text_alone_names_no_pictures(tmp_path, overrides):
+    project, _ = card(tmp_path)
+    set_apart = {f"data.datasets.1.{path}": value for path, value in {"video.is_i2v": True, **overrides}.items()}
+    usual = {"data.datasets.1.video.i2v_probability": 0.9, "data.datasets.1.dataset_type": "video"}
+    execution = replace(
+        project.plan.execution,
+        settings={**project.plan.execution.settings, **usual, "data.datasets.1.disabled": False, **set_apart},
+    )
+
+    text = model_card(replace(project.plan, execution=execution), tmp_path / "export", "me/tiny")
+
+    assert "SanaImageToVideoPipeline" not in text
+    assert "image-to-video" not in text
+
+
+@pytest.mark.parametrize(("random", "base"), [("tiny", False), (None, True)])
+def test_a_card_of_random_weights_derives_them_from_nothing(tmp_path, random, base):
+    _, text = card(tmp_path, **{"model.random_weights": random, "train.batch_size": 1})
+
+    assert ("from random weights." in text) != base
+    assert ("licence holds for them too" in text) == base
+    assert "4 optimizer steps of 1 sample." in text

@@ -314,8 +314,13 @@ journal = Journal(project="p", name="n", run_dir=folder, config={})
 listener = TrackerListener("wandb", WandbTracker(journal, "offline"), folder, warn=print)
 told = {"bucket": "b", "loss": 1.0, "learning_rate": 1.0, "grad_norm": 1.0, "sigma": 0.5, "seconds": 1.0, "data_seconds": 0.0}
 listener(StepDone(step=1, epoch=0.1, **told))
-children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
-(core,) = [int(child) for child in children if "wandb-core" in Path(f"/proc/{child}/cmdline").read_text()]
+core = None
+while core is None:  # the list of children may leave one out while another ends
+    for child in Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split():
+        try:
+            core = int(child) if "wandb-core" in Path(f"/proc/{child}/cmdline").read_text() else core
+        except OSError:
+            pass  # it ended
 os.kill(core, signal.SIGKILL)
 for step in range(2, 40):
     listener(StepDone(step=step, epoch=0.1, **told))
@@ -333,12 +338,18 @@ def test_killing_wandbs_process_is_a_warning_and_nothing_else(tmp_path):
     environment = {**os.environ, "HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
     ended = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path)], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", KILLED, str(tmp_path)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
     )
 
+    assert ended.returncode == 0, ended.stderr
     warning, end = ended.stdout.splitlines()
     assert warning.startswith("wandb failed and is told nothing any more")
-    assert (end, ended.returncode) == ("the end", 0)
+    assert end == "the end"
     assert "Traceback" not in ended.stderr
 
 

@@ -12,6 +12,7 @@ from recipe_runtime.watch import forms
 from recipe_runtime.watch.post import HttpPost
 from recipe_runtime.watch.webhook import RunFacts, WebhookListener, build_post
 from recipe_schema.events import (
+    Aligned,
     CheckpointSaved,
     ClipDrawn,
     ClipPreviewed,
@@ -146,6 +147,14 @@ def test_what_is_less_important_is_not_told_and_progress_only_on_demand(tmp_path
         tell(server, story(), tmp_path, level=level)
 
     assert set(kinds(server)) == told
+
+
+def test_alignment_of_each_step_is_not_told_even_where_everything_is(tmp_path):
+    aligned = Aligned(step=1, loss=0.5, similarity=0.1, average_similarity=0.1, weight=0.5)
+    with serving() as server:
+        tell(server, [aligned, step(1), aligned, step(2)], tmp_path, level="debug")
+
+    assert kinds(server) == []
 
 
 def test_progress_is_told_every_so_many_seconds(tmp_path):
