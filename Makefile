@@ -33,7 +33,7 @@ learn: .venv/train.stamp ## teach a small model shapes, colors and directions, a
 	$(BIN)/recipe fetch recipes/learn.yaml
 	$(BIN)/recipe fetch recipes/learn/cross.yaml
 	$(BIN)/recipe run recipes/learn.yaml
-	$(JUDGE) runs/learn/validation/step-00004000 --sheet runs/learn/sheet.png --least color=90 direction=80 shape=80
+	$(JUDGE) runs/learn/validation/step-00003000 --sheet runs/learn/sheet.png --least color=90 direction=80 shape=80
 	$(BIN)/python benchmarks/draw.py runs/learn/export recipes/learn/prompts.json runs/learn/unguided --guidance 1
 	$(JUDGE) runs/learn/unguided
 	$(BIN)/recipe run recipes/learn/cross.yaml
