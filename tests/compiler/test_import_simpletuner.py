@@ -136,7 +136,8 @@ def test_the_guide_becomes_a_recipe_without_errors(faithful, tmp_path, monkeypat
     assert "704x384" in out
     assert "SimpleTuner refuses max_train_steps without `num_train_epochs: 0`" in out
     assert "4.10 refuses `base_model_precision: bf16`" in out
-    assert lint(recipe, capsys) == (0, {"R801"})
+    code, found = lint(recipe, capsys)
+    assert (code, found - {"R803"}) == (0, {"R801"})  # R803: wandb may be missing
     text = recipe.read_text(encoding="utf-8")
     written = yaml.safe_load(text)
     assert "# config/config.json:5 seed" in text
