@@ -82,7 +82,7 @@ def _run(plan: Plan, options: argparse.Namespace, meeting: Meeting | None) -> No
     with ExitStack() as stack:
         stack.enter_context(run_lock(run_dir))
         keep_plan(plan, options.plan_dir, run_dir)
-        listeners = [] if options.quiet else [stack.enter_context(Console())]
+        listeners = [] if options.quiet else [stack.enter_context(Console(verbose=options.verbose))]
         recorder = stack.enter_context(Recorder(run_dir, listeners))
         watchers = stack.enter_context(Watchers(recorder))
         stack.enter_context(failures_told(recorder))
@@ -146,6 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--discard-plan", action="store_true", help="remove the plan once it is of no use")
     parser.add_argument("--root", type=Path, metavar="DIR", help="where relative paths start; default: the plan's root")
     parser.add_argument("--quiet", action="store_true", help="show errors only; events.jsonl has everything")
+    parser.add_argument("--verbose", action="store_true", help="show a line for each step")
     return parser
 
 

@@ -24,11 +24,13 @@ class Console:
 
     Args:
         stream: Where to; None for stderr.
+        verbose: Write a line for each step, on a terminal too.
     """
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: TextIO | None = None, *, verbose: bool = False) -> None:
         stream = sys.stderr if stream is None else stream
-        self._view: View = LiveView(stream) if stream.isatty() else PlainView(stream)
+        live = stream.isatty() and not verbose
+        self._view: View = LiveView(stream) if live else PlainView(stream, every=verbose)
 
     def __call__(self, event: Event) -> None:
         """Show an event."""

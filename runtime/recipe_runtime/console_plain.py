@@ -23,10 +23,12 @@ class PlainView:
     Args:
         stream: Where to.
         clock: Gives the time in seconds.
+        every: Whether each step and each item gets a line.
     """
 
-    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic, *, every: bool = False) -> None:
         self._stream = stream
+        self._every = every
         self._clock = clock
         self._meter = TrainMeter(0)
         self._units: dict[str, str] = {}
@@ -70,7 +72,7 @@ class PlainView:
         share = done * _SHARES // max(total, 1)
         due = share > self._shares.setdefault(stage, 0) or self._clock() - self._last_line >= _SILENCE_SECONDS
         self._shares[stage] = share
-        return due
+        return due or self._every
 
     def _write(self, line: str | None) -> None:
         if line is not None:

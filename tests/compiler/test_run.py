@@ -54,6 +54,15 @@ def test_a_quiet_run_says_nothing_and_asks_the_runtime_for_the_same(project, run
     assert capsys.readouterr().err == ""
 
 
+def test_a_verbose_run_asks_the_runtime_for_the_same_and_is_not_quiet(project, runtime, tmp_path, capsys):
+    start(project, "--verbose", "--set", f"output_dir={tmp_path / 'run'}")
+
+    assert runtime[0][1][-1] == "--verbose"
+    with pytest.raises(SystemExit):
+        main(["run", str(project), "--verbose", "--quiet"])
+    assert "not allowed with" in capsys.readouterr().err
+
+
 def test_a_plan_is_run_from_where_it_is(project, runtime, tmp_path):
     plan, run = tmp_path / "x.plan", tmp_path / "run"
     assert main(["plan", str(project), "-o", str(plan), "--set", f"output_dir={run}"]) == 0

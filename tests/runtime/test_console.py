@@ -169,3 +169,16 @@ def test_webhooks_say_alignment_in_a_sentence():
     event = Aligned(step=7, loss=-0.1, similarity=0.2, average_similarity=0.25, weight=0.5)
 
     assert sentence(event, TrainMeter(10)) == "train: step 7, similarity 0.200 at weight 0.5"
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_verbose_writes_a_line_for_each_step_on_a_terminal_too(monkeypatch, terminal):
+    stream = io.StringIO()
+    monkeypatch.setattr(stream, "isatty", lambda: terminal)
+
+    with Console(stream, verbose=True) as console:
+        for event in story():
+            console(event)
+
+    told = [line for line in stream.getvalue().splitlines() if line.startswith("train: step ")]
+    assert [line.split()[2] for line in told] == [f"{number}/100," for number in range(1, 101)]

@@ -311,7 +311,9 @@ def _plan(plan: argparse.ArgumentParser) -> None:
 
 def _run(run: argparse.ArgumentParser) -> None:
     run.add_argument("subject", metavar="FILE|PLAN", help="a recipe, or a folder made by `recipe plan`")
-    run.add_argument("-q", "--quiet", action="store_true", help="no progress, only warnings and errors")
+    said = run.add_mutually_exclusive_group()
+    said.add_argument("-q", "--quiet", action="store_true", help="no progress, only warnings and errors")
+    said.add_argument("-v", "--verbose", action="store_true", help="a line for each step, on a terminal too")
     run.add_argument("--machine", metavar="I", help="of several machines: which this is, from 0 (default: NODE_RANK)")
     run.add_argument(
         "--meeting", metavar="HOST:PORT", help="address of the first machine (default: MASTER_ADDR and MASTER_PORT)"

@@ -75,7 +75,13 @@ def run(options: argparse.Namespace) -> int:
     if not options.quiet:
         place = f"  run        {run_directory(plan)}\n" + (f"{changed}\n" if changed else "")
         print(plan_text(plan), place, sep="\n", file=sys.stderr, flush=True)
-    command = [str(plan_dir), "--run-dir", str(run_directory(plan)), *_place(options)]
+    command = [
+        str(plan_dir),
+        "--run-dir",
+        str(run_directory(plan)),
+        *_place(options),
+        *(["--verbose"] if options.verbose else []),
+    ]
     return become_runtime(command, quiet=options.quiet)
 
 
