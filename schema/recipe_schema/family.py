@@ -14,6 +14,9 @@ _FOLDER = Path(__file__).parent / "families"
 LayerKind = Literal["linear", "conv", "conv3d", "depthwise"]
 """What a layer of the transformer is. Depthwise convolutions have one filter for each channel: no rank to lower."""
 
+MODEL_ENDINGS = (".safetensors", ".bin", ".model", ".json", ".txt", ".jinja")
+"""How the names of the files end that a model in diffusers' format is made of."""
+
 
 @record
 class FamilyFacts:

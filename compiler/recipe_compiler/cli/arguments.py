@@ -146,6 +146,7 @@ exit codes:
 _FETCH = """\
 examples:
   recipe fetch recipes/quickstart.yaml          gets every data folder that is missing and has a `source`
+  recipe fetch mine.yaml --weights              and the model, so that a run needs no network
 """
 
 _SCHEMA = """\
@@ -373,6 +374,7 @@ def _store(store: argparse.ArgumentParser) -> None:
 
 def _fetch(fetch: argparse.ArgumentParser) -> None:
     fetch.add_argument("file", metavar="FILE", help="a recipe")
+    fetch.add_argument("--weights", action="store_true", help="the models too, into the hub's cache: some 13 GB")
     _composition(fetch)
 
 

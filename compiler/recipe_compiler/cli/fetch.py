@@ -34,7 +34,20 @@ def run(options: argparse.Namespace) -> int:
             if folder not in done:
                 done.add(folder)
                 status = max(status, _fetch(settings, table, each.root, folder, survey))
+        if options.weights:
+            status = max(status, _fetch_models(settings, each.root))
     return status
+
+
+def _fetch_models(settings: Resolved, root: Path) -> Exit:
+    from recipe_compiler.fetch.weights import fetch_weights
+
+    try:
+        fetch_weights(settings, root, _report)
+    except FetchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return Exit.FAILED
+    return Exit.OK
 
 
 def _is_unclear(settings: Resolved, table: str, survey: Survey) -> bool:

@@ -89,19 +89,19 @@ def download_files(
 
 
 @contextmanager
-def hub_errors(name: str) -> Iterator[None]:
-    """Turn what the hub's library raises for a data set into a `FetchError` that says what to do."""
+def hub_errors(name: str, *, what: str = "data set") -> Iterator[None]:
+    """Turn what the hub's library raises for a data set or a model into a `FetchError` that says what to do."""
     try:
         yield
     except GatedRepoError as error:
         raise FetchError(
-            f"the data set {name} is gated: accept its terms on its page, run `hf auth login`, then run again"
+            f"the {what} {name} is gated: accept its terms on its page, run `hf auth login`, then run again"
         ) from error
     except RevisionNotFoundError as error:
-        raise FetchError(f"the data set {name} has no such revision: check `revision`") from error
+        raise FetchError(f"the {what} {name} has no such revision: check `revision`") from error
     except RepositoryNotFoundError as error:
         raise FetchError(
-            f"the hub has no data set {name}, or it is private: check the name, or run `hf auth login`"
+            f"the hub has no {what} {name}, or it is private: check the name, or run `hf auth login`"
         ) from error
     except Exception as error:
         # The library's network errors come from an HTTP package that changes between its versions.

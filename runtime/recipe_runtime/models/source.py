@@ -14,10 +14,10 @@ from recipe_runtime.context import Context
 from recipe_runtime.errors import ModelError
 from recipe_runtime.exported import INDEX
 from recipe_schema.canonical import canonical_json
+from recipe_schema.family import MODEL_ENDINGS
 
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
-_WEIGHTS = (".safetensors", ".bin", ".model", ".json", ".txt", ".jinja")
 
 
 def model_dir(name: str, revision: str | None, root: Path, key: str = "model.pretrained_model_name_or_path") -> Path:
@@ -53,7 +53,7 @@ def model_dir(name: str, revision: str | None, root: Path, key: str = "model.pre
 @functools.cache
 def _download(name: str, revision: str | None) -> Path:
     """Ask the hub once in a process: a branch that moves meanwhile must not give a run two models."""
-    return Path(snapshot_download(name, revision=revision, allow_patterns=[f"*{end}" for end in _WEIGHTS]))
+    return Path(snapshot_download(name, revision=revision, allow_patterns=[f"*{end}" for end in MODEL_ENDINGS]))
 
 
 def pipeline_dir(ctx: Context) -> Path:
@@ -140,7 +140,7 @@ def weights_digest(folder: Path) -> str:
     Raises:
         ModelError: The folder has no such file, or its configuration is damaged.
     """
-    files = sorted(path for path in folder.iterdir() if path.suffix in _WEIGHTS and path.is_file())
+    files = sorted(path for path in folder.iterdir() if path.suffix in MODEL_ENDINGS and path.is_file())
     if not files:
         raise ModelError(f"{folder} holds neither configuration nor weights; check that the download is complete")
     state = hashlib.sha256()
