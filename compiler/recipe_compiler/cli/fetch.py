@@ -1,4 +1,4 @@
-"""``recipe fetch``: the data folders that a recipe names and that are not there yet."""
+"""``recipe fetch``: the data folders that a recipe names and that are not there yet, and with ``--weights`` its models."""
 
 import argparse
 import os
