@@ -1,13 +1,13 @@
 """Configurations of SimpleTuner become recipes: the guide's own, the layout of its example, old names, broken files."""
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import yaml
 from hypothesis import given, settings, strategies as st
 
-from recipe_compiler import machine
 from recipe_compiler.cli.main import main
 from recipe_compiler.imports.given import given_in
 from recipe_compiler.imports.place import How
@@ -129,7 +129,6 @@ def lint(path, capsys):
 def test_the_guide_becomes_a_recipe_without_errors(faithful, tmp_path, monkeypatch, capsys):
     project(tmp_path, GUIDE)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(machine, "_version", lambda _: "1")  # wandb is installed, whatever is on this machine
 
     assert main(["import", "simpletuner", "config", *(["--faithful"] if faithful else [])]) == 0
     out = capsys.readouterr().out
@@ -138,7 +137,7 @@ def test_the_guide_becomes_a_recipe_without_errors(faithful, tmp_path, monkeypat
     assert "704x384" in out
     assert "SimpleTuner refuses max_train_steps without `num_train_epochs: 0`" in out
     assert "4.10 refuses `base_model_precision: bf16`" in out
-    assert lint(recipe, capsys) == (0, {"R801"})
+    assert lint(recipe, capsys) == (0, {"R801"} if find_spec("wandb") else {"R801", "R803"})
     text = recipe.read_text(encoding="utf-8")
     written = yaml.safe_load(text)
     assert "# config/config.json:5 seed" in text
