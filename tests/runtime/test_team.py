@@ -134,7 +134,7 @@ def test_a_prompt_that_fails_in_another_process_is_told_and_fails_the_run_at_its
         **settings_of("full", **TWO, **{**LOOKS, "validation.on_startup": False, "ema.validation": "none"}),
         **{"data.store_dir": "store"},
     )
-    ctx.store.path("text", text_index(ctx)["a cat.", True]).unlink()
+    ctx.store.index.strike("text", text_index(ctx)["a cat.", True])
 
     with pytest.raises(RunError, match=r"1 validation clip could not be drawn \(validation clip cat\.mp4 of step 4"):
         train.run(ctx, StopRequested())
