@@ -30,7 +30,7 @@ from recipe_compiler.fetch.shapes import BACKGROUNDS, FRAMES, NEW_SHAPE, SHAPES,
 
 CONFIG = {
     "base_dim": 16,
-    "z_dim": 16,
+    "z_dim": 4,
     "dim_mult": [1, 2, 2, 3],
     "num_res_blocks": 1,
     "attn_scales": [],
@@ -41,7 +41,7 @@ BATCH = {1: 16, FRAMES: 4}
 LOWEST_RATE, WARM_UP = 2e-5, 50
 """The learning rate goes up to its peak in the first steps of a phase, and down by a cosine."""
 FOREGROUND = 4.0
-"""Weight of the pixels of a shape, which are a tenth of a picture."""
+"""Weight of the pixels of the box around a shape: its own, and those of holes and corners, which tell shapes apart."""
 REAL_SHARE = 0.35
 """Share of the sample clips among all that is shown."""
 UNSEEN = ("bunny-portrait", "city-curved", "disc-up")
@@ -63,7 +63,7 @@ class Phase(NamedTuple):
     peak_rate: float
 
 
-PHASES = (Phase(1, 4000, 2e-3), Phase(FRAMES, 2400, 1e-3), Phase(FRAMES, 1800, 8e-4))
+PHASES = (Phase(1, 4000, 2e-3), Phase(FRAMES, 2400, 1e-3), Phase(FRAMES, 1800, 8e-4), Phase(FRAMES, 2400, 8e-4))
 
 Shown = tuple[Tensor, Tensor]
 """Clips (batch, 3, frames, height, width), -1 to 1, and the weights of their pixels, with one channel."""
@@ -125,7 +125,8 @@ def to_tensor(picture: Frames) -> Tensor:
 def weights(picture: Frames, scene: Scene) -> Tensor:
     """Return how much each pixel of a drawn clip counts, (1, frames, height, width)."""
     away = np.abs(picture.astype(np.int16) - BACKGROUNDS[scene.background]).max(axis=-1) > 8
-    return torch.from_numpy(1 + (FOREGROUND - 1) * away).float()[None]
+    box = away.any(axis=1, keepdims=True) & away.any(axis=2, keepdims=True)
+    return torch.from_numpy(1 + (FOREGROUND - 1) * box).float()[None]
 
 
 class FlatConvolutions:

@@ -106,7 +106,6 @@ def simpletuner(facts: Mapping[str, Any]) -> NoiseSchedule:
 
 SCHEDULES: Mapping[str, Callable[[Mapping[str, Any]], NoiseSchedule]] = {
     "official": official,
-    "noisy": official,  # with another shift
     "simpletuner": simpletuner,
 }
 """The schedules, by the values of ``train.noise_schedule``."""

@@ -47,11 +47,28 @@ class FamilyFacts:
         stride: int = self.raw["vae"]["temporal"]
         return max((frames - 1) // stride * stride + 1, 1)
 
-    def latent_shape(self, width: int, height: int, frames: int) -> tuple[int, int, int, int]:
-        """Return the shape (channels, frames, height, width) of the latents of a clip, sizes in pixels."""
-        vae = self.raw["vae"]
+    def latent_shape(
+        self, width: int, height: int, frames: int, preset: str | None = None
+    ) -> tuple[int, int, int, int]:
+        """Return the shape (channels, frames, height, width) of the latents of a clip.
+
+        Args:
+            width: Pixels.
+            height: Pixels.
+            frames: Frames of the clip.
+            preset: As for `transformer`.
+        """
+        vae, channels = self.vae(preset), self.vae(preset)["channels"]
         spatial = vae["spatial"]
-        return vae["channels"], (frames - 1) // vae["temporal"] + 1, height // spatial, width // spatial
+        return channels, (frames - 1) // vae["temporal"] + 1, height // spatial, width // spatial
+
+    def vae(self, preset: str | None) -> Mapping[str, int]:
+        """Return how many pixels and frames of a clip a latent stands for, and its channels: those the transformer takes.
+
+        Args:
+            preset: As for `transformer`.
+        """
+        return {**self.raw["vae"], "channels": self.transformer(preset)["in_channels"]}
 
     def transformer(self, preset: str | None) -> Mapping[str, Any]:
         """Return the configuration of the transformer: the published one, or that of a small model with random weights.

@@ -307,7 +307,7 @@ def test_a_plan_counts_windows_in_its_buckets_length_and_cost(project):
     assert [plan.meta["windows"] for plan in plans.values()] == [{"96x64@9": n} for n in (3, 9, 9)]
     for plan, windows in zip(plans.values(), (3, 9, 9), strict=True):
         assert plan.meta["estimate"]["latents_gb"] == pytest.approx(
-            windows * latent_bytes(FAMILY, head) / 1e9, rel=1e-3
+            windows * latent_bytes(FAMILY, head, None) / 1e9, rel=1e-3
         )
         assert plan.meta["clips"] == {"trained": 3, "quarantined": 1}
     assert len({plan.body.ledger_digest for plan in plans.values()}) == 3

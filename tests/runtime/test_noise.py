@@ -53,22 +53,6 @@ def test_official_levels_are_drawn_with_a_logit_normal_density():
     assert (sigmas > 0.75).float().mean().item() == pytest.approx(0.5, abs=0.015)
 
 
-def test_noisy_levels_are_six_times_as_often_nearly_noise():
-    shares = {}
-    for name in ("official", "noisy"):
-        schedule, draw = SCHEDULES[name](FACTS[name]), generator(0, "test")
-        drawn = torch.tensor([schedule.draw(draw, exact=False).sigma for _ in range(20_000)])
-        shares[name] = (drawn > 0.95).float().mean().item()
-
-    # s = sigma / (shift - (shift - 1) sigma) has a normal logit
-    expected = {
-        name: torch.special.ndtr(-torch.logit(torch.tensor(0.95 / (k - (k - 1) * 0.95)))).item()
-        for name, k in (("official", 3), ("noisy", 8))
-    }
-    assert shares == pytest.approx(expected, abs=0.01)
-    assert 5 < expected["noisy"] / expected["official"] < 7
-
-
 def test_simpletuner_levels_are_uniform_and_told_as_they_are():
     schedule = simpletuner(FACTS["simpletuner"])
     draw = generator(0, "test")

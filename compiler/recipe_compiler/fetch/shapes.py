@@ -40,14 +40,16 @@ _SENTENCES = (
 )
 _FINE = 4
 """Samples in a pixel, across and down: edges are smooth."""
-_TRAVEL = (22, 30)
+_TRAVEL = (18, 24)
 """Pixels from the first frame to the last one."""
-_RADIUS = (10, 12)
+_RADIUS = (14, 17)
 """Half the size of a shape, in pixels."""
+_ASIDE = 6
+"""Pixels by which the middle of its way may be beside the middle of the picture, right or down."""
 _HELD_OUT = 6
 """One scene of so many is never drawn for training."""
 
-_SQUARE, _HOLE, _BEAM = 0.9, 0.55, 0.33
+_SQUARE, _HOLE, _BEAM = 0.9, 0.6, 0.33
 """Half the side of a square, the radius of a ring's hole and half the width of a cross's beams, in radii."""
 
 Frames = NDArray[np.uint8]
@@ -99,7 +101,8 @@ def draw(scene: Scene, take: int) -> Frames:
     radius, travel = chance.uniform(*_RADIUS), chance.uniform(*_TRAVEL)
     right, down = DIRECTIONS[scene.direction]
     room = [SIZE / 2 - radius - 1 - travel / 2 * abs(step) for step in (right, down)]
-    center = [SIZE / 2 + chance.uniform(-free, free) for free in room]
+    aside = [chance.uniform(-1, 1) * min(free, _ASIDE) for free in room]
+    center = [SIZE / 2 + away for away in aside]
     gray, color = BACKGROUNDS[scene.background], np.array(COLORS[scene.color], np.float64)
     clip = np.empty((FRAMES, SIZE, SIZE, 3), np.uint8)
     for index in range(FRAMES):

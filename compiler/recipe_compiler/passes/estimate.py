@@ -5,6 +5,7 @@ and with a tracker of fake tensors at 832x480x81 (2 FLOPs for each multiply-add)
 that tracker, not with a GPU: add 1 to 2 GB for the CUDA context and workspaces.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -133,7 +134,7 @@ def estimate(
         memory_parts_gb=parts,
         main_memory_gb=sum(waiting.values()),
         main_memory_parts_gb=waiting,
-        latents_gb=sum(windows[b.name] * latent_bytes(family, b) for b in buckets) / 1e9,
+        latents_gb=sum(windows[b.name] * latent_bytes(family, b, values["model.random_weights"]) for b in buckets) / 1e9,
         features_gb=sum(windows[b.name] * feature_bytes(values, family, b) for b in buckets) / 1e9,
         checkpoints_gb=checkpoint_bytes(values, config) * kept / 1e9,
         export_gb=export_parameters(values, config, adapter) * FP32 / 1e9
@@ -442,7 +443,6 @@ def sharded_over(values: Mapping[str, Any]) -> int:
     return processes_of_plan(values) if values["launch.strategy"] == "fsdp2" else 1
 
 
-def latent_bytes(family: FamilyFacts, bucket: Bucket) -> int:
-    """Bytes of one clip's latents in the store, in fp32."""
-    channels, frames, height, width = family.latent_shape(bucket.width, bucket.height, bucket.frames)
-    return channels * frames * height * width * FP32
+def latent_bytes(family: FamilyFacts, bucket: Bucket, preset: str | None) -> int:
+    """Bytes of one clip's latents in the store, in fp32. ``preset`` is the value of ``model.random_weights``."""
+    return math.prod(family.latent_shape(bucket.width, bucket.height, bucket.frames, preset)) * FP32

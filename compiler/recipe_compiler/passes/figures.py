@@ -169,7 +169,7 @@ def _bucket(bucket: Bucket, plan: Plan, family: FamilyFacts, windows: int) -> Bu
         steps=steps_of(bucket, plan),
         batch_size=bucket.batch_size or plan.settings["train.batch_size"],
         batches=steps_of(bucket, plan) * accumulation,
-        latent_shape=family.latent_shape(*size),
+        latent_shape=family.latent_shape(*size, plan.settings["model.random_weights"]),
         tokens=family.tokens(*size),
     )
 

@@ -68,7 +68,7 @@ def used_facts(settings: Resolved) -> dict[str, Any]:
     raw = settings.family.raw
     preset = settings["model.random_weights"]
     return {
-        "vae": raw["vae"],
+        "vae": settings.family.vae(preset),
         "patch_size": raw["patch_size"],
         "instruction": "\n".join(raw["text"]["instructions"][settings["model.instruction"]]),
         "max_sequence_length": raw["text"]["max_sequence_length"],

@@ -65,11 +65,10 @@ class Train:
         reads=("train",),
         aka="grad_clip_method",
     )
-    noise_schedule: Literal["official", "noisy", "simpletuner"] = key(
+    noise_schedule: Literal["official", "simpletuner"] = key(
         "official",
-        "How noise levels are drawn: as the authors do (logit-normal, shift 3, whole timesteps), with the shift of 8 that the "
-        "published model samples with (`noisy`: six times as often above 0.95, where layout and direction are decided; for models "
-        "that learn from nothing), or as SimpleTuner does (uniform, no shift).",
+        "How noise levels are drawn: as the authors do (logit-normal, shift 3, whole timesteps), or as SimpleTuner does "
+        "(uniform, no shift).",
         reads=("train",),
     )
     timesteps: Literal["whole", "exact"] = key(
