@@ -1,6 +1,7 @@
 import gc
 import os
 import runpy
+import subprocess
 import sys
 
 import pytest
@@ -49,6 +50,18 @@ def test_a_process_whose_streams_are_closed_does_its_work(monkeypatch):
     monkeypatch.setattr(sys, "stderr", None)
 
     assert run_module(monkeypatch, "schema") == 0
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&- >&- 2>&-"])
+def test_a_process_that_was_started_with_closed_streams_does_its_work(closed, tmp_path):
+    (tmp_path / "r.yaml").write_text("recipe: 1\n", encoding="utf-8")
+    command = f"exec {sys.executable} -m recipe_compiler lint --format json r.yaml {closed}"
+
+    ended = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 1
+    assert ended.stderr == ""
+    assert ("missing-key" in ended.stdout) == (closed == "2>&-")
 
 
 def test_without_a_command_the_commands_are_listed(capsys):
