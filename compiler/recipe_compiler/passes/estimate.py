@@ -165,7 +165,7 @@ def _passes(values: Mapping[str, Any], config: Mapping[str, Any], schedule: Sche
     """Count what a step of a sample takes, in forward passes. A backward pass is two, and one through frozen weights one."""
     through = 3 if adapter_of(values, config) is None else 2
     again = recomputed_blocks(values, config) / config["num_layers"]
-    return through + again + extra_passes(values, schedule.max_steps)
+    return float(through + again + extra_passes(values, schedule.max_steps))
 
 
 def _encode_flop(

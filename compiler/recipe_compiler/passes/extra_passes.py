@@ -83,7 +83,7 @@ def _busiest(values: Mapping[str, Any], chance: float) -> float:
     for count in range(samples):
         below += math.comb(samples, count) * chance**count * (1 - chance) ** (samples - count)
         most += 1 - min(below, 1.0) ** processes
-    return most / samples
+    return float(most / samples)
 
 
 def _together(values: Mapping[str, Any]) -> int:
