@@ -2,7 +2,7 @@
 
 import pytest
 
-from fakes_clips import make_project, make_clip
+from fakes_clips import make_clip, make_project
 from fakes_machine import BARE
 from recipe_compiler.pipeline import Options, compile_recipe
 
@@ -46,6 +46,22 @@ def found(tmp_path, text, *overrides):
             "optimizer: 'adamw'\n",
             "`optimizer` takes a mapping of keys, not the text `adamw`",
             "write `optimizer: {name: adamw}`",
+        ),
+        (
+            "validation: {prompt: a, prompt_library: {b: 3}}\n",
+            "`validation.prompt_library.b` takes a text, not `3`",
+            'put quotes around a text: `"3"`',
+        ),
+        (
+            "validation: {prompt: a, negative_prompt: }\n",
+            "`validation.negative_prompt` takes a text, not nothing",
+            'write `""`, or leave it out',
+        ),
+        ("validation: {prompt: [a, b]}\n", "`validation.prompt` takes a text, or null, not a list", ""),
+        (
+            "validation: {prompt: a, negative_prompt: '{{ 1 + 1 }}'}\n",
+            "`validation.negative_prompt` takes a text, not `2`",
+            "",
         ),
         ("checkpoints: 60\n", "`checkpoints` takes a mapping of keys, not `60`", "write its keys below it, indented"),
         (
@@ -125,7 +141,7 @@ def test_where_nothing_is_trained_lengths_are_not_compared(project):
 
 def test_a_caption_that_holds_the_character_zero_is_none(project):
     folder = project.parent / "clips"
-    clip = sorted(folder.glob("*.mp4"))[0]
+    clip = min(folder.glob("*.mp4"))
     clip.with_suffix(".txt").write_bytes("a dog".encode("utf-16-le"))
 
     compiled, codes = looked_at(project)

@@ -101,11 +101,20 @@ def _type(error: ValidationError, path: Path, places: Mapping[Path, Place]) -> E
     elif "array" in kinds and isinstance(place.node, ScalarNode) and isinstance(place.node.value, str):
         fix = f"[{place.node.span.text}]"
         advice = f"write `{_clip(fix)}`" if place.node.template is None else "write it in brackets"
+    elif "string" in kinds and (leaf is None or leaf.spec.pattern is None):
+        advice = _text_advice(place.node)
     elif "object" in kinds:
         advice, fix = _object_advice(place.node, name)
     message = f"`{name}` takes {wanted}, not {_shown(place)}"
     fix = _replaced(place, fix, new_literal)
     yield WRONG_TYPE.at(_span(place), message, pointer=name, help=advice, fix=fix, safe=True), path
+
+
+def _text_advice(node: Node) -> str:
+    """Say how to write a text that YAML takes for something else."""
+    if not isinstance(node, ScalarNode) or node.template is not None:
+        return ""
+    return 'write `""`, or leave it out' if node.value is None else f'put quotes around a text: `"{node.raw}"`'
 
 
 def _object_advice(node: Node, name: str) -> tuple[str, str | None]:
