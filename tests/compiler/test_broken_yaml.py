@@ -3,7 +3,7 @@
 import pytest
 
 from recipe_compiler.source import Source, Span
-from recipe_compiler.syntax.broken import missing_space
+from recipe_compiler.syntax.broken import Stop, missing_space, slip
 from recipe_compiler.syntax.yaml_tree import parse_yaml
 
 
@@ -72,3 +72,16 @@ def test_that_the_file_is_a_mapping_is_not_told_as_a_reason():
 )
 def test_a_space_may_be_missing_in_what_is_a_text_for_yaml(text, meant):
     assert missing_space(Span(Source("x", text), 1, 1, 1, len(text) + 1)) == meant
+
+
+def test_behind_another_key_a_pair_can_not_be_written():
+    assert missing_space(Span(Source("x", "- a:1"), 1, 3, 1, 6)) == "a: 1"
+    assert missing_space(Span(Source("x", "b: a:1"), 1, 4, 1, 7)) is None
+
+
+def test_what_is_not_known_is_told_in_the_words_of_the_library():
+    span = Span(Source("x", "a: b"), 1, 4, 1, 5)
+
+    found = slip(Stop(problem="did not find expected key", context="", at=span, began=span))
+
+    assert (found.message, found.span) == ("did not find expected key", span)

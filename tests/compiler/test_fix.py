@@ -124,6 +124,11 @@ def test_suggestions_are_taken_only_on_demand_and_only_as_a_whole(before, wanted
     assert body(before, unsafe=True) == (before if wanted is None else wanted)
 
 
+def test_a_space_that_is_missing_is_put_where_a_pair_can_stand():
+    assert body("ema:\n  enabled:true\n") == "ema:\n  enabled: true\n"
+    assert same("ema: enabled:true\n")
+
+
 def test_a_fix_that_uncovers_another_mistake_goes_on_with_that():
     assert body("ema: {enabeld: yes}\n") == "ema: {enabled: true}\n"
 

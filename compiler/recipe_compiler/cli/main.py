@@ -34,8 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return Exit.USAGE
     try:
         status = _run(options)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

@@ -57,8 +57,9 @@ def slip(stop: Stop) -> Slip:
 
 
 def missing_space(span: Span) -> str | None:
-    """Return ``key: value`` for a text that is ``key:value``; None for any other."""
-    match = _NO_SPACE.match(span.text or "")
+    """Return ``key: value`` for a text that is ``key:value`` and begins its line; None for any other."""
+    before = span.source.lines[span.line - 1][: span.column - 1].strip()
+    match = _NO_SPACE.match(span.text or "") if before in ("", "-") else None
     return f"{match[1]}: {match[2]}" if match is not None else None
 
 
