@@ -18,11 +18,22 @@ def near(word: str, known: Iterable[str]) -> str | None:
     return choices[(matches or swapped)[0]] if matches or swapped else None
 
 
+def equals(word: str, meant: str, known: Iterable[str]) -> tuple[str, ...]:
+    """Return the other known words that are exactly as near to ``word`` as ``meant`` is."""
+    ratios = _ratios(word, known)
+    return tuple(name for name, ratio in ratios.items() if name != meant and ratio == ratios[meant])
+
+
 def clear(word: str, meant: str, known: Iterable[str]) -> bool:
     """Say whether ``meant`` is so much nearer to ``word`` than all other known words that no doubt is left."""
+    ratios = _ratios(word, known)
+    best = ratios.pop(meant)
+    return all(best - ratio >= _MARGIN for ratio in ratios.values())
+
+
+def _ratios(word: str, known: Iterable[str]) -> dict[str, float]:
+    """Say how near known words are to a word, from 0 to 1."""
     import difflib  # noqa: PLC0415 - most recipes have nothing to suggest
 
     plain = word.lower().replace("-", "_")
-    ratios = {name: difflib.SequenceMatcher(None, name.lower().replace("-", "_"), plain).ratio() for name in known}
-    best = ratios.pop(meant)
-    return all(best - ratio >= _MARGIN for ratio in ratios.values())
+    return {name: difflib.SequenceMatcher(None, name.lower().replace("-", "_"), plain).ratio() for name in known}

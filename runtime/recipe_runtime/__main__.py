@@ -3,6 +3,12 @@
 With ``--encode [--worker I/N]`` in place of ``--run-dir DIR`` it only fills the store, beside any number of others.
 """
 
+import signal
+
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # libraries take seconds to load, and Ctrl-C is no traceback
+
 import argparse
 import sys
 import tempfile
@@ -34,6 +40,7 @@ from recipe_runtime.record import Recorder, Silence
 from recipe_runtime.watch.watchers import Watchers
 from recipe_schema.decode import DecodeError
 from recipe_schema.exits import Exit
+from recipe_schema.lasting import lasting_output
 from recipe_schema.plan import Plan
 from recipe_schema.planfile import PlanError, read_plan
 
@@ -151,4 +158,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with lasting_output():
+        code = main()
+    sys.exit(code)

@@ -20,6 +20,16 @@ from recipe_schema.events import (
 )
 
 
+_STAGE = 12
+"""Columns of a stage's name."""
+
+_BARS = {100: 24, 70: 10, 0: 0}
+"""Columns of a bar, on terminals of so many columns and more."""
+
+_DISPENSABLE = ("lr", "speed", "similarity", "loss")
+"""What is left out of a line that is too narrow, in this order."""
+
+
 class LiveView:
     """Draws bars.
 
@@ -28,12 +38,15 @@ class LiveView:
     """
 
     def __init__(self, stream: TextIO) -> None:
+        terminal = Terminal(file=stream, highlight=False)
+        bar = next(columns for least, columns in _BARS.items() if terminal.width >= least)
+        self._room = terminal.width - _STAGE - 1 - (bar + 1 if bar else 0)
         self._progress = Progress(
-            TextColumn("{task.description:<12}"),
-            BarColumn(bar_width=24),
+            TextColumn(f"{{task.description:<{_STAGE}}}"),
+            *([BarColumn(bar_width=bar)] if bar else []),
             MofNCompleteColumn(),
             TextColumn("{task.fields[detail]}"),
-            console=Terminal(file=stream, highlight=False),
+            console=terminal,
         )
         self._bars: dict[str, TaskID] = {}
         self._meter = TrainMeter(0)
@@ -66,13 +79,24 @@ class LiveView:
     def _step(self, event: StepDone) -> None:
         self._meter.add(event)
         similarity = self._meter.similarity
-        aligned = "" if similarity is None else f"similarity {similarity:.3f}  "
-        detail = (
-            f"loss {self._meter.loss:.4f}  {aligned}lr {event.learning_rate:.3g}  "
-            f"{format_rate(self._meter.seconds_per_step)}  {format_duration(self._meter.seconds_left)} left"
-        )
+        parts = {
+            "loss": f"loss {self._meter.loss:.4f}",
+            "similarity": "" if similarity is None else f"similarity {similarity:.3f}",
+            "lr": f"lr {event.learning_rate:.3g}",
+            "speed": format_rate(self._meter.seconds_per_step),
+            "left": f"{format_duration(self._meter.seconds_left)} left",
+        }
         if "train" in self._bars:
-            self._progress.update(self._bars["train"], completed=event.step, detail=detail)
+            self._progress.update(self._bars["train"], completed=event.step, detail=self._fitting(parts))
+
+    def _fitting(self, parts: dict[str, str]) -> str:
+        """Leave out what there is no room for on a line, the least important first."""
+        room = self._room - len(f"{self._meter.max_steps}/{self._meter.max_steps} ")
+        left = {name: part for name, part in parts.items() if part}
+        for name in _DISPENSABLE:
+            if len("  ".join(left.values())) > room:
+                left.pop(name, None)
+        return "  ".join(left.values())
 
     def _time_left(self, stage: str) -> str:
         seconds = self._progress.tasks[self._progress.task_ids.index(self._bars[stage])].time_remaining

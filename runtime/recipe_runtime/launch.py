@@ -18,7 +18,8 @@ from recipe_runtime.errors import RunError
 from recipe_runtime.stop import StopRequested
 
 
-_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
+"""Signals that ask a run to stop; the last one is a closed terminal."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -59,7 +60,10 @@ def quiet_libraries() -> None:
 
 @contextmanager
 def signals_request_stop() -> Iterator[StopRequested]:
-    """Let SIGINT, SIGTERM and SIGUSR1 ask for a checkpoint and a stop. A second SIGINT ends the process at once."""
+    """Let SIGINT, SIGTERM, SIGUSR1 and SIGHUP ask for a checkpoint and a stop. A second SIGINT ends the process at once.
+
+    SIGHUP is left alone where it is ignored, as `nohup` does.
+    """
     stop = StopRequested()
 
     def ask(number: int, _frame: FrameType | None) -> None:
@@ -69,7 +73,9 @@ def signals_request_stop() -> Iterator[StopRequested]:
         stop.requested = signal.Signals(number).name
 
     before: Mapping[int, Callable[[int, FrameType | None], object] | int | None] = {
-        number: signal.signal(number, ask) for number in _STOPS
+        number: signal.signal(number, ask)
+        for number in STOPS
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN
     }
     try:
         yield stop

@@ -2,8 +2,9 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from typing import NoReturn
 
 from recipe_runtime.alarms import SpikeAlarm, Watchdog
 from recipe_runtime.batches import BatchMaker, StepBatch, prefetch
@@ -62,33 +63,46 @@ def train(
             measure()
             if _is_drawn(ctx, state.step):
                 failures += draw()
-            name = stop.requested
-            if name is not None:
-                if state.step > saver.saved:
-                    saver.save()
-                saver.finish()
-                state.team.give("stop")
-                ctx.recorder.emit(Interrupted(signal=name, step=state.step))
-                raise StoppedBySignal(name, state.step)
+            if stop.requested is not None:
+                _stop(ctx, state, saver, stop.requested)
             if state.step >= last:
                 state.team.give("stop")
                 return tuple(failures)
             state.team.give("step")
 
             peak.begin()
-            began = time.monotonic()
-            with watchdog.step(state.step + 1):
-                batch = next(made).to(ctx.device)
-                data_seconds = time.monotonic() - began
-                result = _step(ctx, state, batch, batches)
-            seconds = time.monotonic() - began
-            ctx.recorder.emit(_report(ctx, state.step, batch, result, times=(seconds, data_seconds)))
-            grown = peak.grown(state.step)
-            if grown is not None:
-                ctx.recorder.emit(grown)
-            spike = spikes.hear(state.step, result.loss)
-            if spike is not None:
-                ctx.recorder.emit(spike)
+            result = _timed_step(ctx, state, made, batches, watchdog)
+            for noticed in (peak.grown(state.step), spikes.hear(state.step, result.loss)):
+                if noticed is not None:
+                    ctx.recorder.emit(noticed)
+
+
+def _stop(ctx: Context, state: TrainState, saver: Saver, name: str) -> NoReturn:
+    """Save what is not saved yet, and end the run, as a signal asked for.
+
+    Raises:
+        StoppedBySignal: Always.
+    """
+    if state.step > saver.saved:
+        saver.save()
+    saver.finish()
+    state.team.give("stop")
+    ctx.recorder.emit(Interrupted(signal=name, step=state.step))
+    raise StoppedBySignal(name, state.step)
+
+
+def _timed_step(
+    ctx: Context, state: TrainState, made: Iterator[StepBatch], batches: BatchMaker, watchdog: Watchdog
+) -> StepResult:
+    """Wait for the next batch, take an optimizer step with it, and report both with their times."""
+    began = time.monotonic()
+    with watchdog.step(state.step + 1):
+        batch = next(made).to(ctx.device)
+        data_seconds = time.monotonic() - began
+        result = _step(ctx, state, batch, batches)
+    seconds = time.monotonic() - began
+    ctx.recorder.emit(_report(ctx, state.step, batch, result, times=(seconds, data_seconds)))
+    return result
 
 
 def _step(ctx: Context, state: TrainState, batch: StepBatch, batches: BatchMaker) -> StepResult:

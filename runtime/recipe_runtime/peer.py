@@ -25,7 +25,7 @@ from recipe_runtime.encode_text import text_index
 from recipe_runtime.encode_video import latent_index
 from recipe_runtime.errors import CheckpointError, RunError
 from recipe_runtime.evaluate import Evaluator
-from recipe_runtime.launch import choose_device, quiet_libraries
+from recipe_runtime.launch import STOPS, choose_device, quiet_libraries
 from recipe_runtime.memory import shortage_explained
 from recipe_runtime.peers import READY
 from recipe_runtime.probe import probe
@@ -172,7 +172,7 @@ def _found(folder: Path | None) -> Checkpoint | None:
 
 def _end_with_the_first() -> None:
     """Leave signals to the first process, and end when it is gone."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+    for number in STOPS:
         signal.signal(number, signal.SIG_IGN)
 
     def wait() -> None:

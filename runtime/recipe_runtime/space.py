@@ -19,6 +19,7 @@ from recipe_runtime.models.split import SPLITTING
 from recipe_runtime.models.teacher import teacher_dir, teacher_width
 from recipe_schema.optimizers import STORAGE
 from recipe_schema.recipe import Settings
+from recipe_schema.shards import NOTED
 
 
 _FP32 = 4
@@ -26,9 +27,6 @@ _FP32 = 4
 
 _FP16 = 2
 """Bytes of a value of a teacher's features."""
-
-_TOLD = 2000
-"""Bytes that a value takes besides its tensors, from above: its facts in a header and in the index."""
 
 _BF16 = 2
 """Bytes of a frozen weight under bf16 training."""
@@ -120,7 +118,7 @@ def _latent_bytes(ctx: Context) -> int:
         if key in missing:
             frames = (row.bucket_frames - 1) // vae["temporal"] + 1
             area = (row.bucket_height // vae["spatial"]) * (row.bucket_width // vae["spatial"])
-            total += vae["channels"] * frames * area * _FP32 + _TOLD
+            total += vae["channels"] * frames * area * _FP32 + NOTED
     return total
 
 
@@ -130,20 +128,17 @@ def _features(ctx: Context) -> Iterator[Need]:
         return
     index, patch = feature_index(ctx), int(read_config(teacher_dir(ctx) / "config.json")["patch_size"])
     each = (ctx.settings.regularizers.crepa.encoder_image_size // patch) ** 2 * teacher_width(ctx) * _FP16
-    missing = ctx.store.missing("features", set(index.values()))
-    frames = sum(
-        (row.bucket_frames - 1) // ctx.facts["vae"]["temporal"] + 1
-        for row in ctx.windows
-        if index[row.clip_id] in missing
-    )
-    yield Need(folder=ctx.store.folder, bytes=frames * each, what="the teacher's features")
+    by_key = {index[row.clip_id]: row for row in ctx.windows}
+    missing = [by_key[key] for key in ctx.store.missing("features", by_key.keys())]
+    frames = sum((row.bucket_frames - 1) // ctx.facts["vae"]["temporal"] + 1 for row in missing)
+    yield Need(folder=ctx.store.folder, bytes=frames * each + len(missing) * NOTED, what="the teacher's features")
 
 
 def _text_bytes(ctx: Context) -> int:
     """Estimate text embeddings from above: every text at full length."""
     config = read_config(component_dir(pipeline_dir(ctx), "text_encoder") / "config.json")
     missing = ctx.store.missing("text", [item.key for item in text_items(ctx)])
-    return len(missing) * (int(ctx.facts["max_sequence_length"]) * int(config["hidden_size"]) * _FP32 + _TOLD)
+    return len(missing) * (int(ctx.facts["max_sequence_length"]) * int(config["hidden_size"]) * _FP32 + NOTED)
 
 
 def _checkpoint_bytes(ctx: Context) -> int:

@@ -25,6 +25,9 @@ SHARD_FILE = re.compile(r"([0-9a-f]{64})\.safetensors")
 MAX_HEADER = 100_000_000
 """Bytes of a header that is believed, as safetensors itself has it. Ours have a few hundred a value."""
 
+NOTED = 2000
+"""Bytes that a value takes besides its tensors, from above: its facts in a header, and its row of the index."""
+
 _KEY = re.compile(r"[0-9a-f]{64}")
 _START = 8
 """A header begins with its length, in so many bytes."""

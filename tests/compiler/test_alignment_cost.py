@@ -53,7 +53,7 @@ def test_features_and_the_teachers_work_are_counted_for_each_clip(values, encode
 
     found = cost(values, **{**ON, f"{CREPA}.encoder": encoder, f"{CREPA}.encoder_image_size": edge})
 
-    assert found["features_gb"] == pytest.approx(10 * megabytes / 1e3, rel=1e-3)
+    assert found["features_gb"] == pytest.approx(10 * (megabytes / 1e3 + 2e-6), rel=1e-3)
     assert found["encode_pflop"] - off["encode_pflop"] == pytest.approx(10 * teraflop / 1e3, abs=1e-3)
 
 

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import subprocess
@@ -8,6 +9,8 @@ import pytest
 
 from fakes_clips import make_project
 from recipe_compiler.cli.main import main
+from recipe_compiler.cli.run import check_run_directory
+from recipe_compiler.pipeline import Options, compile_recipe, make_plan
 
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
@@ -214,6 +217,27 @@ def test_run_refuses_a_folder_that_is_no_run_and_names_it(project, tmp_path, cap
     assert main(["run", str(project), "--set", f"output_dir={tmp_path / 'mine'}"]) == 3
     assert "holds files and is no run directory" in capsys.readouterr().err
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+
+
+def test_run_takes_a_folder_in_which_another_was_stopped_before_it_had_a_plan(tmp_path, project):
+    compiled = compile_recipe(project, Options(overrides=[f"output_dir={tmp_path / 'mine'}"]))
+    (tmp_path / "mine" / "plan").mkdir(parents=True)
+    (tmp_path / "mine" / "plan" / "ledger.parquet").write_bytes(b"")
+    (tmp_path / "mine" / ".lock").touch()
+
+    assert check_run_directory(make_plan(compiled)) == ""
+
+
+def test_a_full_disk_is_named_by_the_file_that_finds_no_room(project, tmp_path, monkeypatch, capsys):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("recipe_compiler.passes.freeze.pq.write_table", full)
+
+    assert main(["plan", str(project), "-o", str(tmp_path / "x.plan")]) == 2
+    message = f"error: `{tmp_path / 'x.plan' / 'ledger.parquet'}`: {os.strerror(errno.ENOSPC)}"
+    assert message in capsys.readouterr().err
+    assert list((tmp_path / "x.plan").iterdir()) == []
 
 
 def test_run_refuses_a_directory_of_another_plan_and_names_what_changed(project, tmp_path, capsys):

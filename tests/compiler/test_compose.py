@@ -398,6 +398,45 @@ def test_a_variable_that_is_set_reaches_the_templates(tmp_path):
     assert settings["train.max_steps"] == 10
 
 
+@pytest.mark.parametrize(
+    ("argument", "left"),
+    [
+        ("validation.images={}", {"validation": {"images": {}, "prompt": "p"}}),
+        ("validation={}", {"validation": {}}),
+        ("validation.images={new: n.png}", {"validation": {"images": {"old": "o.png", "new": "n.png"}, "prompt": "p"}}),
+        ("data.buckets=[]", {"data": {"buckets": []}}),
+        ("data.buckets+=[]", {"data": {"buckets": ["64x64"]}}),
+        ("matrix={}", {"matrix": {}}),
+        ("train={}", {"train": {}}),
+    ],
+)
+def test_an_empty_map_or_list_in_an_argument_takes_away_what_the_files_give(argument, left, tmp_path):
+    recipe = "validation: {images: {old: o.png}, prompt: p}\ndata: {buckets: [64x64]}\nmatrix: {train.seed: [1, 2]}\n"
+    path = write(tmp_path, main=recipe)
+    before = composed(path)[0]
+    result = compose(read_source(path), path, (), (argument,))
+
+    assert list(result.found) == []
+    assert to_plain(result.tree) == {**before, **left}
+
+
+def test_in_a_file_an_empty_map_takes_away_names_that_are_chosen_and_no_settings(tmp_path):
+    path = write(
+        tmp_path,
+        base="validation: {images: {a: a.png}, prompt_library: {b: text}}\nema: {enabled: true}\nmatrix: {train.seed: [1]}\n",
+        main="extends: base.yaml\nvalidation: {images: {}}\nema: {}\nmatrix: {}\n",
+    )
+    result = compose(read_source(path), path, (), ())
+
+    assert to_plain(result.tree) == {
+        "validation": {"images": {}, "prompt_library": {"b": "text"}},
+        "ema": {"enabled": True},
+        "matrix": {},
+    }
+    images = result.tree.entries["validation"].node.entries["images"].node
+    assert [to_plain(shadow) for shadow in images.shadows] == [{"a": "a.png"}]
+
+
 def test_a_value_may_hold_equals_signs_and_a_key_of_a_map_may_hold_dots(tmp_path):
     path = write(tmp_path, main="name: a\nvalidation: {prompt_library: {a.b: old}}\n")
 

@@ -1,5 +1,8 @@
 """What regularizers add to the cost of a step."""
 
+import math
+import random
+
 import pytest
 
 from fakes_clips import make_project
@@ -43,6 +46,75 @@ def test_rollouts_cost_their_mean_length(values, changes, expected):
     chosen = {f"{ROLLOUT}.{name}": value for name, value in changes.items()}
 
     assert extra_passes({**values, **chosen}, 100) == pytest.approx(expected)
+
+
+TOGETHER = {"launch.strategy": "fsdp2", "launch.processes": 4}
+
+
+def drawn_passes(strategy, share, *, samples, sampler="euler", reflexflow=False):
+    """Draw rollouts of 20 timesteps in 4 processes; count what the busiest takes at each, for one sample of a batch."""
+    draws = random.Random(7)
+    longest, processes, steps, taken = 20, 4, 3000, 0
+
+    def length():
+        part = draws.random()
+        if draws.random() >= share:
+            return 0
+        if strategy == "uniform":
+            return int(part * (longest + 1))
+        return round((part**2 if strategy == "biased_early" else 1 - part**2) * longest)
+
+    for _ in range(steps):
+        lengths = [[length() for _ in range(samples)] for _ in range(processes)]
+        for left in range(1, longest + 1):
+            busiest = max(sum(each >= left for each in own) for own in lengths)
+            taken += busiest * (2 if sampler == "heun" else 1) + (busiest if reflexflow and left == 1 else 0)
+    return taken / samples / steps
+
+
+@pytest.mark.parametrize(
+    ("strategy", "share", "samples", "more"),
+    [
+        ("uniform", 0.2, 1, {}),
+        ("uniform", 0.7, 3, {}),
+        ("biased_early", 0.5, 2, {"sampler": "heun"}),
+        ("biased_late", 0.1, 1, {}),
+        ("biased_late", 0.5, 1, {"reflexflow": True}),
+        ("uniform", 1.0, 2, {}),
+    ],
+)
+def test_with_slices_of_weights_a_step_takes_the_passes_of_the_busiest_process(values, strategy, share, samples, more):
+    names = {"max_step_offset": 20, "probability": share, "strategy": strategy, **more}
+    chosen = {**values, **{f"{ROLLOUT}.{name}": value for name, value in names.items()}, "train.batch_size": samples}
+    drawn = drawn_passes(strategy, share, samples=samples, **more)
+
+    found = extra_passes({**chosen, **TOGETHER}, 100)
+
+    # ReflexFlow compares samples that were drawn to be rolled out; a twentieth of them or less has no timestep to go.
+    assert found == pytest.approx(drawn, rel=0.03 if not more.get("reflexflow") else 0.05)
+    assert found > extra_passes(chosen, 100)
+    assert extra_passes({**chosen, **TOGETHER, "launch.strategy": "ddp"}, 100) == extra_passes(chosen, 100)
+    assert extra_passes({**chosen, **TOGETHER, "launch.processes": 1}, 100) == extra_passes(chosen, 100)
+
+
+def test_of_two_rollouts_the_longer_one_counts(values):
+    names = {"max_step_offset": 1, "probability": 1.0, "strategy": "uniform"}
+    chosen = {**values, **TOGETHER, "launch.processes": 2, **{f"{ROLLOUT}.{name}": v for name, v in names.items()}}
+
+    assert extra_passes(chosen, 100) == pytest.approx(1 - 0.5**2)
+    assert extra_passes({**chosen, "launch.machines": 2}, 100) == pytest.approx(1 - 0.5**4)
+
+
+@pytest.mark.parametrize("shape", ["linear", "cosine"])
+def test_a_ramp_is_followed_to_where_it_ends(values, shape):
+    names = {"max_step_offset": 1, "ramp_steps": 100, "prob_start": 0.0, "prob_end": 1.0, "ramp_shape": shape}
+    chosen = {**values, **{f"{ROLLOUT}.{name}": value for name, value in names.items()}}
+    shares = [i / 1000 if shape == "linear" else (1 - math.cos(math.pi * i / 1000)) / 2 for i in range(1000)]
+
+    assert extra_passes(chosen, 100) == pytest.approx(sum(shares) / 2000, rel=1e-2)
+    assert extra_passes(chosen, 50) == pytest.approx(sum(shares[:500]) / 1000, rel=1e-2)
+    both = {**chosen, **TOGETHER, "launch.processes": 2}
+    assert extra_passes(both, 100) == pytest.approx(sum(1 - (1 - s / 2) ** 2 for s in shares) / 1000, rel=1e-2)
 
 
 def cost(values, **changes):

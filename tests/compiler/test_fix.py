@@ -111,7 +111,8 @@ def test_where_there_is_doubt_nothing_is_done(text):
         ("ema: {validation: 'emaonly'}\n", "ema: {validation: 'ema_only'}\n"),
         ("validation: {resolution: 850x480}\n", "validation: {resolution: 832x480}\n"),
         ("validation:\n  num_video_frames: 80\n", "validation:\n  num_video_frames: 81\n"),
-        ("optimizer: {beta: 0.5}\n", "optimizer: {beta2: 0.5}\n"),
+        ("model: {pretrained_ae_model_name_or_path: v}\n", "model: {pretrained_vae_model_name_or_path: v}\n"),
+        ("optimizer: {beta: 0.5}\n", None),  # beta1 is as near
         ("vars: {x: 80}\nvalidation: {num_video_frames: '{{ vars.x }}'}\n", None),
         ("ema: {validation: '{{ recipe.name }}'}\nname: emaonly\n", None),
         ("ema:\n  validation: &v emaonly\n", None),
@@ -121,6 +122,11 @@ def test_where_there_is_doubt_nothing_is_done(text):
 def test_suggestions_are_taken_only_on_demand_and_only_as_a_whole(before, wanted):
     assert same(before)
     assert body(before, unsafe=True) == (before if wanted is None else wanted)
+
+
+def test_a_space_that_is_missing_is_put_where_a_pair_can_stand():
+    assert body("ema:\n  enabled:true\n") == "ema:\n  enabled: true\n"
+    assert same("ema: enabled:true\n")
 
 
 def test_a_fix_that_uncovers_another_mistake_goes_on_with_that():

@@ -192,9 +192,9 @@ def test_a_library_is_a_mapping(content, tmp_path):
 @pytest.mark.parametrize(
     ("content", "code", "column", "message"),
     [
-        ('{"a/b": "x"}', "R106", 2, "the name `a/b` in `validation.prompt_library` is no file name"),
-        ('{"<token>": "x"}', "R106", 2, "the name `<token>` in `validation.prompt_library` is no file name"),
-        ('{"": "x"}', "R106", 2, "is no file name"),
+        ('{"a/b": "x"}', "R106", 2, "`validation.prompt_library` can't have the name `a/b` in it"),
+        ('{"<token>": "x"}', "R106", 2, "`validation.prompt_library` can't have the name `<token>` in it"),
+        ('{"": "x"}', "R106", 2, "can't have the name"),
         ('{"a": 5}', "R102", 7, "`validation.prompt_library.a` takes a text, not `5`"),
         ('{"a": %s}' % ("9" * 5000), "R102", 7, "takes a text"),
         ('{"a": NaN}', "R102", 7, "takes a text, not `NaN`"),

@@ -1,6 +1,8 @@
 import gc
+import io
 import os
 import runpy
+import subprocess
 import sys
 
 import pytest
@@ -49,6 +51,49 @@ def test_a_process_whose_streams_are_closed_does_its_work(monkeypatch):
     monkeypatch.setattr(sys, "stderr", None)
 
     assert run_module(monkeypatch, "schema") == 0
+
+
+@pytest.mark.usefixtures("gc_calls")
+def test_streams_that_are_closed_are_opened_to_nowhere(monkeypatch):
+    from recipe_compiler.cli import entry
+
+    opened, told = [], []
+
+    def stat(number):
+        if number:
+            raise OSError
+
+    monkeypatch.setattr(os, "fstat", stat)
+    monkeypatch.setattr(os, "open", lambda path, flags: opened.append((path, flags)))
+    monkeypatch.setattr(os, "set_inheritable", lambda number, inheritable: told.append((number, inheritable)))
+
+    entry._open_what_is_closed()
+    monkeypatch.undo()
+
+    assert opened == [(os.devnull, os.O_RDWR)] * 2
+    assert told == [(1, True), (2, True)]
+
+
+@pytest.mark.usefixtures("gc_calls")
+def test_a_stream_that_is_no_file_does_its_work(monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stream)
+
+    assert run_module(monkeypatch, "schema") == 0
+
+    assert '"title"' in stream.getvalue()
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&- >&- 2>&-"])
+def test_a_process_that_was_started_with_closed_streams_does_its_work(closed, tmp_path):
+    (tmp_path / "r.yaml").write_text("recipe: 1\n", encoding="utf-8")
+    command = f"exec {sys.executable} -m recipe_compiler lint --format json r.yaml {closed}"
+
+    ended = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 1
+    assert ended.stderr == ""
+    assert ("missing-key" in ended.stdout) == (closed == "2>&-")
 
 
 def test_without_a_command_the_commands_are_listed(capsys):

@@ -535,6 +535,13 @@ def test_a_slip_of_the_pen_in_a_number_is_explained(text, advice, look):
         ("10%", "did you mean `0.1`?", ""),
         ("16 fps", "did you mean `16`? `fps` is", "did you mean `16`? `fps` is"),
         ("1e400x", "", ""),
+        ("10^-3", "write `1e-3`", ""),
+        ("10**4", "write `1e4`", "write `1e4`"),
+        ("5*10^-5", "write `5e-5`", ""),
+        ("12*20", 'to calculate, write a template: `"{{ 12*20 }}"`', "to calculate, write a template"),
+        ("1e-3 / 2", 'to calculate, write a template: `"{{ 1e-3 / 2 }}"`', "to calculate, write a template"),
+        ("1e-3 * lr", "", ""),
+        ("5/x", "", ""),
         ("many", "", ""),
     ],
 )

@@ -152,7 +152,8 @@ def test_the_first_step_of_a_process_does_not_spoil_the_estimate():
 
 
 @pytest.mark.parametrize("kind", [PlainView, LiveView])
-def test_how_similar_features_are_is_said_with_the_loss(kind):
+def test_how_similar_features_are_is_said_with_the_loss(kind, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
     stream = FakeTerminal()
     view = kind(stream)
     view.show(RunStarted(plan_id="sha256:00", name="demo", device="cpu", max_steps=1))
@@ -182,3 +183,31 @@ def test_verbose_writes_a_line_for_each_step_on_a_terminal_too(monkeypatch, term
 
     told = [line for line in stream.getvalue().splitlines() if line.startswith("train: step ")]
     assert [line.split()[2] for line in told] == [f"{number}/100," for number in range(1, 101)]
+
+
+@pytest.mark.parametrize(
+    ("columns", "shown", "bar"),
+    [
+        (120, ["loss 0.5000", "lr 5e-05", "2.00 s/step", "left"], True),
+        (80, ["loss 0.5000", "2.00 s/step", "left"], True),
+        (60, ["loss 0.5000", "left"], False),
+        (40, ["left"], False),
+        (20, [], False),
+    ],
+)
+def test_a_narrow_terminal_shows_the_step_and_what_else_there_is_room_for(columns, shown, bar, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    stream = FakeTerminal()
+    view = LiveView(stream)
+
+    view.show(RunStarted(plan_id="sha256:00", name="demo", device="cpu", max_steps=3000))
+    view.show(StageStarted(stage="train", total=3000, reused=0, unit="steps"))
+    view.show(step(94, loss=0.5, seconds=2.0))
+    view.close()
+
+    last = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", stream.getvalue()).rstrip().rpartition("\n")[2]
+    assert "…" not in last or columns == 20
+    assert ("94/3000" in last) == (columns > 20)
+    assert ("━" in last) == bar
+    for part in ("loss 0.5000", "lr 5e-05", "2.00 s/step", "left"):
+        assert (part in last) == (part in shown)

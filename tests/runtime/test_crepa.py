@@ -23,6 +23,7 @@ from recipe_runtime.step import train_step
 from recipe_runtime.stop import StopRequested
 from recipe_schema.decode import decode_settings
 from recipe_schema.events import Aligned, StageStarted, StepDone
+from recipe_schema.shards import NOTED
 
 
 CREPA = "regularizers.crepa"
@@ -275,7 +276,7 @@ def test_the_disk_is_checked_for_the_features(tmp_path, aligned):
 
     needs = {need.what: need.bytes for need in estimate_needs(ctx)}
 
-    assert needs["the teacher's features"] == 4 * 3 * 4 * 24 * 2
+    assert needs["the teacher's features"] == 4 * (3 * 4 * 24 * 2 + NOTED)
 
 
 # Training

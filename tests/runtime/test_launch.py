@@ -24,7 +24,7 @@ def test_a_missing_cuda_device_is_an_error_and_never_a_fallback():
         choose_device("cuda")
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR1"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP"])
 def test_a_signal_asks_to_stop_and_handlers_are_put_back(name):
     number = signal.Signals[name]
     before = signal.getsignal(number)
@@ -36,6 +36,28 @@ def test_a_signal_asks_to_stop_and_handlers_are_put_back(name):
 
     assert signal.getsignal(number) == before
     assert StoppedBySignal(name, 3).exit_code == 128 + number
+
+
+def test_a_run_under_nohup_does_not_notice_that_the_terminal_is_closed():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with signals_request_stop() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stop.requested is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_sigint_while_libraries_are_loaded_ends_the_process_without_a_trace(tmp_path):
+    (tmp_path / "torch.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    variables = environment()
+    variables["PYTHONPATH"] = os.pathsep.join([str(tmp_path), variables["PYTHONPATH"]])
+
+    done = subprocess.run(
+        [sys.executable, "-m", "recipe_runtime"], env=variables, capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
 
 
 def test_a_second_sigint_ends_the_process_at_once():

@@ -14,6 +14,9 @@ from recipe_schema.exits import Exit
 _MODULES = {"import": "import_recipe", "export": "export_recipe"}
 """Modules of commands whose names Python reserves, or that go with one."""
 
+_AT_WORK = frozenset({"encode", "fetch", "plan", "push", "replay", "run"})
+"""Commands that go on when nobody reads what they say. The others are there to be read, and end."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
@@ -31,8 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return Exit.USAGE
     try:
         status = _run(options)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -60,7 +62,12 @@ def _drop_output() -> None:
 def _run(options: argparse.Namespace) -> int:
     command = importlib.import_module(f"recipe_compiler.cli.{_MODULES.get(options.command, options.command)}")
     try:
-        return int(command.run(options))
+        if options.command not in _AT_WORK:
+            return int(command.run(options))
+        from recipe_schema.lasting import lasting_output
+
+        with lasting_output():
+            return int(command.run(options))
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return Exit.USAGE

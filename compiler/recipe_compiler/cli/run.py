@@ -26,7 +26,7 @@ from recipe_schema.earlier import DATA, is_accepted, keep_earlier
 from recipe_schema.exits import Exit
 from recipe_schema.plan import Plan
 from recipe_schema.planfile import PLAN_FILE, PlanError, read_plan
-from recipe_schema.run_lock import holder_of
+from recipe_schema.run_lock import LOCK_FILE, holder_of
 
 
 SHOWN = 8
@@ -164,9 +164,11 @@ def check_run_directory(plan: Plan) -> str:
         PlanError: It does. The message says what differs.
     """
     run_dir = run_directory(plan)
-    if not run_dir.exists() or not any(run_dir.iterdir()):
+    if not run_dir.exists():
         return ""
     if not (run_dir / "plan" / PLAN_FILE).exists():
+        if {path.name for path in run_dir.iterdir()} <= {"plan", LOCK_FILE}:
+            return ""  # empty, or left by one that was stopped before it had a plan
         raise PlanError(f"{run_dir} holds files and is no run directory; choose another `output_dir`")
     if not any((run_dir / "checkpoints").glob("step-*")):
         return ""  # nothing was trained yet, so there is nothing to go on with

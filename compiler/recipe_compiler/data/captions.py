@@ -114,7 +114,7 @@ def _text(clip: Path) -> str:
     file = f"{os.path.splitext(clip)[0]}.txt"  # a survey does this for every clip, and paths are slow
     try:
         with open(file, encoding="utf-8-sig") as opened:
-            return opened.read()
+            text = opened.read()
     except FileNotFoundError:
         return ""
     except UnicodeDecodeError as error:
@@ -122,6 +122,11 @@ def _text(clip: Path) -> str:
         raise CaptionError(f"`{os.path.basename(file)}` is not UTF-8: {place}; save it anew") from None
     except OSError as error:
         raise CaptionError(f"`{os.path.basename(file)}` can't be read: {error.strerror}") from None
+    if "\0" in text:  # of letters in UTF-16, every other byte
+        raise CaptionError(
+            f"`{os.path.basename(file)}` holds the character U+0000: it is no text, or not UTF-8; save it anew"
+        )
+    return text
 
 
 def caption_file(clip: Path) -> tuple[str, ...]:

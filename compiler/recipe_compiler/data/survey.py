@@ -75,30 +75,12 @@ def survey(
         measuring: Called with clips whose motion is measured, and their total.
     """
     missing: dict[str, Path] = {}
-    found: list[_Found] = []
     problems: dict[str, tuple[TableProblem, ...]] = {}
     unfetched: dict[str, Unfetched] = {}
-    for table in tables:
-        folder = _folder(settings, table, root)
-        try:
-            why = why_unfetched(settings, table, root, folder)
-            if why is not None:
-                missing[table], unfetched[table] = folder, why
-            elif os.path.isdir(folder):  # unlike Path.is_dir, it takes a name that is too long for no folder
-                found.append(_find(settings, table, root))
-            elif settings.in_use(table):
-                missing[table] = folder
-        except TableError as error:
-            problems[table] = error.problems
+    found = tuple(_folders(settings, root, tables, missing, problems, unfetched))
     masks = tuple(_masks(settings, root, found, missing))
-    active = [
-        path
-        for dataset in found
-        if settings.in_use(dataset.table)
-        for path in dataset.clips
-        if _speakable(str(path)) == str(path)
-    ]
     images = image_files(settings, root)
+    active = _active(settings, found)
     pictures = [path for path in images.values() if path.is_file()]
     wanted = [*active, *(file for folder in masks for file in folder.files), *pictures]
     probes = index.probe_all(dict.fromkeys(wanted), report)
@@ -124,6 +106,40 @@ def survey(
         masks=of_masks,
         images=look_at_images(settings, images, probes),
     )
+
+
+def _folders(
+    settings: Resolved,
+    root: Path,
+    tables: Sequence[str],
+    missing: dict[str, Path],
+    problems: dict[str, tuple[TableProblem, ...]],
+    unfetched: dict[str, Unfetched],
+) -> Iterator[_Found]:
+    """Yield the data sets whose folders are there, and note why others are not."""
+    for table in tables:
+        folder = _folder(settings, table, root)
+        try:
+            why = why_unfetched(settings, table, root, folder)
+            if why is not None:
+                missing[table], unfetched[table] = folder, why
+            elif os.path.isdir(folder):  # unlike Path.is_dir, it takes a name that is too long for no folder
+                yield _find(settings, table, root)
+            elif settings.in_use(table):
+                missing[table] = folder
+        except TableError as error:
+            problems[table] = error.problems
+
+
+def _active(settings: Resolved, found: Sequence[_Found]) -> list[Path]:
+    """Return the files of data sets in use whose paths can be said."""
+    return [
+        path
+        for dataset in found
+        if settings.in_use(dataset.table)
+        for path in dataset.clips
+        if _speakable(str(path)) == str(path)
+    ]
 
 
 def _masks(settings: Resolved, root: Path, found: Sequence[_Found], missing: dict[str, Path]) -> Iterator[MaskFolder]:

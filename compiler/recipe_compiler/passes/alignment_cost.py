@@ -6,6 +6,7 @@ from typing import Any
 from recipe_schema.family import FamilyFacts
 from recipe_schema.plan import Bucket
 from recipe_schema.record import record
+from recipe_schema.shards import NOTED
 
 
 _CREPA = "regularizers.crepa"
@@ -37,11 +38,11 @@ _TEACHERS: Mapping[str, Teacher] = {
 
 
 def feature_bytes(values: Mapping[str, Any], family: FamilyFacts, bucket: Bucket) -> int:
-    """Bytes of one clip's features in the store: patches of each latent frame, in fp16."""
+    """Bytes of one clip's features in the store: patches of each latent frame, in fp16, and what is noted of them."""
     if not _has_teacher(values):
         return 0
     frames = family.latent_shape(bucket.width, bucket.height, bucket.frames)[1]
-    return frames * _patches(values) * _teacher(values).width * _FP16
+    return frames * _patches(values) * _teacher(values).width * _FP16 + NOTED
 
 
 def teacher_flop(values: Mapping[str, Any], family: FamilyFacts, bucket: Bucket) -> float:

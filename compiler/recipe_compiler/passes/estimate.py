@@ -8,7 +8,7 @@ that tracker, not with a GPU: add 1 to 2 GB for the CUDA context and workspaces.
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from recipe_compiler.data.course import micro_batches
 from recipe_compiler.passes.alignment_cost import alignment_memory, feature_bytes, projector_parameters, teacher_flop
@@ -19,6 +19,7 @@ from recipe_compiler.passes.layers import adaptable_layers, adapted, adapter_par
 from recipe_schema.family import FamilyFacts
 from recipe_schema.optimizers import STORAGE
 from recipe_schema.plan import Bucket, Schedule
+from recipe_schema.shards import NOTED
 
 
 FP32 = 4
@@ -99,50 +100,87 @@ def estimate(
     Returns:
         The fields of `Estimate`, rounded for people.
     """
-    preset = values["model.random_weights"]
-    config = family.transformer(preset)
-    batch = {b.name: int(b.batch_size or values["train.batch_size"]) for b in buckets}
-    largest = max(buckets, key=lambda b: (batch[b.name] * family.tokens(b.width, b.height, b.frames), b.name))
-    forward = {b.name: forward_flop(config, family.tokens(b.width, b.height, b.frames)) for b in buckets}
+    config = family.transformer(values["model.random_weights"])
+    largest = max(buckets, key=lambda b: (_batch(values, b) * family.tokens(b.width, b.height, b.frames), b.name))
     adapter = adapter_of(values, config)
-    passes = (3 if adapter is None else 2) + recomputed_blocks(values, config) / config["num_layers"]
-    passes += extra_passes(values, schedule.max_steps)
-    samples = sum(b.samples for b in buckets)
-    mean_forward = sum(forward[b.name] * b.samples for b in buckets) / samples
     parts, waiting = peak_parts(values, family, largest), main_memory_parts(values, config)
-    parameters = transformer_parameters(config) if adapter is None else adapter.parameters
-    steps_per_epoch = schedule.samples_per_epoch / schedule.samples_per_step
-    kept = checkpoint_count(values, schedule.max_steps, steps_per_epoch)
-    full = preset is None
-    training = mean_forward * passes * schedule.samples_per_step * schedule.max_steps
-    clip = forward_flop(config, tokens_of_clip(values, family)) * passes_of_clip(values)
-    times = times_drawn(values, schedule) if clips_at_once(values) else 0
-    drawing = times * rounds(values) * clip
-    others = family.raw["parameters"]["text_encoder"] * BF16 + family.raw["parameters"]["vae"] * FP32 if full else 0
+    work = _work(values, family, buckets, largest, schedule)
     result = Estimate(
-        trained_parameters=parameters,
-        forward_tflop=forward[largest.name] / 1e12,
-        step_tflop=forward[largest.name] * passes * batch[largest.name] * micro_batches(values) / 1e12,
-        train_pflop=training / 1e15,
-        draw_pflop=times * clips_at_once(values) * clip / 1e15,
-        draw_share=drawing / (drawing + training / processes_of_plan(values)),
-        encode_pflop=sum((vae_encode_flop(b) + teacher_flop(values, family, b)) * windows[b.name] for b in buckets)
-        / 1e15
-        if full
-        else 0.0,
+        trained_parameters=transformer_parameters(config) if adapter is None else adapter.parameters,
+        forward_tflop=work.forward / 1e12,
+        step_tflop=work.step / 1e12,
+        train_pflop=work.training / 1e15,
+        draw_pflop=work.drawing / 1e15,
+        draw_share=work.draw_share,
+        encode_pflop=_encode_flop(values, family, buckets, windows) / 1e15,
         memory_gb=sum(parts.values()),
         memory_parts_gb=parts,
         main_memory_gb=sum(waiting.values()),
         main_memory_parts_gb=waiting,
-        latents_gb=sum(windows[b.name] * latent_bytes(family, b, values["model.random_weights"]) for b in buckets) / 1e9,
+        latents_gb=sum(windows[b.name] * latent_bytes(family, b, values["model.random_weights"]) for b in buckets)
+        / 1e9,
         features_gb=sum(windows[b.name] * feature_bytes(values, family, b) for b in buckets) / 1e9,
-        checkpoints_gb=checkpoint_bytes(values, config) * kept / 1e9,
-        export_gb=export_parameters(values, config, adapter) * FP32 / 1e9
-        + (others / 1e9 if values["model.type"] == "full" else 0)
-        + ((transformer_parameters(config) * FP32 + others) / 1e9 if adapter is not None and values[MERGE] else 0),
+        checkpoints_gb=_checkpoints_bytes(values, config, schedule) / 1e9,
+        export_gb=_export_bytes(values, family, config, adapter) / 1e9,
         largest_bucket=largest.name,
     )
     return {name: _rounded(value) for name, value in asdict(result).items()}
+
+
+class _Work(NamedTuple):
+    """FLOPs: of a forward pass and a step in the largest bucket, of all training, of all clips that are drawn."""
+
+    forward: float
+    step: float
+    training: float
+    drawing: float
+    draw_share: float
+
+
+def _work(
+    values: Mapping[str, Any], family: FamilyFacts, buckets: tuple[Bucket, ...], largest: Bucket, schedule: Schedule
+) -> _Work:
+    """Count the work of training and drawing."""
+    config = family.transformer(values["model.random_weights"])
+    forward = {b.name: forward_flop(config, family.tokens(b.width, b.height, b.frames)) for b in buckets}
+    passes = {b.name: _passes({**values, "train.batch_size": _batch(values, b)}, config, schedule) for b in buckets}
+    samples = sum(b.samples for b in buckets)
+    of_a_sample = sum(forward[b.name] * passes[b.name] * b.samples for b in buckets) / samples
+    training = of_a_sample * schedule.samples_per_step * schedule.max_steps
+    clip = forward_flop(config, tokens_of_clip(values, family)) * passes_of_clip(values)
+    times = times_drawn(values, schedule) if clips_at_once(values) else 0
+    together = times * rounds(values) * clip  # processes share clips
+    return _Work(
+        forward=forward[largest.name],
+        step=forward[largest.name] * passes[largest.name] * _batch(values, largest) * micro_batches(values),
+        training=training,
+        drawing=times * clips_at_once(values) * clip,
+        draw_share=together / (together + training / processes_of_plan(values)),
+    )
+
+
+def _batch(values: Mapping[str, Any], bucket: Bucket) -> int:
+    return int(bucket.batch_size or values["train.batch_size"])
+
+
+def _passes(values: Mapping[str, Any], config: Mapping[str, Any], schedule: Schedule) -> float:
+    """Count what a step of a sample takes, in forward passes. A backward pass is two, and one through frozen weights one."""
+    through = 3 if adapter_of(values, config) is None else 2
+    again = recomputed_blocks(values, config) / config["num_layers"]
+    return float(through + again + extra_passes(values, schedule.max_steps))
+
+
+def _encode_flop(
+    values: Mapping[str, Any], family: FamilyFacts, buckets: tuple[Bucket, ...], windows: Mapping[str, int]
+) -> float:
+    if values["model.random_weights"] is not None:  # of a small VAE
+        return 0.0
+    return sum((vae_encode_flop(b) + teacher_flop(values, family, b)) * windows[b.name] for b in buckets)
+
+
+def _checkpoints_bytes(values: Mapping[str, Any], config: Mapping[str, Any], schedule: Schedule) -> float:
+    steps_per_epoch = schedule.samples_per_epoch / schedule.samples_per_step
+    return checkpoint_bytes(values, config) * checkpoint_count(values, schedule.max_steps, steps_per_epoch)
 
 
 def processes_of_plan(values: Mapping[str, Any]) -> int:
@@ -273,6 +311,18 @@ def export_parameters(values: Mapping[str, Any], config: Mapping[str, Any], adap
     if adapter is None or values["model.type"] == "full":
         return transformer_parameters(config)
     return adapter.parameters * (2 if splits_weights(values) else 1)
+
+
+def _export_bytes(
+    values: Mapping[str, Any], family: FamilyFacts, config: Mapping[str, Any], adapter: Adapter | None
+) -> float:
+    """Bytes of the export: with all weights or merged ones, text encoder and VAE lie beside them."""
+    sizes, full = family.raw["parameters"], values["model.random_weights"] is None
+    others = sizes["text_encoder"] * BF16 + sizes["vae"] * FP32 if full else 0
+    trained = export_parameters(values, config, adapter) * FP32
+    if adapter is not None and values[MERGE]:
+        trained += transformer_parameters(config) * FP32 + others
+    return float(trained + (others if values["model.type"] == "full" else 0))
 
 
 def recomputed_blocks(values: Mapping[str, Any], config: Mapping[str, Any]) -> int:
@@ -444,5 +494,11 @@ def sharded_over(values: Mapping[str, Any]) -> int:
 
 
 def latent_bytes(family: FamilyFacts, bucket: Bucket, preset: str | None) -> int:
-    """Bytes of one clip's latents in the store, in fp32. ``preset`` is the value of ``model.random_weights``."""
-    return math.prod(family.latent_shape(bucket.width, bucket.height, bucket.frames, preset)) * FP32
+    """Bytes of one clip's latents in the store, in fp32, and of what is noted of them.
+
+    Args:
+        family: The family.
+        bucket: The clip's.
+        preset: The value of ``model.random_weights``.
+    """
+    return math.prod(family.latent_shape(bucket.width, bucket.height, bucket.frames, preset)) * FP32 + NOTED

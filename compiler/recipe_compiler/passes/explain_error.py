@@ -11,11 +11,13 @@ from recipe_compiler.diagnostics.diagnostic import Diagnostic
 from recipe_compiler.passes.number_slips import number_inside, slip
 from recipe_compiler.source import Span
 from recipe_compiler.suggest import near
+from recipe_compiler.syntax.broken import missing_space
 from recipe_compiler.syntax.errors import NumberError
 from recipe_compiler.syntax.rewrite import new_literal, new_text
 from recipe_compiler.syntax.scalars import plain_value
-from recipe_compiler.syntax.tree import BadNode, MapNode, Path, Place, ScalarNode, dotted
+from recipe_compiler.syntax.tree import BadNode, MapNode, Node, Path, Place, ScalarNode, dotted
 from recipe_schema.definition import Leaf, generic, leaf_index, number_text
+from recipe_schema.sections.forms import A_PATH
 
 
 Explained = Iterator[tuple[Diagnostic, Path]]
@@ -24,6 +26,8 @@ Explained = Iterator[tuple[Diagnostic, Path]]
 _SYNONYM = re.compile(r"(?:is|spelt) `([^`]+)`")
 """How the reason for refusing a value says that only its name is another one here."""
 
+_VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
+_FOR_TEMPLATES = 'letters, digits and underscore, no digit first: templates name it, as in `"{{ matrix.rate }}"`'
 _YES_NO = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 
@@ -97,14 +101,31 @@ def _type(error: ValidationError, path: Path, places: Mapping[Path, Place]) -> E
     elif "array" in kinds and isinstance(place.node, ScalarNode) and isinstance(place.node.value, str):
         fix = f"[{place.node.span.text}]"
         advice = f"write `{_clip(fix)}`" if place.node.template is None else "write it in brackets"
+    elif "string" in kinds and (leaf is None or leaf.spec.pattern is None):
+        advice = _text_advice(place.node)
     elif "object" in kinds:
-        advice = "write its keys below it, indented"
-        if isinstance(place.node, ScalarNode) and isinstance(place.node.value, str) and f"{name}.name" in leaf_index():
-            advice = f"write `{name}: {{name: {_clip(place.node.value)}}}`"
-            fix = f"{{name: {place.node.span.text}}}"
+        advice, fix = _object_advice(place.node, name)
     message = f"`{name}` takes {wanted}, not {_shown(place)}"
     fix = _replaced(place, fix, new_literal)
     yield WRONG_TYPE.at(_span(place), message, pointer=name, help=advice, fix=fix, safe=True), path
+
+
+def _text_advice(node: Node) -> str:
+    """Say how to write a text that YAML takes for something else."""
+    if not isinstance(node, ScalarNode) or node.template is not None:
+        return ""
+    return 'write `""`, or leave it out' if node.value is None else f'put quotes around a text: `"{node.raw}"`'
+
+
+def _object_advice(node: Node, name: str) -> tuple[str, str | None]:
+    """Say how to write a mapping where something else stands, and what to write in place of it, if that is clear."""
+    if isinstance(node, ScalarNode) and isinstance(node.value, str):
+        pair = missing_space(node.span) if node.plain else None
+        if pair is not None:
+            return f"write `{_clip(pair)}`: a space follows the `:`", pair
+        if f"{name}.name" in leaf_index():
+            return f"write `{name}: {{name: {_clip(node.value)}}}`", f"{{name: {node.span.text}}}"
+    return "write its keys below it, indented", None
 
 
 def _replaced(place: Place, text: str | None, rewrite: Callable[[Span, str], str | None]) -> str | None:
@@ -192,8 +213,17 @@ def _form(error: ValidationError, path: Path, places: Mapping[Path, Place]) -> E
     form = leaf.spec.pattern.meaning if leaf is not None and leaf.spec.pattern is not None else error.message
     secret = generic(name) in _NEAR_SECRETS  # findings go to logs and into pull requests
     shown = "what stands here" if secret else _shown(place)
-    advice = _NEAR_SECRETS[generic(name)] if secret else ""
+    advice = _NEAR_SECRETS[generic(name)] if secret else _path_advice(place.node, leaf)
     yield BAD_FORM.at(_span(place), f"`{name}` takes {form}, not {shown}", pointer=name, help=advice), path
+
+
+def _path_advice(node: Node, leaf: Leaf | None) -> str:
+    """Say how to write a path that begins in somebody's home or in a variable."""
+    if leaf is None or leaf.spec.pattern != A_PATH or not isinstance(node, ScalarNode) or not str(node.value).strip():
+        return ""
+    name = _VARIABLE.match(str(node.value).strip())
+    variable = name[1] if name is not None else "HOME"
+    return f'write it out, or declare `env: [{variable}]` and write `"{{{{ env.{variable} }}}}/…"`'
 
 
 def _empty(error: ValidationError, path: Path, places: Mapping[Path, Place]) -> Explained:
@@ -205,9 +235,9 @@ def _empty(error: ValidationError, path: Path, places: Mapping[Path, Place]) -> 
 def _key_form(error: ValidationError, path: Path, places: Mapping[Path, Place]) -> Explained:
     key: Any = error.instance
     place, leaf = places[(*path, key)], _leaf(path)
-    form = leaf.spec.key_pattern.meaning if leaf is not None and leaf.spec.key_pattern is not None else error.message
-    message = f"the name `{_clip(str(key))}` in `{dotted(path)}` is no file name"
+    form = leaf.spec.key_pattern.meaning if leaf is not None and leaf.spec.key_pattern is not None else _FOR_TEMPLATES
     span = place.key_span or place.node.span
+    message = f"`{dotted(path)}` can't have the name `{_clip(str(key))}` in it"
     yield BAD_FORM.at(span, message, pointer=dotted((*path, key)), help=f"use {form}"), (*path, key)
 
 

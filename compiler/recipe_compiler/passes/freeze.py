@@ -63,8 +63,12 @@ def write(plan: Plan, rows: Sequence[ClipRow], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     schema = pa.schema([(name, _ARROW[kind]) for name, kind in COLUMNS])
     table = pa.Table.from_pydict(to_columns(rows), schema=schema)
-    with tempfile.TemporaryFile() as file:
-        pq.write_table(table, file, compression="zstd")
-        file.seek(0)
-        write_atomically(folder / LEDGER_FILE, file.read())
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            pq.write_table(table, file, compression="zstd")
+            file.seek(0)
+            write_atomically(folder / LEDGER_FILE, file.read())
+    except OSError as error:
+        error.filename = error.filename or str(folder / LEDGER_FILE)  # a full disk does not say whose it is
+        raise
     write_plan(plan, folder)

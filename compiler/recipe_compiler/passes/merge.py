@@ -1,7 +1,8 @@
 """Merge: one tree is laid over another.
 
-Maps merge deeply, lists and scalars replace, and ``key+`` appends its list to that of ``key`` below. Whatever is
-replaced stays behind as a shadow, for ``recipe explain``.
+Maps merge deeply, lists and scalars replace, and ``key+`` appends its list to that of ``key`` below. An empty map of names
+that are free to choose, as prompts have, replaces too: nothing else could take those below away. Whatever is replaced stays
+behind as a shadow, for ``recipe explain``.
 """
 
 from recipe_compiler.diagnostics.codes import DUPLICATE_KEY, NOTHING_TO_APPEND, WRONG_TYPE
@@ -27,8 +28,8 @@ def merge(below: Node, above: Node, found: list[Diagnostic], path: Path = ()) ->
         found: Collects what is wrong.
         path: Where both are.
     """
-    if not isinstance(below, MapNode) or not isinstance(above, MapNode):
-        return replace(above, shadows=(*above.shadows, below, *below.shadows))
+    if not isinstance(below, MapNode) or not isinstance(above, MapNode) or _clears(above, path):
+        return over(below, above)
     entries = dict(below.entries)
     for name, entry in above.entries.items():
         base = appended_to(name)
@@ -42,6 +43,19 @@ def merge(below: Node, above: Node, found: list[Diagnostic], path: Path = ()) ->
         node = merge(entries[name].node, entry.node, found, (*path, name)) if name in entries else entry.node
         entries[name] = replace(entry, node=node)
     return replace(above, entries=entries)
+
+
+def over(below: Node, above: Node) -> Node:
+    """Lay one tree over another whole, with nothing of what is below."""
+    return replace(above, shadows=(*above.shadows, below, *below.shadows))
+
+
+def _clears(above: MapNode, path: Path) -> bool:
+    """Say whether a map is empty, and one of names that its author chooses."""
+    if above.entries:
+        return False
+    leaf = leaf_index().get(generic(dotted(path)))
+    return path == ("matrix",) or (leaf is not None and leaf.spec.container == "map")
 
 
 def appended_to(name: str) -> str | None:

@@ -8,11 +8,15 @@ from recipe_compiler.diagnostics.diagnostic import Diagnostic
 from recipe_compiler.passes.foreign import renamed, why_not
 from recipe_compiler.passes.header import HEADER
 from recipe_compiler.passes.merge import appended_to
-from recipe_compiler.suggest import clear, near
+from recipe_compiler.suggest import clear, equals, near
 from recipe_compiler.syntax.rewrite import new_key
 from recipe_compiler.syntax.tree import Entry, ListNode, MapNode, Node, Path, ScalarNode, dotted
 from recipe_schema.definition import Section, Table, definition, generic, leaf_index, leaves
 from recipe_schema.record import record, replace
+
+
+_SHOWN = 24
+"""How many keys of a section are named where one is not known."""
 
 
 class Renamer:
@@ -54,9 +58,10 @@ class Renamer:
         if isinstance(child, Section):
             return self.section(child, node, path)
         if isinstance(child, Table) and isinstance(node, MapNode):
-            message, advice = f"`{dotted(path)}` takes a list, not a mapping", "put `- ` before its first key"
+            items, advice = _elements(child, node)
+            message = f"`{dotted(path)}` takes a list, not a mapping"
             self.found.append(WRONG_TYPE.at(entry.key_span, message, pointer=dotted(path), help=advice))
-            node = ListNode(items=(node,), span=node.span, shadows=node.shadows)  # so that its keys are checked as well
+            node = ListNode(items=items, span=node.span, shadows=node.shadows)  # so that its keys are checked as well
         if isinstance(child, Table) and isinstance(node, ListNode):
             items = tuple(self.section(child.item, item, (*path, index)) for index, item in enumerate(node.items))
             return replace(node, items=items)
@@ -83,6 +88,22 @@ class Renamer:
         if cure.lost:
             self.bad.add(cure.lost)
         return cure.meant
+
+
+def _elements(table: Table, node: MapNode) -> tuple[tuple[Node, ...], str]:
+    """Return the elements that a mapping in the place of a list stands for, and how to write them."""
+    known = table.item.children
+    named = {name: entry for name, entry in node.entries.items() if isinstance(entry.node, MapNode)}
+    if "id" not in known or not named or len(named) < len(node.entries) or any(near(name, known) for name in named):
+        return (node,), "put `- ` before its first key"
+    items = []
+    for name, entry in named.items():
+        assert isinstance(entry.node, MapNode)
+        own = ScalarNode(value=name, raw=name, plain=False, span=entry.key_span)
+        items.append(
+            replace(entry.node, entries={"id": Entry(key_span=entry.key_span, node=own), **entry.node.entries})
+        )
+    return tuple(items), f"write each as an element of it: `- id: {next(iter(named))}`, and its keys below"
 
 
 @record
@@ -117,6 +138,9 @@ def _cure(name: str, node: Node, free: list[str], known: tuple[str, ...], path: 
         if other is not None:
             return other
     meant = own if own in free else near_one if own is None else None
+    others = equals(name, meant, free) if meant is not None and own is None else ()
+    if others:
+        return _Cure(advice=f"did you mean {' or '.join(f'`{each}`' for each in sorted((str(meant), *others)))}?")
     if meant is not None:
         return _Cure(advice=f"did you mean `{meant}`?", meant=meant, safe=own is not None or clear(name, meant, free))
     twin = own or near(name, known)
@@ -124,7 +148,8 @@ def _cure(name: str, node: Node, free: list[str], known: tuple[str, ...], path: 
         return _Cure(advice=f"`{twin}` is a section: write its keys below it, indented", lost=(*path, str(twin)))
     if twin is not None:
         return _Cure(advice=f"`{twin}` is given already", lost=(*path, twin))
-    return _Cure(advice="known here: " + ", ".join(known))
+    more = f", and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
+    return _Cure(advice=f"known here: {', '.join(known[:_SHOWN])}{more}")
 
 
 def _in_another_section(name: str, home: str | None, path: Path) -> _Cure | None:

@@ -15,6 +15,9 @@ _EXPONENT = re.compile(r"([0-9.]+)[eE]\+?0*([1-9][0-9]*)\Z")
 _TYPESET = str.maketrans({"\u2212": "-", "\u2013": "-", " ": None})
 _MULTIPLES = {"k": 1000, "K": 1000, "M": 10**6, "%": 0.01}
 _PERCENT = 100
+_OPERATORS = "*/^"
+_SUM = re.compile(rf"{_DIGITS}(?: ?[*/] ?{_DIGITS})+\Z")
+_POWER = re.compile(r"(?:([0-9.]+) ?[*x] ?)?10(?:\^|\*\*)(-?[0-9]{1,3})\Z")
 
 
 def slip(node: Node, leaf: Leaf | None) -> str:
@@ -55,10 +58,18 @@ def number_inside(text: str, *, whole: bool) -> str:
         other = f" or `{match[1]}{match[2]}`" if thousands and match[1] != "0" else ""
         return f"write `{match[1]}.{match[2]}`{other}: decimals follow a point"
     match = _TAIL.match(text)
-    if match is None:
-        return ""
+    if match is None or match[2][0] in _OPERATORS:
+        return _power(text, whole=whole)
     number = float(match[1]) * _MULTIPLES.get(match[2], 1)
     if not math.isfinite(number) or (whole and number != int(number)):
         return ""
     shown = number_text(round(number, 12)) if match[2] in _MULTIPLES else match[1]
     return f"did you mean `{shown}`? `{match[2][:20]}` is no part of a number"
+
+
+def _power(text: str, *, whole: bool) -> str:
+    """Write a power of ten as a number: ``5*10^-5`` is 5e-5. Other sums are for templates."""
+    match = _POWER.match(text)
+    if match is not None:
+        return "" if whole and int(match[2]) < 0 else f"write `{match[1] or 1}e{match[2]}`"
+    return f'to calculate, write a template: `"{{{{ {text} }}}}"`' if _SUM.match(text) else ""

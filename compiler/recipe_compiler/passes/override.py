@@ -5,7 +5,7 @@ from typing import NamedTuple
 from recipe_compiler.diagnostics.codes import OVERRIDE, UNKNOWN_KEY
 from recipe_compiler.diagnostics.diagnostic import Diagnostic
 from recipe_compiler.passes.header import HEADER
-from recipe_compiler.passes.merge import appended_to, merge
+from recipe_compiler.passes.merge import appended_to, merge, over
 from recipe_compiler.passes.names import elsewhere
 from recipe_compiler.source import Source, Span
 from recipe_compiler.suggest import near
@@ -147,7 +147,7 @@ class _Setter(NamedTuple):
     def put(self, node: Node | None, depth: int) -> Node:
         """Return ``node`` with the value in its place; ``depth`` names were followed so far."""
         if depth == len(self.parts):
-            return self.value if node is None else merge(node, self.value, self.found, self._path(depth))
+            return self._last(node)
         if isinstance(node, ListNode):
             return self._in_list(node, depth)
         part = self.parts[depth]
@@ -163,6 +163,14 @@ class _Setter(NamedTuple):
             return replace(merged, span=node.span, shadows=node.shadows)
         shadows = () if node is None else (node, *node.shadows)
         return replace(self._map(part, depth), shadows=shadows)
+
+    def _last(self, node: Node | None) -> Node:
+        """Return the value over what is there. An empty map takes that away: for adding nothing nobody writes one."""
+        if node is None:
+            return self.value
+        if isinstance(self.value, MapNode) and not self.value.entries:
+            return over(node, self.value)
+        return merge(node, self.value, self.found, self._path(len(self.parts)))
 
     def _map(self, part: _Part, depth: int) -> MapNode:
         below = self.put(None, depth + 1)

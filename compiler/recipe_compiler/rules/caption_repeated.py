@@ -26,6 +26,7 @@ Use instead:
 
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 from recipe_compiler.data.captions import caption_source
 from recipe_compiler.rules.rule import Facts, Finding, Rule
@@ -40,7 +41,10 @@ def check(facts: Facts) -> Iterator[Finding]:
     assert facts.survey is not None
     for table in with_clips(facts):
         name = facts.settings[f"{table}.id"]
-        captions = Counter((row.texts, row.caption) for row in facts.survey.of(name) if row.used)
+        used = [row for row in facts.survey.of(name) if row.used]
+        if caption_source(facts.settings, table) == "textfile":  # clips that share a file are told by another rule
+            used = list({PurePosixPath(row.path).with_suffix(""): row for row in used}.values())
+        captions = Counter((row.texts, row.caption) for row in used)
         ((_, caption), count), *_ = captions.most_common(1)
         total = captions.total()
         if caption_source(facts.settings, table) != "instanceprompt" and total >= FEWEST and count > total / 2:

@@ -39,7 +39,7 @@ def check(facts: Facts) -> Iterator[Finding]:
         source = facts.settings[f"{table}.source"]
         gets = source or facts.settings[f"{table}.type"] in ADDRESS
         cure = "`recipe fetch RECIPE` gets it" if gets else "check the path, or give a `source` for `recipe fetch`"
-        advice = f"{cure}; a relative path starts at the recipe, and `~` is not expanded"
+        advice = f"{cure}; a relative path starts at the recipe"
         meant = None if gets else _meant(folder, facts.root, facts.settings[f"{table}.instance_data_dir"])
         if meant is not None:
             advice = f"did you mean `{meant}`?"

@@ -51,7 +51,7 @@ def check(facts: Facts) -> Iterator[Finding]:
         return
     what = f"a checkpoint of {_shown(size)} needs" if count == 1 else f"{count} checkpoints of {_shown(size)} need"
     yield Finding(
-        at=LIMIT,
+        at=next((path for path in (LIMIT, FOLDER) if settings.given(path)), LIMIT),
         message=f"{what} {_shown(count * size)}, and {_shown(free)} are free for `{settings[FOLDER]}`",
         help="keep fewer with `checkpoints.total_limit`, save less often, or name another disk in `output_dir`",
         severity="error" if facts.starts_here else "warning",

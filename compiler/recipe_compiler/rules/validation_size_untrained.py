@@ -31,6 +31,8 @@ SHOWN = 12
 def check(facts: Facts) -> Iterator[Finding]:
     """Compare validation with training."""
     settings = facts.settings
+    if facts.survey is not None and not facts.survey.missing and not facts.survey.buckets:
+        return  # nothing is trained, and another rule says why
     draws = bool(settings["validation.prompt"]) or bool(settings["validation.prompt_library"])
     sizes, own = _sizes(facts)
     if (settings.given(SIZE) or (own and draws)) and sizes and settings[SIZE] not in sizes and _legal(facts):
@@ -42,7 +44,8 @@ def check(facts: Facts) -> Iterator[Finding]:
     tables = [f"{t}.video" for t in videos_in_use(settings)]
     lengths = [(settings[f"{t}.min_frames"], settings[f"{t}.num_frames"]) for t in tables]
     lengths += [(1, 1) for t in in_use(settings) if settings[f"{t}.dataset_type"] == "image"]
-    legal = settings[FRAMES] == settings.family.legal_frames(settings[FRAMES])
+    compared = [settings[FRAMES], *(longest for _, longest in lengths)]
+    legal = all(frames == settings.family.legal_frames(frames) for frames in compared)  # if not, another rule says so
     trained = any(
         settings[FRAMES] == longest or shortest <= settings[FRAMES] < longest for shortest, longest in lengths
     )

@@ -27,6 +27,13 @@ MAX_DEPTH = 64
 
 _LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 
+_BEGUN = {
+    "while parsing a flow sequence": "the list begins here",
+    "while parsing a flow mapping": "the mapping begins here",
+    "while parsing a block mapping": "",  # as a rule the first line
+}
+"""What libyaml was reading when it stopped, for people."""
+
 
 class _Stop(Exception):  # noqa: N818 - it ends the reading, it is no error of ours
     """Reading can't go on."""
@@ -89,21 +96,15 @@ def _span(source: Source, event: yaml.Event) -> Span:
 
 
 def _syntax_error(source: Source, error: yaml.MarkedYAMLError) -> Diagnostic:
-    problem = error.problem or "this is not YAML"
-    unclosed = "end of stream" in problem and error.context_mark is not None
-    if unclosed:
-        problem = f"{(error.context or '').removeprefix('while scanning ').removeprefix('while parsing ')} has no end"
-    span = _mark(source, error.context_mark if unclosed else error.problem_mark or error.context_mark)
-    advice = "check quotes, brackets and indentation near here"
-    if "cannot start any token" in problem:
-        problem = "this character can't start a value"
-        advice = "put quotes around the value; indent by spaces, not tabs"
-    if "mapping values are not allowed" in problem:
-        problem = "a `:` is not allowed here"
-        advice = "put quotes around a text that holds `: `, or check the indentation"
+    from recipe_compiler.syntax.broken import Stop, slip  # noqa: PLC0415 - few texts are broken
+
     context = _mark(source, error.context_mark)
-    notes = (Note(context, error.context),) if error.context and context.line != span.line else ()
-    return SYNTAX.at(span, problem, help=advice, notes=notes)
+    at = _mark(source, error.problem_mark or error.context_mark)
+    problem = error.problem or "this is not YAML"
+    found = slip(Stop(problem=problem, context=error.context or "", at=at, began=context))
+    told = _BEGUN.get(error.context or "", error.context)
+    notes = (Note(context, told),) if told and context.line != found.span.line else ()
+    return SYNTAX.at(found.span, found.message, help=found.help, notes=notes)
 
 
 def _mark(source: Source, mark: Mark | None) -> Span:

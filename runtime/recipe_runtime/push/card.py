@@ -13,6 +13,9 @@ from recipe_schema.sections.forms import A_PATH
 
 CARD = "README.md"
 
+SIDE = 32
+"""Sides of clips that diffusers' classes draw are multiples of this."""
+
 _ANSWERED = frozenset({"recipe", "fragment", "override", "template"})
 """Origins of settings that somebody chose."""
 
@@ -70,18 +73,19 @@ def _story(plan: Plan, marker: Mapping[str, Any]) -> Iterator[str]:
 
 def _loading(plan: Plan, export: Path, repository: str) -> Iterator[str]:
     if (export / INDEX).exists():
-        load = [f'pipeline = SanaVideoPipeline.from_pretrained("{repository}", torch_dtype=torch.bfloat16)']
+        load = [f'pipeline = SanaVideoPipeline.from_pretrained("{repository}", dtype=precision)']
     else:
         base = _base(plan) or "PATH OF THE BASE MODEL"
         load = [
-            f'pipeline = SanaVideoPipeline.from_pretrained("{base}", torch_dtype=torch.bfloat16)',
+            f'pipeline = SanaVideoPipeline.from_pretrained("{base}", dtype=precision)',
             loading(plan.settings["model.lora.type"], repository),
         ]
-    bucket, rate = plan.body.buckets[0], plan.settings["validation.framerate"]
+    rate = plan.settings["validation.framerate"]
     yield from ("", "## Load it", "", "```python", "import torch", "from diffusers import SanaVideoPipeline")
-    yield from ("from diffusers.utils import export_to_video", "", *load)
-    yield from ("pipeline.vae.to(torch.float32)", 'pipeline.to("cuda")')
-    yield f'clip = pipeline("what is to be seen", width={bucket.width}, height={bucket.height}, frames={bucket.frames})'
+    yield from ("from diffusers.utils import export_to_video", "")
+    yield 'precision = {"vae": torch.float32, "default": torch.bfloat16}'
+    yield from (*load, 'pipeline.to("cuda")')
+    yield f'clip = pipeline("what is to be seen", {_size(plan.body.buckets)})'
     yield f'export_to_video(clip.frames[0], "clip.mp4", fps={rate:g})'
     yield "```"
     if _from_pictures(plan):
@@ -89,20 +93,25 @@ def _loading(plan: Plan, export: Path, repository: str) -> Iterator[str]:
     yield ""
 
 
-def _loading_for_pictures(buckets: Sequence[Bucket], rate: float) -> Iterator[str]:
-    """Yield how clips are drawn from pictures with the pipeline that was loaded above: in Euler's steps, shifted as its own.
+def _size(buckets: Sequence[Bucket]) -> str:
+    """Return the arguments for clips of a size that was trained, as near as diffusers' classes take it.
 
-    diffusers' class refuses other sides than multiples of 32, and resizes to those unless it is told not to.
+    They refuse other sides than multiples of 32, and draw in another size of about 480p unless they are told not to.
     """
-    bucket = next((one for one in buckets if one.width % 32 == one.height % 32 == 0), buckets[0])
+    bucket = next((one for one in buckets if one.width % SIDE == one.height % SIDE == 0), buckets[0])
+    width, height = (max(side // SIDE, 1) * SIDE for side in (bucket.width, bucket.height))
+    return f"width={width}, height={height}, frames={bucket.frames}, use_resolution_binning=False"
+
+
+def _loading_for_pictures(buckets: Sequence[Bucket], rate: float) -> Iterator[str]:
+    """Yield how clips are drawn from pictures with the pipeline that was loaded above: in Euler's steps, shifted as its own."""
     yield from ("", "Clips that start from a picture:", "", "```python")
     yield "from diffusers import FlowMatchEulerDiscreteScheduler, SanaImageToVideoPipeline"
     yield from ("from diffusers.utils import load_image", "", "config = pipeline.scheduler.config")
     yield 'euler = FlowMatchEulerDiscreteScheduler(shift=config.get("flow_shift", config.get("shift")))'
     yield 'pipeline = SanaImageToVideoPipeline(**{**pipeline.components, "scheduler": euler})'
-    size = f"width={bucket.width}, height={bucket.height}, frames={bucket.frames}"
     yield 'picture = load_image("picture.png")'
-    yield f'clip = pipeline(picture, "what is to be seen", {size}, use_resolution_binning=False)'
+    yield f'clip = pipeline(picture, "what is to be seen", {_size(buckets)})'
     yield f'export_to_video(clip.frames[0], "clip.mp4", fps={rate:g})'
     yield "```"
 

@@ -31,7 +31,7 @@ Seed = Annotated[int, Ge(0), Le(2**53 - 1)]
 Size = Annotated[str, Pattern(r"^[1-9][0-9]{0,4}x[1-9][0-9]{0,4}$", "WIDTHxHEIGHT, as in 832x480")]
 """A frame size in pixels."""
 
-A_PATH = Pattern(r"\S", "a path")
+A_PATH = Pattern(r"^\s*(?!~(/|$)|\$)\S", "a path that begins with neither `~` nor `$`")
 """What marks a key whose value is a path."""
 
 PathText = Annotated[str, A_PATH]

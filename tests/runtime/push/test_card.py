@@ -1,11 +1,14 @@
 import json
+import warnings
 from dataclasses import replace
 
 import pytest
+import torch
 import yaml
 
 from fakes_runtime import make_project
 from recipe_runtime.push.card import model_card
+from recipe_schema.plan import Bucket
 
 
 def card(tmp_path, *, adapter=False, weights="model", **overrides):
@@ -34,7 +37,7 @@ def test_a_card_says_what_was_trained_on_what_and_how_to_load_it(tmp_path):
     assert "| 64x64@9 | 2 | 2 |" in text
     assert "base model, whose licence holds" in text
     assert 'SanaVideoPipeline.from_pretrained("me/tiny"' in text
-    assert "width=64, height=64, frames=9)" in text
+    assert "width=64, height=64, frames=9, use_resolution_binning=False)" in text
     settings = yaml.safe_load(text.split("```yaml")[1].split("```")[0])
     assert settings == {"train.batch_size": 2}
 
@@ -43,6 +46,42 @@ def test_the_code_of_a_card_is_python(tmp_path):
     _, text = card(tmp_path)
 
     compile(text.split("```python")[1].split("```")[0], "card", "exec")
+
+
+def test_the_code_of_a_card_draws_a_clip_of_a_size_that_was_trained(tmp_path):
+    project, text = card(tmp_path)
+    code = text.split("```python")[1].split("```")[0]
+    here = {
+        '"me/tiny"': repr(str(project.root / "models" / "tiny")),
+        '"cuda"': '"cpu"',
+        "frames=9,": "frames=9, **few,",
+    }
+    for there, mine in here.items():
+        assert there in code
+        code = code.replace(there, mine)
+    shown = {"few": {"num_inference_steps": 1, "guidance_scale": 1.0}}
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*torch_dtype.*")
+        exec(code.partition("export_to_video(")[0], shown)
+
+    assert [(picture.width, picture.height) for picture in shown["clip"].frames[0]] == [(64, 64)] * 9
+    assert shown["pipeline"].vae.dtype == torch.float32
+    assert shown["pipeline"].transformer.dtype == torch.bfloat16
+
+
+def test_sizes_that_diffusers_refuses_are_cut_in_the_code_of_a_card(tmp_path):
+    project, _ = card(tmp_path)
+    odd = Bucket(width=624, height=624, frames=81, clips=1, samples=1)
+    even = Bucket(width=832, height=480, frames=81, clips=1, samples=1)
+
+    def shown(*buckets):
+        plan = replace(project.plan, body=replace(project.plan.body, buckets=buckets))
+        return model_card(plan, tmp_path / "export", "me/tiny")
+
+    assert "width=608, height=608, frames=81, " in shown(odd)
+    assert "width=832, height=480, frames=81, " in shown(odd, even)
+    assert "width=32, height=32, frames=81, " in shown(replace(odd, width=16, height=48))
 
 
 def test_a_card_names_a_base_of_the_hub_and_no_folder_of_this_machine(tmp_path):
