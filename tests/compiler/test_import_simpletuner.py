@@ -486,6 +486,39 @@ def test_schedules(tmp_path):
     assert faithful(lr_scheduler="polynomial") == {"name": "polynomial", "end": 4e-7, "power": 0.8}
 
 
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        (
+            {"optimizer": "adamw_schedulefree", "lr_scheduler": "cosine", "lr_warmup_steps": 5, "lr_end": 1e-7},
+            "SimpleTuner gives schedule-free neither a schedule nor a warm-up",
+        ),
+        (
+            {"lr_scheduler": "cosine_with_restarts", "lr_warmup_steps": 5},
+            "SimpleTuner's cosine_with_restarts never leaves its peak",
+        ),
+    ],
+    ids=["schedule-free", "restarts"],
+)
+def test_rates_that_stay_at_their_peak_there(config, reason, tmp_path):
+    meant, there = taken(tmp_path, config), taken(tmp_path, config, faithful=True)
+
+    assert value(meant, "lr_schedule.name") == config["lr_scheduler"]
+    assert any(text.startswith(reason) for text in meant.warnings)
+    assert {path: each.value for path, each in there.settings.items() if path.startswith("lr_schedule")} == {
+        "lr_schedule.name": "constant"
+    }
+    assert {row(there, key).reason for key in config if key.startswith("lr_")} == {reason}
+
+
+def test_what_needs_something_beside_it_there(tmp_path):
+    restarts = taken(tmp_path, lr_scheduler="cosine_with_restarts")
+    assert "SimpleTuner refuses cosine_with_restarts without lr_warmup_steps" in restarts.warnings
+    both = taken(tmp_path, optimizer_beta1=0.8, optimizer_beta2=0.99)
+    assert not any("optimizer_beta1" in text for text in both.warnings)
+    assert row(taken(tmp_path, optimizer="prodigy"), "optimizer").fate == "changed"
+
+
 def test_clipping(tmp_path):
     meant = taken(tmp_path, max_grad_norm=0, grad_clip_method="value")
     assert (value(meant, "train.max_grad_norm"), value(meant, "train.grad_clip_method")) == (0.1, "norm")
@@ -658,12 +691,12 @@ def test_optimizer_constants(tmp_path):
     assert (value(good, "optimizer.weight_decay"), value(good, "optimizer.eps")) == (0.02, 1e-7)
     assert row(good, "optimizer_config").fate == "mapped"
     assert value(good, "optimizer.beta1") == 0.8
-    assert "SimpleTuner reads no betas beside optimizer_config; --faithful reproduces it" in good.warnings
+    assert "SimpleTuner refuses one of optimizer_beta1 and optimizer_beta2 without the other" in good.warnings
     given = {"optimizer": "torch-adamw", "optimizer_beta1": 0.8}
-    for config, beta in (("", 0.8), ("eps=1e-7", 0.9)):
+    for config in ("", "eps=1e-7"):
         file = project(tmp_path, {**given, "optimizer_config": config})
         draft = import_simpletuner(file, How(target=tmp_path, faithful=True, environment={}))
-        assert (value(draft, "optimizer.beta1"), value(draft, "optimizer.weight_decay")) == (beta, 0.01)
+        assert (value(draft, "optimizer.beta1"), value(draft, "optimizer.weight_decay")) == (0.8, 0.01)
     bad = taken(tmp_path, optimizer_config="weight_decay=much,eps=-1,foo=1")
     assert "weight_decay=much, eps=-1, foo=1" in row(bad, "optimizer_config").reason
     assert "optimizer.eps" not in bad.settings
