@@ -252,6 +252,17 @@ def test_what_can_not_be_said_is_told(path, value, tmp_path):
     assert not out.whole
 
 
+def test_sizes_of_data_sets_are_whole_numbers_and_a_smallest_size_keeps_its_unit(tmp_path):
+    sized = exported(tmp_path, {"data.datasets.0.minimum_image_size": 200, "data.datasets.0.resolution": 480.0})
+    table = exported(tmp_path, {"data.datasets.0.minimum_image_size": 200, "data.datasets.0.resolution": None})
+
+    for key, number in (("resolution", 480), ("minimum_image_size", 200)):
+        written = sized.files["multidatabackend.json"][0][key]
+        assert (written, type(written)) == (number, int)
+    assert "minimum_image_size" not in table.files["multidatabackend.json"][0]
+    assert unsaid(table) == {"data.buckets", "data.datasets.0.minimum_image_size"}
+
+
 def test_a_data_set_of_another_type_is_left_out(tmp_path):
     out = exported(tmp_path, {"data.datasets.0.type": "webdataset"})
 
