@@ -8,6 +8,7 @@ import pytest
 import yaml
 from hypothesis import given, settings, strategies as st
 
+from fakes_simpletuner import CLIPS, GUIDE, TEXTS
 from recipe_compiler.cli.main import main
 from recipe_compiler.imports.given import given_in
 from recipe_compiler.imports.place import How
@@ -18,81 +19,6 @@ from recipe_compiler.imports.simpletuner_options import Options, all_options, ca
 
 
 # Values and names are those of the quick start for Sana Video; prompts are our own.
-GUIDE = {
-    "resume_from_checkpoint": "latest",
-    "quantize_via": "cpu",
-    "data_backend_config": "config/sanavideo/multidatabackend.json",
-    "seed": 42,
-    "output_dir": "output/sanavideo",
-    "max_train_steps": 400000,
-    "checkpoint_step_interval": 1000,
-    "checkpoints_total_limit": 5,
-    "tracker_project_name": "video-training",
-    "tracker_run_name": "sanavideo-2b-480p",
-    "report_to": "wandb",
-    "model_type": "full",
-    "pretrained_model_name_or_path": "Efficient-Large-Model/SANA-Video_2B_480p_diffusers",
-    "pretrained_vae_model_name_or_path": "Efficient-Large-Model/SANA-Video_2B_480p_diffusers",
-    "model_family": "sanavideo",
-    "train_batch_size": 1,
-    "gradient_checkpointing": True,
-    "gradient_accumulation_steps": 1,
-    "caption_dropout_probability": 0.1,
-    "resolution_type": "pixel_area",
-    "resolution": 480,
-    "validation_seed": 42,
-    "validation_step_interval": 200,
-    "validation_resolution": "832x480",
-    "validation_negative_prompt": "blurry and shaky",
-    "validation_guidance": 6.0,
-    "validation_num_inference_steps": 50,
-    "validation_num_video_frames": 81,
-    "validation_prompt": "a kitten looks around a bright room, and walks to the window",
-    "mixed_precision": "bf16",
-    "optimizer": "adamw_bf16",
-    "learning_rate": 0.00005,
-    "max_grad_norm": 0.0,
-    "grad_clip_method": "value",
-    "lr_scheduler": "cosine",
-    "lr_warmup_steps": 400000,
-    "base_model_precision": "bf16",
-    "vae_batch_size": 1,
-    "compress_disk_cache": True,
-    "use_ema": True,
-    "ema_validation": "ema_only",
-    "ema_update_interval": 2,
-    "delete_problematic_images": "true",
-    "framerate": 16,
-    "validation_prompt_library": False,
-    "ignore_final_epochs": True,
-}
-TEXTS = {
-    "id": "text-embeds",
-    "type": "local",
-    "dataset_type": "text_embeds",
-    "default": True,
-    "cache_dir": "cache/text/sanavideo",
-    "disabled": False,
-    "write_batch_size": 128,
-}
-CLIPS = {
-    "id": "disney",
-    "type": "local",
-    "dataset_type": "video",
-    "crop": False,
-    "resolution": 480,
-    "minimum_image_size": 480,
-    "maximum_image_size": 480,
-    "target_downsample_size": 480,
-    "resolution_type": "pixel_area",
-    "cache_dir_vae": "cache/vae/sanavideo/disney",
-    "instance_data_dir": "datasets/disney",
-    "disabled": False,
-    "caption_strategy": "textfile",
-    "metadata_backend": "discovery",
-    "repeats": 0,
-    "video": {"num_frames": 81, "min_frames": 81, "bucket_strategy": "aspect_ratio"},
-}
 SMALL = {"data_backend_config": "config/multidatabackend.json", "max_train_steps": 10, "num_train_epochs": 0}
 
 
