@@ -259,13 +259,15 @@ STEPS=500
 export WHERE='clips/$STEPS'
 PARALLEL="--seed 7 --batch_size 2"
 words=( --rank 8 )
-CUDA_VISIBLE_DEVICES="0,1" torchrun train.py $PARALLEL "${words[@]}" --data_root $WHERE \\
-  --train_steps ${STEPS} --output_dir '$STEPS' --tracker_name $UNKNOWN
+CUDA_VISIBLE_DEVICES="0,1" torchrun --nproc_per_node 2 train.py $PARALLEL "${words[@]}" --data_root $WHERE \\
+  --target_modules "blocks.*(to_q|to_out.0)" --train_steps ${STEPS} --output_dir '$STEPS' --tracker_name $UNKNOWN
 """
     draft = taken(import_finetrainers, "train.sh", script)
     assert (value(draft, "train.seed"), value(draft, "train.batch_size")) == (7, 2)
     assert value(draft, "train.max_steps") == 500
     assert value(draft, "model.lora.rank") == 8
+    assert value(draft, "model.lora.target_modules") == ["to_q", "to_out.0"]
+    assert "nproc_per_node" not in {each.key for each in draft.rows}
     assert value(draft, "data.datasets.0.instance_data_dir") == "../clips/$STEPS"
     assert value(draft, "output_dir") == "../$STEPS"
     assert value(draft, "tracking.project_name") == "$UNKNOWN"

@@ -18,6 +18,9 @@ EXTRA = "TRAINER_EXTRA_ARGS"
 _ASSIGNED = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)(\+?)=(.*)$")
 _USED = re.compile(r"'[^']*'|\$(?:\{(?P<braced>\w+)\}|(?P<plain>\w+))")
 _WHOLE_LIST = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\[[@*]\]\}")
+_SCRIPT = ".py"
+"""How a script ends: arguments before it in a command are those of what launches it."""
+
 _END = "\n"
 _ENDS = (_END, "(", ")")
 """What no argument goes on behind: the end of a line without a backslash, and the signs of a list of the shell."""
@@ -117,14 +120,21 @@ def _words(text: str, span: Span) -> list[str]:
 
 
 def _arguments(words: list[tuple[str, Span]]) -> dict[str, Entry]:
-    """Make keys of ``--name value``, ``--name=value``, ``--name one two`` and ``--flag``."""
+    """Make keys of ``--name value``, ``--name=value``, ``--name one two`` and ``--flag``, but not of a launcher's."""
     entries: dict[str, Entry] = {}
     name: str | None = None
+    of_command: list[str] = []
     for word, span in words:
         if word in _ENDS or _WHOLE_LIST.fullmatch(word):
             name = None
+            of_command = of_command if word != _END else []
+        elif word.endswith(_SCRIPT):
+            name = None
+            for launcher in of_command:
+                entries.pop(launcher, None)
         elif word.startswith("--") and len(word) > 2:  # noqa: PLR2004 - more than the dashes
             name, equals, value = word.partition("=")
+            of_command.append(name)
             node = _scalar(value, span) if equals else ScalarNode(value=True, raw="", plain=True, span=span)
             entries[name] = Entry(key_span=span, node=node)
         elif name is not None:
