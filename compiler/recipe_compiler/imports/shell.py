@@ -65,7 +65,8 @@ def _variable(line: str, span: Span) -> dict[str, Entry]:
 def parse_arguments(source: Source) -> _Parsed:
     """Read a command, or its arguments alone. Words before the first argument are left out.
 
-    Shell variables become what the file gives them, and stay if it gives them nothing. Lists of the shell are read where they are written; where a command takes one, it is passed over.
+    Shell variables become what the file gives them, and stay if it gives them nothing. Lists of the shell are read where
+    they are written; where a command takes one, it is passed over.
     """
     try:
         return MapNode(entries=_arguments(list(_placed_words(source))), span=start_of(source)), []

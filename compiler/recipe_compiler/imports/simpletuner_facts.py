@@ -76,7 +76,7 @@ OPTIMIZERS: Mapping[str, Mapping[str, float]] = {
     "prodigy": {**_OPTIMI, "eps": 1e-8},
     "adafactor": {"weight_decay": 0.0},
 }
-"""The constants that it gives an optimizer, by its name here. It refuses those that are not there: an eps of lion, for one."""
+"""The constants that it gives an optimizer, by its name here. It fails at others: at an eps of lion, for one."""
 
 OPTIMIZER, WARMUP_SCHEDULE = "adamw_bf16", "constant_with_warmup"
 """What it takes when nothing is given."""
