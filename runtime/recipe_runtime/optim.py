@@ -152,7 +152,7 @@ def missing_package(name: str, reason: str) -> str:
     package = PACKAGES[name]
     return (
         f"`optimizer.name: {name}` needs the package {package} ({reason}); install it with "
-        f"`pip install -c constraints.txt '.[train,{EXTRAS[package]}]'`, or take another optimizer"
+        f"`pip install 'sana-recipes[{EXTRAS[package]}]'`, or take another optimizer"
     )
 
 

@@ -10,6 +10,7 @@ from recipe_schema.definition import Leaf, Section, Table, definition, leaf_inde
 from recipe_schema.family import load_family
 from recipe_schema.jsonschema import recipe_schema
 from recipe_schema.marks import Family
+from recipe_schema.templates import with_templates
 
 
 _DATA_SET = "data.datasets.*."
@@ -101,7 +102,7 @@ def editor_schema() -> dict[str, Any]:
     """Return the JSON Schema of a recipe file, as `recipe schema` prints it."""
     schema = recipe_schema()
     _fill(schema, definition())
-    return schema
+    return with_templates(schema)
 
 
 def _fill(schema: dict[str, Any], node: Leaf | Section | Table) -> None:

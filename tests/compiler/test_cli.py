@@ -78,6 +78,38 @@ def test_a_file_that_is_not_there_exits_with_2_and_one_line():
     assert result.stderr == "error: `nowhere.yaml`: No such file or directory\n"
 
 
+@pytest.mark.parametrize("command", ["lint", "explain", "plan"])
+def test_a_shipped_recipe_that_is_given_as_a_file_is_told_how_it_is_used(command, capsys):
+    assert main([command, "builtin:quickstart"]) == 2
+    assert "a shipped recipe is used by one of yours, with `extends: builtin:quickstart`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("word", "advice"), [("lnt", "did you mean `lint`?"), ("dcotor", "did you mean `doctor`?"), ("x9", "see --help")]
+)
+def test_a_command_that_there_is_not_is_told_in_a_line(word, advice, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main([word, "mine.yaml"])
+    assert capsys.readouterr().err.endswith(f"recipe: error: there is no command `{word}`; {advice}\n")
+
+
+@pytest.mark.parametrize(("code", "kin"), [("R799", "R701, R702"), ("R999", "R0…, R1…")])
+def test_a_code_that_there_is_not_is_told_with_those_like_it(code, kin, capsys):
+    assert main(["explain", code]) == 2
+    err = capsys.readouterr().err
+    assert f"there is no finding {code}; there is {kin}" in err
+    assert len(err) < 200
+
+
+def test_the_commands_stand_in_the_order_in_which_they_are_needed(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    out = capsys.readouterr().out
+    places = [out.index(f"\n    {name}") for name in ("init", "import", "lint", "explain", "plan", "run", "completion")]
+    assert places == sorted(places)
+    assert "recipes/" not in out  # an installation from a wheel has no such folder
+
+
 def test_wrong_usage_exits_with_2():
     assert recipe("lint").returncode == 2
     assert recipe().returncode == 2

@@ -224,7 +224,7 @@ def test_facts_come_back_as_they_were_written():
 
 def test_disks_are_written_and_left_as_they_were(tmp_path):
     folders = {"run": tmp_path / "runs" / "a", "store": tmp_path / "store"}
-    (verdict,) = disk.look_at_disks(folders, machine())
+    (verdict,) = disk.look_at_disks(folders, machine(), None)
     assert verdict.status in ("ok", "warning")
     assert verdict.text.startswith("run and store: 1,000,000 GB free, written at ")
     assert list(tmp_path.iterdir()) == []
@@ -236,9 +236,24 @@ def test_disks_are_written_and_left_as_they_were(tmp_path):
 )
 def test_a_slow_or_small_disk_is_a_warning(speed, free, status, monkeypatch, tmp_path):
     monkeypatch.setattr(disk, "write_speed", lambda _: speed)
-    (verdict,) = disk.look_at_disks({"run": tmp_path}, machine(free=free))
+    (verdict,) = disk.look_at_disks({"run": tmp_path}, machine(free=free), None)
     assert verdict.status == status
     assert bool(verdict.cure) == (status != "ok")
+
+
+@pytest.mark.parametrize(
+    ("name", "free", "needed", "cure"),
+    [
+        ("run", 10**9, 0.9e9, ""),
+        ("run", 10**9, 1.1e9, "the run writes 1.1 GB: keep fewer checkpoints, or name another disk"),
+        (disk.DOWNLOADS, 15 * 10**9, 10**15, ""),
+        (disk.DOWNLOADS, 14 * 10**9, None, "the model takes 13 GB: name another disk in HF_HOME"),
+    ],
+)
+def test_a_disk_has_to_hold_what_a_recipe_writes(name, free, needed, cure, monkeypatch, tmp_path):
+    monkeypatch.setattr(disk, "write_speed", lambda _: 500.0)
+    (verdict,) = disk.look_at_disks({name: tmp_path}, machine(free=free), needed)
+    assert (verdict.cure, verdict.status) == (cure, "warning" if cure else "ok")
 
 
 def test_a_folder_that_can_not_be_written_is_an_error(monkeypatch, tmp_path):
@@ -246,7 +261,7 @@ def test_a_folder_that_can_not_be_written_is_an_error(monkeypatch, tmp_path):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(disk, "write_speed", refuse)
-    (verdict,) = disk.look_at_disks({"run": tmp_path}, machine())
+    (verdict,) = disk.look_at_disks({"run": tmp_path}, machine(), None)
     assert told([verdict]) == [("error", f"run: {tmp_path} can't be written: Permission denied")]
 
 
@@ -390,7 +405,7 @@ def calm(monkeypatch):
     monkeypatch.setattr(command, "cards", lambda: (Card("H200", 150.0, "550"),))
     monkeypatch.setattr(command, "look_at_codecs", lambda: iter(()))
     monkeypatch.setattr(
-        command, "look_at_disks", lambda folders, _: [Verdict(about="disk", status="ok", text=str(dict(folders)))]
+        command, "look_at_disks", lambda folders, *_: [Verdict(about="disk", status="ok", text=str(dict(folders)))]
     )
     monkeypatch.setattr(command, "ask_address", lambda _: "")
     monkeypatch.setattr(command, "look_at_packages", lambda *_: iter(()))

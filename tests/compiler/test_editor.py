@@ -100,6 +100,22 @@ def test_an_editor_shows_the_faults_that_the_schema_knows(server, tmp_path):
     assert lines == {3, 4}
 
 
+def test_an_editor_takes_templates_and_still_completes_choices(server, tmp_path):
+    start = f"# yaml-language-server: $schema={SCHEMA}\nrecipe: 1\n"
+    needed = "data: {datasets: [{id: a, instance_data_dir: clips}]}\n"
+    templates = 'train: {max_steps: "{{ vars.steps }}", mixed_precision: "{{ vars.precision }}"}\n'
+    assert server.diagnose(tmp_path / "templates.yaml", start + needed + templates) == []
+
+    file = tmp_path / "choices.yaml"
+    server.diagnose(file, f"{start}{needed}optimizer:\n  name: \n")
+    place = {"textDocument": {"uri": file.as_uri()}, "position": {"line": 4, "character": 8}}
+    offered = {item["label"] for item in server.request("textDocument/completion", place)["items"]}
+    assert {"adamw", "adamw_bf16", "prodigy"} <= offered
+
+    (fault,) = server.diagnose(tmp_path / "wrong.yaml", f"{start}{needed}optimizer: {{name: sgd}}\n")
+    assert "adamw_bf16" in fault["message"]
+
+
 def test_an_editor_explains_a_key(server, tmp_path):
     file = tmp_path / "hover.yaml"
     server.diagnose(file, f"# yaml-language-server: $schema={SCHEMA}\nrecipe: 1\ntrain:\n  max_steps: 3\n")

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from hypothesis import given, settings, strategies as st
 
+from fakes_simpletuner import CLIPS, GUIDE, TEXTS
 from recipe_compiler.cli.main import main
 from recipe_compiler.imports.given import given_in
 from recipe_compiler.imports.place import How
@@ -18,81 +19,6 @@ from recipe_compiler.imports.simpletuner_options import Options, all_options, ca
 
 
 # Values and names are those of the quick start for Sana Video; prompts are our own.
-GUIDE = {
-    "resume_from_checkpoint": "latest",
-    "quantize_via": "cpu",
-    "data_backend_config": "config/sanavideo/multidatabackend.json",
-    "seed": 42,
-    "output_dir": "output/sanavideo",
-    "max_train_steps": 400000,
-    "checkpoint_step_interval": 1000,
-    "checkpoints_total_limit": 5,
-    "tracker_project_name": "video-training",
-    "tracker_run_name": "sanavideo-2b-480p",
-    "report_to": "wandb",
-    "model_type": "full",
-    "pretrained_model_name_or_path": "Efficient-Large-Model/SANA-Video_2B_480p_diffusers",
-    "pretrained_vae_model_name_or_path": "Efficient-Large-Model/SANA-Video_2B_480p_diffusers",
-    "model_family": "sanavideo",
-    "train_batch_size": 1,
-    "gradient_checkpointing": True,
-    "gradient_accumulation_steps": 1,
-    "caption_dropout_probability": 0.1,
-    "resolution_type": "pixel_area",
-    "resolution": 480,
-    "validation_seed": 42,
-    "validation_step_interval": 200,
-    "validation_resolution": "832x480",
-    "validation_negative_prompt": "blurry and shaky",
-    "validation_guidance": 6.0,
-    "validation_num_inference_steps": 50,
-    "validation_num_video_frames": 81,
-    "validation_prompt": "a kitten looks around a bright room, and walks to the window",
-    "mixed_precision": "bf16",
-    "optimizer": "adamw_bf16",
-    "learning_rate": 0.00005,
-    "max_grad_norm": 0.0,
-    "grad_clip_method": "value",
-    "lr_scheduler": "cosine",
-    "lr_warmup_steps": 400000,
-    "base_model_precision": "bf16",
-    "vae_batch_size": 1,
-    "compress_disk_cache": True,
-    "use_ema": True,
-    "ema_validation": "ema_only",
-    "ema_update_interval": 2,
-    "delete_problematic_images": "true",
-    "framerate": 16,
-    "validation_prompt_library": False,
-    "ignore_final_epochs": True,
-}
-TEXTS = {
-    "id": "text-embeds",
-    "type": "local",
-    "dataset_type": "text_embeds",
-    "default": True,
-    "cache_dir": "cache/text/sanavideo",
-    "disabled": False,
-    "write_batch_size": 128,
-}
-CLIPS = {
-    "id": "disney",
-    "type": "local",
-    "dataset_type": "video",
-    "crop": False,
-    "resolution": 480,
-    "minimum_image_size": 480,
-    "maximum_image_size": 480,
-    "target_downsample_size": 480,
-    "resolution_type": "pixel_area",
-    "cache_dir_vae": "cache/vae/sanavideo/disney",
-    "instance_data_dir": "datasets/disney",
-    "disabled": False,
-    "caption_strategy": "textfile",
-    "metadata_backend": "discovery",
-    "repeats": 0,
-    "video": {"num_frames": 81, "min_frames": 81, "bucket_strategy": "aspect_ratio"},
-}
 SMALL = {"data_backend_config": "config/multidatabackend.json", "max_train_steps": 10, "num_train_epochs": 0}
 
 
@@ -486,6 +412,39 @@ def test_schedules(tmp_path):
     assert faithful(lr_scheduler="polynomial") == {"name": "polynomial", "end": 4e-7, "power": 0.8}
 
 
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        (
+            {"optimizer": "adamw_schedulefree", "lr_scheduler": "cosine", "lr_warmup_steps": 5, "lr_end": 1e-7},
+            "SimpleTuner gives schedule-free neither a schedule nor a warm-up",
+        ),
+        (
+            {"lr_scheduler": "cosine_with_restarts", "lr_warmup_steps": 5},
+            "SimpleTuner's cosine_with_restarts never leaves its peak",
+        ),
+    ],
+    ids=["schedule-free", "restarts"],
+)
+def test_rates_that_stay_at_their_peak_there(config, reason, tmp_path):
+    meant, there = taken(tmp_path, config), taken(tmp_path, config, faithful=True)
+
+    assert value(meant, "lr_schedule.name") == config["lr_scheduler"]
+    assert any(text.startswith(reason) for text in meant.warnings)
+    assert {path: each.value for path, each in there.settings.items() if path.startswith("lr_schedule")} == {
+        "lr_schedule.name": "constant"
+    }
+    assert {row(there, key).reason for key in config if key.startswith("lr_")} == {reason}
+
+
+def test_what_needs_something_beside_it_there(tmp_path):
+    restarts = taken(tmp_path, lr_scheduler="cosine_with_restarts")
+    assert "SimpleTuner refuses cosine_with_restarts without lr_warmup_steps" in restarts.warnings
+    both = taken(tmp_path, optimizer_beta1=0.8, optimizer_beta2=0.99)
+    assert not any("optimizer_beta1" in text for text in both.warnings)
+    assert row(taken(tmp_path, optimizer="prodigy"), "optimizer").fate == "changed"
+
+
 def test_clipping(tmp_path):
     meant = taken(tmp_path, max_grad_norm=0, grad_clip_method="value")
     assert (value(meant, "train.max_grad_norm"), value(meant, "train.grad_clip_method")) == (0.1, "norm")
@@ -658,12 +617,12 @@ def test_optimizer_constants(tmp_path):
     assert (value(good, "optimizer.weight_decay"), value(good, "optimizer.eps")) == (0.02, 1e-7)
     assert row(good, "optimizer_config").fate == "mapped"
     assert value(good, "optimizer.beta1") == 0.8
-    assert "SimpleTuner reads no betas beside optimizer_config; --faithful reproduces it" in good.warnings
+    assert "SimpleTuner refuses one of optimizer_beta1 and optimizer_beta2 without the other" in good.warnings
     given = {"optimizer": "torch-adamw", "optimizer_beta1": 0.8}
-    for config, beta in (("", 0.8), ("eps=1e-7", 0.9)):
+    for config in ("", "eps=1e-7"):
         file = project(tmp_path, {**given, "optimizer_config": config})
         draft = import_simpletuner(file, How(target=tmp_path, faithful=True, environment={}))
-        assert (value(draft, "optimizer.beta1"), value(draft, "optimizer.weight_decay")) == (beta, 0.01)
+        assert (value(draft, "optimizer.beta1"), value(draft, "optimizer.weight_decay")) == (0.8, 0.01)
     bad = taken(tmp_path, optimizer_config="weight_decay=much,eps=-1,foo=1")
     assert "weight_decay=much, eps=-1, foo=1" in row(bad, "optimizer_config").reason
     assert "optimizer.eps" not in bad.settings

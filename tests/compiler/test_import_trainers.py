@@ -163,7 +163,9 @@ def test_diffusion_pipe():
     assert value(draft, "data.datasets.3.dataset_type") == "eval"
     assert value(draft, "data.datasets.3.crop_aspect_buckets") == [1.0, 1.5]
     assert "data.datasets.3.resolution" not in draft.settings
-    assert [each.fate for each in draft.rows if each.key == "directory.1.frame_buckets"] == ["unsupported"]
+    assert value(draft, "data.datasets.2.dataset_type") == "image"
+    assert "data.datasets.2.video.window" not in draft.settings
+    assert [each.fate for each in draft.rows if each.key == "directory.1.frame_buckets"] == ["mapped"]
     assert [each.fate for each in draft.rows if each.key == "directory.1.min_ar"] == ["unsupported"]
     assert [each.fate for each in draft.rows if each.key == "directory.0.num_repeats" and each.file == "eval.toml"] == [
         "unsupported"
@@ -212,6 +214,63 @@ betas = [1]
     assert value(windows, "model.type") == "full"
     with pytest.raises(ImportProblemError, match=r"train.toml:1:1: `dataset` names the data sets `no.toml`"):
         taken(import_diffusion_pipe, "train.toml", "dataset = 'no.toml'\n")
+
+
+def test_diffusion_pipe_measures_nothing_without_clips_to_measure():
+    text = "dataset = 'sets.toml'\neval_before_first_step = true\n[model]\ntype = 'wan'\n"
+    sets = "[[directory]]\npath = 'a'\nframe_buckets = [33]\n"
+    assert row(taken(import_diffusion_pipe, "t.toml", text, sets__toml=sets), "eval_before_first_step").fate == (
+        "without effect"
+    )
+    both = text.replace("[model]", "eval_datasets = [{name = 'e', config = 'sets.toml'}]\n[model]")
+    draft = import_diffusion_pipe(write("b.toml", both), How(target=Path("recipes"), environment={}))
+    assert row(draft, "eval_before_first_step").fate == "unsupported"
+
+
+def write(name, text):
+    Path(name).write_text(text, encoding="utf-8")
+    return Path(name)
+
+
+def test_a_list_of_one_length_is_that_length():
+    text = "[[datasets]]\nvideo_directory = 'a'\ntarget_frames = [81]\n"
+    draft = taken(import_musubi_tuner, "one.toml", text)
+    assert value(draft, "data.datasets.0.video.num_frames") == 81
+    assert row(draft, "datasets.0.target_frames").fate == "mapped"
+
+
+def test_ai_toolkit_puts_the_trigger_word_into_prompts():
+    job = """\
+config:
+  process:
+    - trigger_word: p3r5on
+      datasets: [{folder_path: a, num_frames: 33}]
+      sample: {prompts: ["a [trigger] sings", "a dog", 5]}
+"""
+    draft = taken(import_ai_toolkit, "job.yaml", job)
+    assert value(draft, "validation.prompt") == "a p3r5on sings"
+    assert value(draft, "validation.prompt_library") == {"prompt-2": "a dog"}
+
+
+def test_finetrainers_variables_of_the_script_are_read():
+    script = """\
+#!/bin/bash
+STEPS=500
+export WHERE='clips/$STEPS'
+PARALLEL="--seed 7 --batch_size 2"
+words=( --rank 8 )
+CUDA_VISIBLE_DEVICES="0,1" torchrun --nproc_per_node 2 train.py $PARALLEL "${words[@]}" --data_root $WHERE \\
+  --target_modules "blocks.*(to_q|to_out.0)" --train_steps ${STEPS} --output_dir '$STEPS' --tracker_name $UNKNOWN
+"""
+    draft = taken(import_finetrainers, "train.sh", script)
+    assert (value(draft, "train.seed"), value(draft, "train.batch_size")) == (7, 2)
+    assert value(draft, "train.max_steps") == 500
+    assert value(draft, "model.lora.rank") == 8
+    assert value(draft, "model.lora.target_modules") == ["to_q", "to_out.0"]
+    assert "nproc_per_node" not in {each.key for each in draft.rows}
+    assert value(draft, "data.datasets.0.instance_data_dir") == "../clips/$STEPS"
+    assert value(draft, "output_dir") == "../$STEPS"
+    assert value(draft, "tracking.project_name") == "$UNKNOWN"
 
 
 def test_musubi_tuner():

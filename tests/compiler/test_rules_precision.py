@@ -41,7 +41,7 @@ def test_formats_of_torchao_need_their_package_for_what_is_frozen(found, precisi
 
     assert finding.severity == "warning"
     assert finding.message == f"`{precision}` needs the package torchao, which is not installed on this machine"
-    assert "'.[train,torchao]'" in finding.help
+    assert "'sana-recipes[torchao]'" in finding.help
     assert only(found, "R218", LORA, base, having=bare, starts_here=True).severity == "error"
     assert len(found(LORA, base, encoder, having=bare)) == 2
     assert only(found, "R207", base, having=bare)
@@ -52,12 +52,12 @@ def test_moments_in_8_bits_need_their_package(found):
     finding = only(found, "R218", "optimizer.name=adamw8bit", having=machine())
 
     assert "package bitsandbytes" in finding.message
-    assert "'.[train,8bit]'" in finding.help
+    assert "'sana-recipes[8bit]'" in finding.help
     assert found("optimizer.name=adamw8bit") == []
     assert [d.code for d in found("optimizer.name=adamw9bit", having=machine())] == ["R103"]
     finding = only(found, "R218", "optimizer.name=ao-adamw4bit", having=machine(), starts_here=True)
     assert (finding.severity, "package torchao" in finding.message) == ("error", True)
-    assert "'.[train,torchao]'" in finding.help
+    assert "'sana-recipes[torchao]'" in finding.help
     assert found("optimizer.name=ao-adamw4bit") == []
 
 

@@ -63,8 +63,40 @@ def test_the_file_in_the_repository_is_this_schema():
 
 def test_editors_and_lints_take_the_same_recipes():
     def without(schema):
+        if isinstance(schema, dict) and schema.get("anyOf", [None])[-1] == {"$ref": "#/$defs/template"}:
+            told = {name: part for name, part in schema.items() if name != "anyOf"}
+            return without({**told, **schema["anyOf"][0]})
         if isinstance(schema, dict):
             return {name: without(part) for name, part in schema.items() if name not in ("examples", "default")}
         return [without(part) for part in schema] if isinstance(schema, list) else schema
 
-    assert without(SCHEMA) == without(recipe_schema())
+    evaluated = {name: part for name, part in SCHEMA.items() if name != "$defs"}
+    assert without(evaluated) == without(recipe_schema())
+
+
+@pytest.mark.parametrize(
+    ("section", "good"),
+    [
+        ("train", {"max_steps": "{{ matrix.steps }}", "mixed_precision": "{{ vars.precision }}"}),
+        ("optimizer", {"name": "{{ matrix.name }}", "learning_rate": "{{ 5e-5 * vars.scale }}"}),
+        ("tracking", {"report_to": "{{ vars.tracker }}"}),
+        ("tracking", {"report_to": ["tensorboard", "{{ vars.tracker }}"]}),
+        ("data", {"datasets": [{"id": "a", "repeats": "{{ matrix.r }}", "video": {"fps": "{{ vars.fps }}"}}]}),
+        ("data", {"datasets": [{"id": "a"}], "buckets": ["{{ vars.width }}x480"]}),
+    ],
+)
+def test_editors_take_a_template_in_place_of_a_value_and_lints_what_came_of_it(section, good):
+    recipe = {"recipe": 1, section: good}
+    faults = list(jsonschema.Draft202012Validator(SCHEMA).iter_errors(recipe))
+    strict = list(jsonschema.Draft202012Validator(recipe_schema()).iter_errors(recipe))
+    plain = json.loads(json.dumps(recipe).replace("{{", "<<"))
+
+    assert not [fault for fault in faults if list(fault.path)[:1] == [section]]
+    assert [fault for fault in strict if list(fault.path)[:1] == [section]]
+    assert [f for f in jsonschema.Draft202012Validator(SCHEMA).iter_errors(plain) if list(f.path)[:1] == [section]]
+    assert "{{" in json.dumps(SCHEMA["properties"]["vars"])  # it says how they are written
+
+
+def test_what_is_read_before_templates_takes_none_in_an_editor():
+    for header in ({"recipe": "{{ 1 }}"}, {"recipe": 1, "env": ["{{ vars.name }}"]}):
+        assert not jsonschema.Draft202012Validator(SCHEMA).is_valid(header)

@@ -5,16 +5,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from recipe_compiler import __version__
+from recipe_compiler.suggest import near
 
 
 _EXAMPLES = """\
 examples:
-  recipe fetch recipes/quickstart.yaml      get the clips that a recipe names
-  recipe lint recipes/quickstart.yaml       find mistakes, each at its line
-  recipe explain recipes/quickstart.yaml    every setting, and where it comes from
-  recipe plan recipes/quickstart.yaml       freeze everything, and say what it costs
-  recipe run recipes/quickstart.yaml        train; the same command again resumes
-  recipe watch runs/quickstart              follow it in the browser; `recipe report` keeps it as one file
+  recipe init mine.yaml       a first recipe, from a look at your clips
+  recipe lint mine.yaml       find mistakes, each at its line
+  recipe explain mine.yaml    every setting, and where it comes from
+  recipe plan mine.yaml       freeze everything, and say what it costs
+  recipe run mine.yaml        train; the same command again resumes
+  recipe watch runs/mine      follow it in the browser; `recipe report` keeps it as one file
+
+`extends: builtin:quickstart` in a recipe is a small model on a processor, with clips that `recipe fetch` gets.
 
 exit codes:
   0 clean   1 findings   2 wrong usage or unreadable file   3 plan refused   4 the run failed   5 our own fault
@@ -145,7 +148,7 @@ exit codes:
 
 _FETCH = """\
 examples:
-  recipe fetch recipes/quickstart.yaml          gets every data folder that is missing and has a `source`
+  recipe fetch mine.yaml                        gets every data folder that is missing and has a `source`
   recipe fetch mine.yaml --weights              and the model, so that a run needs no network
 """
 
@@ -234,7 +237,11 @@ def parse(given: Sequence[str]) -> argparse.Namespace | None:
         options = command.parse_intermixed_args(given[1:])
         options.command = given[0]
         return options
-    options = build_parser().parse_args(given)
+    parser = build_parser()
+    if given and not given[0].startswith("-"):
+        meant = near(given[0], COMMANDS)
+        parser.error(f"there is no command `{given[0]}`" + (f"; did you mean `{meant}`?" if meant else "; see --help"))
+    options = parser.parse_args(given)
     return options if options.command is not None else None
 
 
@@ -427,7 +434,9 @@ def _init(init: argparse.ArgumentParser) -> None:
     init.add_argument("--clips", metavar="DIR", help="the folder of clips")
     init.add_argument("--type", choices=("auto", "full", "lora"), help="what to train; default: auto, what fits")
     init.add_argument("--gpu-memory", metavar="GB", help="of the GPU that will train; default: this machine's, or 24")
-    init.add_argument("--steps", metavar="N", help="optimizer steps; default: 2000, or 4000 for --type full")
+    init.add_argument(
+        "--steps", metavar="N", help="optimizer steps; default: 2000, 4000 for --type full, 240 without a GPU"
+    )
     init.add_argument("--prompt", metavar="TEXT", help="what to draw on the way; default: a clip's caption")
     init.add_argument("--caption", metavar="TEXT", help="one caption for all clips, in place of their own")
     init.add_argument("--yes", action="store_true", help="ask nothing; what is not given takes its default")
@@ -455,24 +464,24 @@ def _format(parser: argparse.ArgumentParser, *more: str) -> None:
 
 
 COMMANDS: Mapping[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]] = {
+    "init": ("write a recipe for a folder of clips and a GPU, by questions or options", _INIT, _init),
+    "import": ("make a recipe of another trainer's configuration", _IMPORT, _import),
     "lint": ("find mistakes in recipes", _LINT, _lint),
     "explain": ("show settings with their origins, or the page of a finding", _EXPLAIN, _explain),
-    "diff": ("compare two recipes or plans, in settings, data and cost", _DIFF, _diff),
     "plan": ("freeze a recipe into a plan, and say what it costs", _PLAN, _plan),
     "run": ("execute a recipe or a plan; the same command again resumes", _RUN, _run),
+    "diff": ("compare two recipes or plans, in settings, data and cost", _DIFF, _diff),
+    "doctor": ("say whether this machine can train, and what to do where it can't", _DOCTOR, _doctor),
+    "fetch": ("get the data folders that a recipe names", _FETCH, _fetch),
+    "encode": ("fill the store with latents and text embeddings; several processes may share it", _ENCODE, _encode),
     "watch": ("show runs in a browser while they go on, or when they are over", _WATCH, _watch),
     "report": ("write a run as one HTML file", _REPORT, _report),
     "push": ("upload a finished run to the Hugging Face hub", _PUSH, _push),
-    "encode": ("fill the store with latents and text embeddings; several processes may share it", _ENCODE, _encode),
     "replay": ("take a failed step again, and find where its first NaN arises", _REPLAY, _replay),
     "store": ("list, check and clean a store of latents and text embeddings", _STORE, _store),
-    "fetch": ("get the data folders that a recipe names", _FETCH, _fetch),
-    "import": ("make a recipe of another trainer's configuration", _IMPORT, _import),
     "export": ("write a recipe as SimpleTuner's configuration", _EXPORT, _export),
     "schema": ("print the JSON Schema of the recipe language, or of webhooks", _SCHEMA, _schema),
-    "init": ("write a recipe for a folder of clips and a GPU, by questions or options", _INIT, _init),
-    "doctor": ("say whether this machine can train, and what to do where it can't", _DOCTOR, _doctor),
-    "completion": ("print what makes a shell complete commands, keys and codes", _COMPLETION, _completion),
     "lsp": ("serve editors: findings, hovers, completion, definitions, fixes", _LSP, _lsp),
+    "completion": ("print what makes a shell complete commands, keys and codes", _COMPLETION, _completion),
 }
 """Every command, in the order of ``--help``: what it is for, its examples, and what puts in its arguments."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from recipe_compiler.cli.findings import compile_from, print_json, wants_color
 from recipe_compiler.doctor.codecs import look_at_codecs
-from recipe_compiler.doctor.disk import look_at_disks
+from recipe_compiler.doctor.disk import DOWNLOADS, look_at_disks
 from recipe_compiler.doctor.gpu import ask_torch, look_at_gpus
 from recipe_compiler.doctor.network import ask_address, look_at_hub, look_at_logins
 from recipe_compiler.doctor.packages import (
@@ -23,7 +23,8 @@ from recipe_compiler.doctor.recipe import look_at_recipe
 from recipe_compiler.doctor.verdict import Verdict
 from recipe_compiler.graphics import cards
 from recipe_compiler.machine import Machine, this_machine
-from recipe_compiler.pipeline import Compiled
+from recipe_compiler.passes.figures import disk_gb
+from recipe_compiler.pipeline import Compiled, make_plan
 from recipe_schema.exits import Exit
 from recipe_schema.torch_facts import TorchFacts
 
@@ -70,7 +71,7 @@ def examine(machine: Machine, compiled: Compiled | None, *, offline: bool) -> It
     else:
         for card in cards():
             yield Verdict(about="gpu", status="ok", text=f"{card.name}: {card.memory_gb:.1f} GB, driver {card.driver}")
-    yield from look_at_disks(_folders(compiled, machine), machine)
+    yield from look_at_disks(_folders(compiled, machine), machine, _written(compiled))
     yield from look_at_codecs()
     yield from look_at_extras(needed, machine.version)
     yield from look_at_logins(machine)
@@ -84,11 +85,19 @@ def _folders(compiled: Compiled | None, machine: Machine) -> Mapping[str, Path]:
     """Return where a run writes, by what it is."""
     models = Path(machine.variable("HF_HOME") or machine.home / ".cache" / "huggingface")
     if compiled is None or compiled.settings is None:
-        return {"this folder": Path.cwd(), "downloads of the hub": models}
+        return {"this folder": Path.cwd(), DOWNLOADS: models}
     settings = compiled.settings
     names: Sequence[tuple[str, str]] = (("run", "output_dir"), ("store", "data.store_dir"))
     own = {what: compiled.root / settings[path] for what, path in names if settings.fine(path)}
-    return {**own, "downloads of the hub": models}
+    fetched = settings.fine("model.random_weights") and settings["model.random_weights"] is None
+    return {**own, DOWNLOADS: models} if fetched else own
+
+
+def _written(compiled: Compiled | None) -> float | None:
+    """Return how many bytes a run writes, by the estimate; None if there is no recipe, or one with errors."""
+    if compiled is None or not compiled.ok:
+        return None
+    return disk_gb(make_plan(compiled).meta["estimate"]) * 1e9
 
 
 def _print(verdict: Verdict) -> None:

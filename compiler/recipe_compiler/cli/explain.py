@@ -3,7 +3,7 @@
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -143,7 +143,12 @@ def _page(code: str) -> int:
 
     pages = all_pages()
     if code not in pages:
-        print(f"error: there is no finding {code}; there is {', '.join(pages)}", file=sys.stderr)
+        kin = [other for other in pages if other[:2] == code[:2]] or [f"{group}…" for group in _groups(pages)]
+        print(f"error: there is no finding {code}; there is {', '.join(kin)}", file=sys.stderr)
         return Exit.USAGE
     print(f"{pages[code].title}\n\n{pages[code].text}")
     return Exit.OK
+
+
+def _groups(codes: Iterable[str]) -> Sequence[str]:
+    return sorted({code[:2] for code in codes})

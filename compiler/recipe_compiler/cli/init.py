@@ -137,6 +137,7 @@ class _Asker:
             try:
                 answer = input(f"{question}{f' [{usual}]' if usual else ''}: ").strip() or usual
             except EOFError:
+                print()  # the question has no end of its line
                 raise UsageError("the answers ended before all was asked; nothing was written") from None
             if answer is None:
                 continue

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from recipe_compiler.cli.errors import UsageError
+from recipe_compiler.cli.errors import UsageError, unreadable
 from recipe_compiler.cli.findings import compile_from, print_findings, print_for_machines, print_json
 from recipe_compiler.diagnostics.diagnostic import Diagnostic, has_errors
 from recipe_compiler.diagnostics.render_json import to_json
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
         try:
             compiled = compile_from(options, file, must_run=False, look=not options.no_data, all_variants=True)
         except OSError as error:  # the other files are checked all the same
-            print(f"error: `{error.filename}`: {error.strerror}", file=sys.stderr)
+            print(f"error: {unreadable(error)}", file=sys.stderr)
             unread = True
             continue
         shown = [d for d in compiled.found if selection is None or selection.shows(d)]

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from recipe_compiler.cli.arguments import build_parser, parse
-from recipe_compiler.cli.errors import UsageError
+from recipe_compiler.cli.errors import UsageError, unreadable
 from recipe_schema.exits import Exit
 
 
@@ -74,5 +74,5 @@ def _run(options: argparse.Namespace) -> int:
     except OSError as error:
         if error.filename is None:
             raise
-        print(f"error: `{error.filename}`: {error.strerror}", file=sys.stderr)
+        print(f"error: {unreadable(error)}", file=sys.stderr)
         return Exit.USAGE

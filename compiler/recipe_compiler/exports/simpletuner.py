@@ -59,6 +59,9 @@ _ELSEWHERE = (
 """Settings with an option that is not simply their value."""
 
 _PATHS = ("output_dir", "model.lora.init_from")
+_LISTS = ("model.lora.target_modules",)
+"""Settings whose option is a list; that of others has commas."""
+
 _MODELS = (
     "model.pretrained_model_name_or_path",
     "model.pretrained_vae_model_name_or_path",
@@ -77,7 +80,7 @@ def export_simpletuner(settings: Resolved, root: Path, folder: Path, version: st
     """
     writer = Writer(settings, root)
     _write_plain(writer, version)
-    write_training(writer)
+    write_training(writer, version)
     sets = write_data(writer)
     files: dict[str, Any] = {CONFIG: writer.options, DATA: sets}
     writer.options[DATA_KEY] = (folder / DATA).as_posix()
@@ -103,7 +106,7 @@ def _write_plain(writer: Writer, version: str) -> None:
         elif writer[path] is not None:
             value = writer[path]
             value = writer.path_of(path) if path in _PATHS else writer.model_of(path) if path in _MODELS else value
-            writer.say(path, option, ",".join(value) if isinstance(value, list) else value)
+            writer.say(path, option, ",".join(value) if isinstance(value, list) and path not in _LISTS else value)
 
 
 def _switched_off(writer: Writer) -> tuple[str, ...]:

@@ -84,8 +84,10 @@ def _plain(default: Any) -> Any:
 
 
 def _put(entry: dict[str, Any], name: str, value: Any) -> None:
+    """Write a value. SimpleTuner refuses ``480.0`` where it wants the edge of a square in pixels."""
     section, _, key = name.rpartition(".")
-    (entry.setdefault(section, {}) if section else entry)[key] = value
+    whole = isinstance(value, float) and value.is_integer()
+    (entry.setdefault(section, {}) if section else entry)[key] = int(value) if whole else value
 
 
 def _frames(writer: Writer, table: str, entry: dict[str, Any]) -> None:
@@ -102,6 +104,10 @@ def _size(writer: Writer, table: str, entry: dict[str, Any]) -> None:
         reason = "SimpleTuner has no table of sizes: a data set has a `resolution`; 480 pixels is said"
         if "data.buckets" not in {unsaid.path for unsaid in writer.unsaid}:
             writer.tell("data.buckets", reason)
+        if "minimum_image_size" in entry and writer[f"{table}.resolution_type"] != _PARTIAL["resolution_type"]:
+            del entry["minimum_image_size"]
+            reason = "SimpleTuner reads it in the unit of `resolution`, which is said in pixels; it is left out"
+            writer.tell(f"{table}.minimum_image_size", reason)
         entry |= _PARTIAL
     elif writer[f"{table}.resolution"] is not None:
         entry["resolution_type"] = writer[f"{table}.resolution_type"]

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from recipe_compiler.exports.writer import Writer
-from recipe_compiler.imports.simpletuner_facts import FAMILY, OPTIMIZERS
+from recipe_compiler.imports.simpletuner_facts import COSINE_PERIOD, FAMILY, OPTIMIZER, OPTIMIZERS
 from recipe_schema.definition import leaves
+from recipe_schema.optimizers import STORAGE
 
 
 _OPTIMIZERS: Mapping[str, str] = {
@@ -15,11 +16,12 @@ _OPTIMIZERS: Mapping[str, str] = {
     "schedule-free": "adamw_schedulefree",
 }
 _OWN = ("came",)
+_OTHER_KIND: Mapping[str, str] = {"prodigy": "SimpleTuner's is ProdigyPlus, which also averages the weights it trains"}
 _OF_THREE = "optimi-adan"
-"""It has three betas, where two are given by options: without ``optimizer_config`` SimpleTuner would take the two."""
+"""It has three betas: of the two that options give SimpleTuner makes a pair, which it can't unpack."""
 
-_IN_FP32 = ("adamw", "adamw8bit", "ao-adamw8bit", "ao-adamw4bit", "ao-adamwfp8")
-"""Optimizers that step weights in fp32 here."""
+_BETAS = ("beta1", "beta2")
+_FLAT = ("constant", "constant_with_warmup")
 
 _NO_OPTION = "SimpleTuner has no option for it"
 _FIXED: Mapping[str, tuple[tuple[Any, ...], str]] = {
@@ -45,8 +47,13 @@ _FIXED: Mapping[str, tuple[tuple[Any, ...], str]] = {
 """Settings that have to have one of some values, with what SimpleTuner does in any case."""
 
 
-def write_training(writer: Writer) -> None:
-    """Write what is no plain option."""
+def write_training(writer: Writer, version: str) -> None:
+    """Write what is no plain option.
+
+    Args:
+        writer: Where it goes.
+        version: Of SimpleTuner.
+    """
     writer.say("model.family", "model_family", FAMILY)
     for path, (values, reason) in _FIXED.items():
         writer.need(path, *values, reason=reason)
@@ -60,6 +67,7 @@ def write_training(writer: Writer) -> None:
     _average(writer)
     _rollout(writer)
     _crepa(writer)
+    _trackers(writer, version)
     _surroundings(writer)
 
 
@@ -82,47 +90,68 @@ def _optimizer(writer: Writer) -> None:
     name = str(writer["optimizer.name"])
     if name in _OWN:
         writer.tell("optimizer.name", "SimpleTuner has none of that name; its default is said")
-        name = "adamw_bf16"
-    elif name in _IN_FP32:
+        name = OPTIMIZER
+    elif name in _OTHER_KIND:
+        writer.tell("optimizer.name", _OTHER_KIND[name])
+    elif STORAGE[name].weight > STORAGE[OPTIMIZER].weight:
         writer.tell("optimizer.name", "SimpleTuner keeps weights in bf16, and here they are fp32", nearly=True)
     writer.say("optimizer.name", "optimizer", _OPTIMIZERS.get(name, name))
-    constants = {key: writer[f"optimizer.{key}"] for key in ("weight_decay", "eps")}
-    writer.said |= {f"optimizer.{key}" for key in constants}
-    usual = OPTIMIZERS.get(name, {})
-    if name == _OF_THREE or any(value != usual.get(key) for key, value in constants.items()):
+    _constants(writer, name)
+
+
+def _constants(writer: Writer, name: str) -> None:
+    """Write the constants that an optimizer has: others would stop SimpleTuner, or be left out there with a warning."""
+    usual = OPTIMIZERS[name]
+    writer.said |= {f"optimizer.{key}" for key in ("weight_decay", "eps", *_BETAS)}
+    constants = {key: writer[f"optimizer.{key}"] for key in ("weight_decay", "eps") if key in usual}
+    if any(value != usual[key] for key, value in constants.items()):
         writer.options["optimizer_config"] = ",".join(f"{key}={value!r}" for key, value in constants.items())
-        for key in sorted(usual.keys() & {"beta1", "beta2"}):
-            reason = f"SimpleTuner reads it only where weight_decay and eps are its own, and takes {usual[key]}"
-            writer.need(f"optimizer.{key}", usual[key], reason=reason)
+    for key in _BETAS:
+        if key not in usual or name == _OF_THREE:
+            del writer.options[f"optimizer_{key}"]
+        if name == _OF_THREE:
+            writer.need(
+                f"optimizer.{key}", usual[key], reason=f"SimpleTuner has no option for adan's, and takes {usual[key]}"
+            )
 
 
 def _schedule(writer: Writer) -> None:
-    name, warmup, steps = writer["lr_schedule.name"], writer["lr_schedule.warmup_steps"], writer["train.max_steps"]
-    processes = writer["launch.processes"] * writer["launch.machines"]
     writer.said |= {"lr_schedule.name", "lr_schedule.warmup_steps"}
-    if name.startswith("simpletuner-"):
-        period = writer["lr_schedule.period_steps"]
-        if period % processes:
-            writer.tell("lr_schedule.period_steps", f"a period is a whole number of steps times {processes} processes")
-        name, warmup = name.removeprefix("simpletuner-"), period // processes
-        writer.said.add("lr_schedule.period_steps")
-    elif name in ("cosine", "sine"):
-        fits = name == "cosine" and warmup == 0 and steps and steps % processes == 0
-        reason = "SimpleTuner's has no warm-up, and swings; a period of the whole run is said"
-        writer.tell("lr_schedule.name", reason, nearly=bool(fits))
-        warmup = (steps or 0) // processes
-    elif name == "constant":
-        warmup = 0
-    if name == "linear":
-        writer.need("lr_schedule.end", 0.0, reason="SimpleTuner's linear ends at 0")
+    name, warmup = _curve(writer)
     for option, value in (("lr_scheduler", name), ("lr_warmup_steps", warmup)):
         writer.options[option] = value
+    if writer["optimizer.name"] == "schedule-free" and (name not in _FLAT or warmup):
+        writer.tell("lr_schedule.name", "SimpleTuner has neither schedule nor warm-up beside schedule-free")
+    if name == "linear":
+        writer.need("lr_schedule.end", 0.0, reason="SimpleTuner's linear ends at 0")
     if name in ("cosine", "sine", "polynomial"):
         writer.say("lr_schedule.end", "lr_end", writer["lr_schedule.end"])
     if name == "polynomial":
         writer.say("lr_schedule.power", "lr_power", writer["lr_schedule.power"])
+
+
+def _curve(writer: Writer) -> tuple[str, int]:
+    """Return the name of the schedule there, and what it takes for ``lr_warmup_steps``."""
+    name, warmup = str(writer["lr_schedule.name"]), int(writer["lr_schedule.warmup_steps"])
+    processes = writer["launch.processes"] * writer["launch.machines"]
+    if name.startswith("simpletuner-"):
+        period = writer["lr_schedule.period_steps"]
+        if period % processes:
+            writer.tell("lr_schedule.period_steps", f"a period is a whole number of steps times {processes} processes")
+        writer.said.add("lr_schedule.period_steps")
+        return name.removeprefix("simpletuner-"), max(period // processes, 1)
+    if name in ("cosine", "sine"):
+        steps = writer["train.max_steps"]
+        said = steps // processes if steps else COSINE_PERIOD
+        reason = f"SimpleTuner's has no warm-up, and swings; half a period of {said * processes} steps is said"
+        fits = name == "cosine" and warmup == 0 and steps and steps % processes == 0
+        writer.tell("lr_schedule.name", reason, nearly=bool(fits))
+        return name, max(said, 1)
     if name == "cosine_with_restarts":
-        writer.say("lr_schedule.num_cycles", "lr_num_cycles", writer["lr_schedule.num_cycles"])
+        reason = "SimpleTuner's never leaves its peak, and needs steps of warm-up; a flat one is said"
+        writer.tell("lr_schedule.name", reason)
+        return "constant_with_warmup", warmup
+    return name, 0 if name == "constant" else warmup
 
 
 def _average(writer: Writer) -> None:
@@ -157,11 +186,15 @@ def _crepa(writer: Writer) -> None:
         writer.tell("regularizers.crepa.spatial_align", reason, nearly=True)
 
 
-def _surroundings(writer: Writer) -> None:
+def _trackers(writer: Writer, version: str) -> None:
     trackers = writer["tracking.report_to"] or ["none"]
-    writer.say("tracking.report_to", "report_to", trackers[0])
-    if len(trackers) > 1:
-        writer.tell("tracking.report_to", f"SimpleTuner has one tracker; {trackers[0]} is said")
+    several = len(trackers) > 1
+    writer.say("tracking.report_to", "report_to", trackers if several and version != "4.8" else trackers[0])
+    if several and version == "4.8":
+        writer.tell("tracking.report_to", f"SimpleTuner 4.8 has one tracker; {trackers[0]} is said")
+
+
+def _surroundings(writer: Writer) -> None:
     for path, option in (
         ("checkpoints.total_limit", "checkpoints_total_limit"),
         ("checkpoints.rolling_steps", "checkpointing_rolling_steps"),

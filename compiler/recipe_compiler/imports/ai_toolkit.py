@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from recipe_compiler.imports.draft import Draft
 from recipe_compiler.imports.given import Given, given_in
@@ -9,12 +10,16 @@ from recipe_compiler.imports.peer import MODEL, Entry, Idle, Lost, Sets, Words, 
 from recipe_compiler.imports.place import How, rebased
 from recipe_compiler.imports.problem import ImportProblemError
 from recipe_compiler.imports.reading import read_map
+from recipe_schema.record import replace
 
 
 _PROCESS = "config.process."
 _FIRST = f"{_PROCESS}0."
 _SETS = "datasets"
 _ALIGNMENT = 32
+_TRIGGER = "[trigger]"
+"""What stands for the trigger word in prompts."""
+
 _OPTIMIZERS = {"adamw8bit": "adamw8bit", "adamw": "adamw", "prodigy": "prodigy", "adafactor": "adafactor"}
 _SCHEDULES = {
     "constant": "constant",
@@ -86,6 +91,12 @@ def _table(process: Mapping[str, Given], sets: Sets) -> Mapping[str, Entry]:
         else:
             draft.merge(given, "validation.resolution", "see width")
 
+    def prompts(given: Given) -> None:
+        word = process["trigger_word"].value if "trigger_word" in process else None
+        if isinstance(word, str) and isinstance(given.value, list):
+            given = replace(given, value=[_named(prompt, word) for prompt in given.value])
+        take_prompts(given, draft)
+
     def first_sample(given: Given) -> None:
         draft.change(given, "validation.on_startup", given.value is not True, "it says the opposite")
 
@@ -137,13 +148,17 @@ def _table(process: Mapping[str, Given], sets: Sets) -> Mapping[str, Entry]:
         "sample.height": drawn,
         "sample.num_frames": lambda given: sets.frames(given, "validation.num_video_frames", given.value),
         "sample.fps": "validation.framerate",
-        "sample.prompts": lambda given: take_prompts(given, draft),
+        "sample.prompts": prompts,
         "sample.neg": "validation.negative_prompt",
         "sample.seed": "validation.seed",
         "sample.walk_seed": Idle("clips of one prompt have seeds of their own"),
         "sample.guidance_scale": "validation.guidance",
         "sample.sample_steps": "validation.num_inference_steps",
     }
+
+
+def _named(prompt: Any, word: str) -> Any:
+    return prompt.replace(_TRIGGER, word) if isinstance(prompt, str) else prompt
 
 
 def _device(given: Given, draft: Draft) -> None:

@@ -107,7 +107,9 @@ def _table(keys: Mapping[str, Given], sets: Sets, path: Path, window: str | None
         "eval_every_n_epochs": lambda given: evaluation(given, "evaluation.epoch_interval"),
         "eval_every_n_steps": lambda given: evaluation(given, "evaluation.step_interval"),
         "eval_every_n_examples": Lost("evaluation goes by steps or epochs"),
-        "eval_before_first_step": Lost("the first measuring is after step_interval"),
+        "eval_before_first_step": Lost("the first measuring is after step_interval")
+        if any(name.startswith("eval_datasets.") for name in keys)
+        else Idle("there are no eval_datasets"),
         "save_every_n_epochs": "checkpoints.epoch_interval",
         "save_every_n_steps": "checkpoints.step_interval",
         "save_every_n_examples": Lost("checkpoints go by steps or epochs"),
@@ -190,11 +192,13 @@ def _take_sets(given: Given, file: Path, sets: Sets, kind: str, window: str | No
     told = set[str]()
     for number in dict.fromkeys(key.key[1] for key in keys if key.key[0] == _DIRECTORY and len(key.key) > 1):
         own = {str(key.key[2]): key for key in keys if key.key[:2] == (_DIRECTORY, number)}
-        table = sets.add(str(own["path"].value) if "path" in own else "clips", next(iter(own.values())), kind=kind)
-        if window is not None:
-            sets.draft.add(f"{table}.video.window", window, "video_clip_mode")
         effective = {**{name: key for name, key in shared.items() if name not in own}, **own}
-        entries = _set_table(table, effective, sets)
+        still = "frame_buckets" in effective and effective["frame_buckets"].value == [1]
+        folder = str(own["path"].value) if "path" in own else "clips"
+        table = sets.add(folder, next(iter(own.values())), kind="image" if still and kind == "video" else kind)
+        if window is not None and not still:
+            sets.draft.add(f"{table}.video.window", window, "video_clip_mode")
+        entries = {**_set_table(table, effective, sets), **(_stills(table, sets) if still else {})}
         take_keys(own, entries, sets.draft)
         for name in effective.keys() - own.keys():
             before = len(sets.draft.rows)
@@ -204,6 +208,13 @@ def _take_sets(given: Given, file: Path, sets: Sets, kind: str, window: str | No
             told.add(name)
     for name in shared.keys() - told:
         sets.draft.leave(shared[name], "each directory has its own")
+
+
+def _stills(table: str, sets: Sets) -> Mapping[str, Entry]:
+    def frames(key: Given) -> None:
+        sets.draft.merge(key, f"{table}.dataset_type", "one frame is an image; clips are not taken there")
+
+    return {"frame_buckets": frames}
 
 
 def _set_table(table: str, given: Mapping[str, Given], sets: Sets) -> Mapping[str, Entry]:

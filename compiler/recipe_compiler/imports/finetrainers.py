@@ -17,6 +17,9 @@ _OPTIMIZERS = {"adamw": "adamw", "adamw-bnb-8bit": "adamw8bit", "adamw-8bit": "a
 _PRECOMPUTED = Idle("latents and texts are stored by content in `data.store_dir`")
 _LAUNCHED = Lost("`launch` says how many processes there are and what they share")
 _SHIFTED = Lost("the family's noise schedule is used, see `train.noise_schedule`")
+_NAMES = re.compile(r"\(([\w.]+(?:\|[\w.]+)*)\)\Z")
+"""The layers at the end of a regular expression, as in ``blocks.*(to_q|to_k)``."""
+
 _SIZE = re.compile(r"\d+x\d+x\d+\Z")
 
 
@@ -49,8 +52,13 @@ def _table(sets: Sets, path: Path, keys: Mapping[str, Any]) -> Mapping[str, Entr
         draft.leave(given, MODEL.reason, lost=True, target="model.family")
 
     def targets(given: Given) -> None:
-        value = given.value if isinstance(given.value, list) else [given.value]
-        draft.take(replace(given, value=value), "model.lora.target_modules")
+        names = _NAMES.search(given.value) if isinstance(given.value, str) else None
+        if names is not None:
+            found, reason = names[1].split("|"), "layers are named by the end of their names"
+            draft.change(given, "model.lora.target_modules", found, reason)
+        else:
+            value = given.value if isinstance(given.value, list) else [given.value]
+            draft.take(replace(given, value=value), "model.lora.target_modules")
 
     def resume(given: Given) -> None:
         if str(given.value).isdigit() or given.value == "latest":

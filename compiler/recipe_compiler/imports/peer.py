@@ -10,6 +10,7 @@ from recipe_compiler.imports.given import Given
 from recipe_compiler.imports.place import How, rebased
 from recipe_schema.definition import generic
 from recipe_schema.family import load_family
+from recipe_schema.record import replace
 
 
 class Idle(NamedTuple):
@@ -139,7 +140,7 @@ class Sets:
             told += ["the VAE takes one more than a multiple of four"] if legal != frames else []
             self.draft.change(given, path, legal, "; ".join(told))
         else:
-            self.draft.take(given, path)
+            self.draft.take(replace(given, value=frames), path)
 
     def size(self, given: Given, table: str, *, alignment: int, tool: str) -> None:
         """Take a size over: the edge of a square of its area, or (width, height), or several of these.

@@ -54,8 +54,6 @@ class Config:
             "user_prompt_library": lambda given: take_library(given, draft, file),
             "lycoris_config": self._lycoris,
             "optimizer_config": lambda given: take_optimizer_config(given, draft),
-            "optimizer_beta1": lambda given: self._beta(given, "optimizer.beta1"),
-            "optimizer_beta2": lambda given: self._beta(given, "optimizer.beta2"),
             "noise_offset": self._noise_offset,
             "noise_offset_probability": self._noise_offset,
             "offset_noise": self._noise_offset,
@@ -100,15 +98,6 @@ class Config:
             self._draft.leave(given, f"`{off}` is off", target=leaf.path)
         else:
             self._known(name, leaf, given)
-
-    def _beta(self, given: Given, path: str) -> None:
-        if not self._options.value("optimizer_config"):
-            self._draft.take(given, path)
-        elif self._how.faithful:
-            self._draft.leave(given, "SimpleTuner reads no betas beside optimizer_config", target=path)
-        else:
-            self._draft.take(given, path)
-            self._draft.warn("SimpleTuner reads no betas beside optimizer_config; --faithful reproduces it")
 
     def _known(self, name: str, leaf: Leaf, given: Given) -> None:
         value, note = given.value, ""

@@ -43,6 +43,7 @@ MEANT: Mapping[tuple[str, Any], tuple[Any, str]] = {
     ("optimizer", "bnb-adamw8bit"): ("adamw8bit", "that is its name here"),
     ("optimizer", "adamw_schedulefree"): ("schedule-free", "that is its name here"),
     ("optimizer", "torch-adafactor"): ("adafactor", "that is its name here"),
+    ("optimizer", "prodigy"): ("prodigy", "SimpleTuner's is ProdigyPlus, which also averages the weights it trains"),
     ("vae_dtype", "default"): ("bf16", "that is what it stands for there"),
     ("quantize_via", "pipeline"): ("cpu", "weights are quantized after loading"),
     ("lora_type", "lycoris"): ("lokr", "of LyCORIS there is LoKr"),
@@ -73,8 +74,9 @@ OPTIMIZERS: Mapping[str, Mapping[str, float]] = {
     "optimi-lion": {"beta1": 0.9, "beta2": 0.99, "weight_decay": 0.0},
     "schedule-free": {**_ADAMW, "eps": 1e-8},
     "prodigy": {**_OPTIMI, "eps": 1e-8},
+    "adafactor": {"weight_decay": 0.0},
 }
-"""The constants that it gives an optimizer, by its name here."""
+"""The constants that it gives an optimizer, by its name here. It fails at others: at an eps of lion, for one."""
 
 OPTIMIZER, WARMUP_SCHEDULE = "adamw_bf16", "constant_with_warmup"
 """What it takes when nothing is given."""

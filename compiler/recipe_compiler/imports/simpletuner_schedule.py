@@ -19,6 +19,10 @@ def take_schedule(options: Options, draft: Draft, *, faithful: bool) -> None:
     name = str(options.value("lr_scheduler", WARMUP_SCHEDULE))
     name = "cosine" if name == "cosine_with_warmup" else name
     swings = name in _SWINGING
+    flat = flattened(options) if faithful else None
+    if flat is not None:
+        _take_flat(flat, options, draft)
+        return
     for option, several in options:
         if option in SCHEDULE and several[0].value is None:
             draft.leave(several[0], "null leaves an option at its default")
@@ -34,6 +38,22 @@ def take_schedule(options: Options, draft: Draft, *, faithful: bool) -> None:
             draft.take(several[0], "lr_schedule.end")
         elif option in SCHEDULE:
             _take_of_one(several[0], option, draft, name)
+
+
+def flattened(options: Options) -> str | None:
+    """Return why the rate stays at its peak in SimpleTuner, whatever is given; None where it does not."""
+    if options.value("optimizer") == "adamw_schedulefree":
+        return "SimpleTuner gives schedule-free neither a schedule nor a warm-up"
+    if options.value("lr_scheduler") == "cosine_with_restarts":
+        return "SimpleTuner's cosine_with_restarts never leaves its peak"
+    return None
+
+
+def _take_flat(reason: str, options: Options, draft: Draft) -> None:
+    draft.add("lr_schedule.name", "constant", "what SimpleTuner does", reason)
+    for option, several in options:
+        if option in SCHEDULE:
+            draft.leave(several[0], reason)
 
 
 def _take_name(given: Given, options: Options, draft: Draft, *, faithful: bool) -> None:

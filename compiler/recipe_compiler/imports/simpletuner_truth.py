@@ -9,6 +9,7 @@ from recipe_compiler.imports.place import How
 from recipe_compiler.imports.simpletuner_config import per_update
 from recipe_compiler.imports.simpletuner_facts import DEFAULTS, OFFLOAD_NAMES, OPTIMIZER, OPTIMIZERS
 from recipe_compiler.imports.simpletuner_options import Options, flat_options
+from recipe_compiler.imports.simpletuner_schedule import flattened
 from recipe_schema.definition import leaf_index
 from recipe_schema.family import load_family
 from recipe_schema.marks import Derived, Family
@@ -86,6 +87,11 @@ def _refused(options: Options) -> Iterator[str]:
         yield f"SimpleTuner 4.10 refuses `base_model_precision: {options.value('base_model_precision')}`"
     if any(options.given(name) is not None for name in OFFLOAD_NAMES):
         yield "SimpleTuner 4.10 refuses group offload; 4.8 has it"
+    betas = [options.value(f"optimizer_{name}") is not None for name in ("beta1", "beta2")]
+    if any(betas) and not all(betas):
+        yield "SimpleTuner refuses one of optimizer_beta1 and optimizer_beta2 without the other"
+    if options.value("lr_scheduler") == "cosine_with_restarts" and options.number("lr_warmup_steps") <= 0:
+        yield "SimpleTuner refuses cosine_with_restarts without lr_warmup_steps"
 
 
 def _done(options: Options) -> Iterator[str]:
@@ -97,6 +103,9 @@ def _done(options: Options) -> Iterator[str]:
         yield "SimpleTuner clips no gradients with `max_grad_norm: 0`"
     if options.value("lr_scheduler") in ("cosine", "sine"):
         yield f"SimpleTuner's {options.value('lr_scheduler')} reads half of its period from lr_warmup_steps"
+    flat = flattened(options)
+    if flat is not None and (options.given("lr_scheduler") is not None or options.number("lr_warmup_steps") > 0):
+        yield flat
     if options.is_on("use_ema") and options.number("ema_update_interval", 1) > 1:
         yield "SimpleTuner's average has a longer memory with ema_update_interval: its decay holds for an update"
 

@@ -36,7 +36,7 @@ def check(facts: Facts) -> Iterator[Finding]:
             yield Finding(
                 at=path,
                 message=f"`{facts.settings[path]}` needs the package {package}, which is not installed on this machine",
-                help=f"pip install -c constraints.txt '.[train,{EXTRAS[package]}]'",
+                help=f"pip install 'sana-recipes[{EXTRAS[package]}]'",
                 severity="error" if facts.starts_here else "warning",
             )
 

@@ -41,7 +41,7 @@ def check_torchao(key: str, precision: str) -> None:
     if importlib.util.find_spec("torchao") is None:
         raise ModelError(
             f"`{key}: {precision}` needs the package torchao; install it with "
-            "`pip install -c constraints.txt '.[train,torchao]'`, or take `int8-quanto`"
+            "`pip install 'sana-recipes[torchao]'`, or take `int8-quanto`"
         )
 
 

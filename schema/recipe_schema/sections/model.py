@@ -171,7 +171,7 @@ class Model:
     base_model_precision: Quantization = key(
         "no_change",
         "How the transformer's frozen weights are stored while an adapter is trained. Full fine-tuning changes all "
-        "weights, so none can be quantized. Those that end in `-torchao` need `pip install .[torchao]`.",
+        "weights, so none can be quantized. Those that end in `-torchao` need the extra `torchao`.",
         reads=("train", "validate"),
         aka="base_model_precision",
         refused=_OTHER_PRECISIONS,

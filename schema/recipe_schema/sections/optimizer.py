@@ -32,8 +32,8 @@ class Optimizer:
         "adamw",
         "`adamw` is torch's AdamW on fp32 weights: 16 bytes per weight with gradient and both moments. `adamw_bf16` "
         "keeps weights and moments in bf16 and rounds them at random: 8 bytes; the `optimi-` ones keep them in bf16 with "
-        "Kahan summation: 8 to 14 bytes. `adamw8bit` keeps moments in 8 bits by bitsandbytes, which is installed by `pip install .[8bit]`; "
-        "`ao-adamw8bit`, `ao-adamwfp8` and `ao-adamw4bit` keep them in 8 or 4 bits by torchao (`.[torchao]`): 10 or 9 bytes; "
+        "Kahan summation: 8 to 14 bytes. `adamw8bit` keeps moments in 8 bits by bitsandbytes (extra `8bit`); "
+        "`ao-adamw8bit`, `ao-adamwfp8` and `ao-adamw4bit` keep them in 8 or 4 bits by torchao (extra `torchao`): 10 or 9 bytes; "
         "`adafactor` and `came` keep them factored. `adafactor` takes learning_rate as the most that a step may change a "
         "tensor, relative to its size. `prodigy` finds its own rate, and learning_rate is a factor of it: 1 is usual. "
         "`schedule-free` needs no learning-rate schedule. Those that keep weights in bf16 need train.mixed_precision: bf16.",
