@@ -222,11 +222,10 @@ def _train(ctx: Context, found: checkpoint.Checkpoint | None, stop: StopRequeste
 
 def _built(ctx: Context, team: Team, found: checkpoint.Checkpoint | None) -> TrainState:
     """Make the state of training, and take over a checkpoint, if there is one."""
-    parts = {} if found is None else found.read()
-    state = build_state(ctx, team, parts.get("split"))
+    state = build_state(ctx, team, checkpoint.split_of(found))
     if found is None:
         return state
-    state.load(parts, found.step)
+    found.load(state)
     state.begun_from = found.begun_from
     own = found.folder.is_relative_to(ctx.run_dir)
     path = found.folder.relative_to(ctx.run_dir) if own else found.folder

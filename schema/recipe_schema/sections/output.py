@@ -65,6 +65,13 @@ class Checkpoints:
         impact="runtime",
         reads=("train",),
     )
+    layout: Literal["whole", "sharded"] = key(
+        "whole",
+        "How checkpoints lie on the disk with launch.strategy fsdp2: whole tensors, which the first process puts together and "
+        "writes, or slices, of which each process writes its own. Either is resumed by any number of processes.",
+        impact="runtime",
+        reads=("train",),
+    )
     accept_changes: tuple[Text, ...] = key(
         (),
         "Settings that shape the weights and may nevertheless differ from those of the checkpoints in output_dir, each by "
