@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -52,12 +53,15 @@ class Checkpoint:
         folder: Where it is.
         parts: The parts that it holds, such as ``model``.
         begun_from: The checkpoint of another run at which this one began: its ``path`` and ``step``. None if it began anew.
+        gone_back: The ``step`` to which the run went back last before this was trained, and the ``count`` of its going back
+            until then. None if it never did.
     """
 
     step: int
     folder: Path
     parts: tuple[str, ...]
     begun_from: Mapping[str, Any] | None = None
+    gone_back: Mapping[str, Any] | None = None
 
     def is_sliced(self, part: str) -> bool:
         """Tell whether a part was written in slices."""
@@ -133,7 +137,9 @@ def step_name(step: int) -> str:
     return f"step-{step:08d}"
 
 
-def save(run_dir: Path, parts: Parts, *, step: int, plan_id: str, begun_from: Mapping[str, Any] | None = None) -> Path:
+def save(
+    run_dir: Path, parts: Parts, *, step: int, plan_id: str, past: Mapping[str, Any] = MappingProxyType({})
+) -> Path:
     """Save a checkpoint: under its name it is complete, or it is not there.
 
     Args:
@@ -141,7 +147,7 @@ def save(run_dir: Path, parts: Parts, *, step: int, plan_id: str, begun_from: Ma
         parts: What is saved.
         step: Optimizer steps done.
         plan_id: The plan that is trained.
-        begun_from: See `Checkpoint`.
+        past: What `TrainState.past` gives.
 
     Raises:
         CheckpointError: It can't be written.
@@ -154,7 +160,7 @@ def save(run_dir: Path, parts: Parts, *, step: int, plan_id: str, begun_from: Ma
         return dict(zip((file.name for file in files), flushed_and_hashed(files), strict=True))
 
     facts = {"version": CHECKPOINT_VERSION, "step": step, "plan_id": plan_id}
-    return _save(run_dir, write, facts, begun_from)
+    return _save(run_dir, write, {**facts, **past})
 
 
 def save_slices(run_dir: Path, state: TrainState, *, plan_id: str) -> Path:
@@ -182,7 +188,7 @@ def save_slices(run_dir: Path, state: TrainState, *, plan_id: str) -> Path:
         return sums
 
     facts = {"version": SLICED_VERSION, "step": state.step, "plan_id": plan_id}
-    return _save(run_dir, write, facts, state.begun_from)
+    return _save(run_dir, write, {**facts, **state.past()})
 
 
 def write_slices(run_dir: Path, state: TrainState) -> None:
@@ -194,12 +200,7 @@ def write_slices(run_dir: Path, state: TrainState) -> None:
         write_share(_temporary(run_dir, state.step), state.cut_parts(), state.team)
 
 
-def _save(
-    run_dir: Path,
-    write: Callable[[Path], Mapping[str, str]],
-    facts: Mapping[str, Any],
-    begun_from: Mapping[str, Any] | None,
-) -> Path:
+def _save(run_dir: Path, write: Callable[[Path], Mapping[str, str]], facts: Mapping[str, Any]) -> Path:
     """Let a folder be filled under another name, and put it in its place with the checksums of its files."""
     final, temporary = folder_of(run_dir, facts["step"]), _temporary(run_dir, facts["step"])
     try:
@@ -208,8 +209,6 @@ def _save(
         sums = write(temporary)
         versions = {name: importlib.metadata.version(name) for name in ("torch", "diffusers", "safetensors")}
         state = {**facts, "versions": versions, "sha256": sums}
-        if begun_from is not None:
-            state["begun_from"] = dict(begun_from)
         write_atomically(temporary / _STATE, json.dumps(state, indent=1).encode())
         for name in sums:  # safetensors keeps files to their owner, whatever the user's umask says
             shutil.copymode(temporary / _STATE, temporary / name)
@@ -273,7 +272,41 @@ def inspect(folder: Path, step: int) -> Checkpoint | str:
     if problem is not None:
         return problem
     parts = tuple(dict.fromkeys(name.partition("/")[0].removesuffix(".safetensors") for name in state["sha256"]))
-    return Checkpoint(step=step, folder=folder, parts=parts, begun_from=state.get("begun_from"))
+    begun_from, gone_back = state.get("begun_from"), state.get("gone_back")
+    return Checkpoint(step=step, folder=folder, parts=parts, begun_from=begun_from, gone_back=gone_back)
+
+
+def times_gone_back(run_dir: Path) -> int:
+    """Count how often a run has gone back to one of its steps and saved what it trained from there."""
+    return max((_gone_back(folder)["count"] for _, folder in _folders(run_dir)), default=0)
+
+
+def after_going_back(run_dir: Path, step: int, *, plan_id: str, warn: Callable[[str], None]) -> Checkpoint | None:
+    """Return the newest whole checkpoint of what was trained since the run went back to a step.
+
+    Args:
+        run_dir: The run directory.
+        step: The step. It counts if it was the last one to which the run went back.
+        plan_id: The plan that is trained. Checkpoints of others don't count.
+        warn: Told of each newer checkpoint that is broken.
+    """
+    wanted = {"step": step, "count": times_gone_back(run_dir)}
+    for saved, folder in sorted(_folders(run_dir), reverse=True):
+        state = _read_state(folder)
+        if saved <= step or state is None or state["plan_id"] != plan_id or _gone_back(folder) != wanted:
+            continue
+        found = inspect(folder, saved)
+        if isinstance(found, Checkpoint):
+            return found
+        warn(f"{folder} is broken ({found}) and is passed over; delete it")
+    return None
+
+
+def _gone_back(folder: Path) -> Mapping[str, int]:
+    """Return the ``gone_back`` of a checkpoint that may be broken; a count of 0 if there is none."""
+    state = _read_state(folder)
+    found: Mapping[str, int] = {"count": 0} if state is None else state.get("gone_back", {"count": 0})
+    return found
 
 
 def split_of(found: Checkpoint | None) -> dict[str, Tensor] | None:

@@ -97,7 +97,7 @@ class Saver:
     def _write(self, parts: Parts, step: int) -> tuple[Path, float]:
         began = time.monotonic()
         folder = checkpoint.save(
-            self._ctx.run_dir, parts, step=step, plan_id=self._ctx.plan.plan_id, begun_from=self._state.begun_from
+            self._ctx.run_dir, parts, step=step, plan_id=self._ctx.plan.plan_id, past=self._state.past()
         )
         return folder, time.monotonic() - began
 

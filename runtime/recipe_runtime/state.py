@@ -50,6 +50,7 @@ class TrainState:
         alignment: What aligns features, if anything does. Its projector is trained, and neither averaged nor exported.
         split: What the adapter began with, where that was taken out of the weights.
         begun_from: See `recipe_runtime.checkpoint.Checkpoint`.
+        gone_back: Likewise.
         team: The processes that have the same state, or slices of it, and change it together.
         shards: This process's slices of the weights, where they are spread over the team.
     """
@@ -64,8 +65,14 @@ class TrainState:
     alignment: Alignment | None = None
     split: Mapping[str, Tensor] | None = None
     begun_from: Mapping[str, Any] | None = None
+    gone_back: Mapping[str, Any] | None = None
     team: Team = ALONE
     shards: Shards | None = None
+
+    def past(self) -> dict[str, Any]:
+        """Return what a checkpoint says of the way to it, besides its step: nothing for a run that just went on."""
+        said = {"begun_from": self.begun_from, "gone_back": self.gone_back}
+        return {name: dict(value) for name, value in said.items() if value is not None}
 
     def weights(self) -> dict[str, nn.Parameter]:
         """Return what is trained of the model, by name: this process's slices, where weights are spread."""

@@ -226,7 +226,7 @@ def _built(ctx: Context, team: Team, found: checkpoint.Checkpoint | None) -> Tra
     if found is None:
         return state
     found.load(state)
-    state.begun_from = found.begun_from
+    state.begun_from, state.gone_back = found.begun_from, found.gone_back
     own = found.folder.is_relative_to(ctx.run_dir)
     path = found.folder.relative_to(ctx.run_dir) if own else found.folder
     ctx.recorder.emit(Resumed(step=found.step, path=path.as_posix()))
