@@ -334,10 +334,6 @@ def folder_of(run_dir: Path, step: int) -> Path:
     return run_dir / _FOLDER / step_name(step)
 
 
-def _temporary(run_dir: Path, step: int) -> Path:
-    return run_dir / _FOLDER / f"{_TEMPORARY}{step_name(step)}"
-
-
 def prune(run_dir: Path, *, saved: int, limit: int | None, counts: Callable[[int], bool]) -> None:
     """Remove old checkpoints until ``limit`` are left, counting the one that was just saved.
 
@@ -394,6 +390,10 @@ def sweep(run_dir: Path) -> None:
     """Remove what processes of this run that died while saving or pruning left behind."""
     for folder in (run_dir / _FOLDER).glob(f"{_TEMPORARY}*"):
         shutil.rmtree(folder)
+
+
+def _temporary(run_dir: Path, step: int) -> Path:
+    return run_dir / _FOLDER / f"{_TEMPORARY}{step_name(step)}"
 
 
 def _folders(run_dir: Path) -> list[tuple[int, Path]]:

@@ -128,6 +128,7 @@ class TrainState:
             parts["crepa"] = self.alignment.state()
         return parts
 
+    @torch.no_grad()
     def load(self, parts: Parts, step: int) -> None:
         """Take over a saved state, bit for bit.
 
@@ -137,6 +138,7 @@ class TrainState:
         make_room(self.optimizer, self.optimized())
         self._take(parts if self.shards is None else self.shards.sliced(parts), step)
 
+    @torch.no_grad()
     def load_slices(self, saved: Saved, step: int) -> None:
         """Take over a state that was saved in slices, bit for bit: this process reads its own. Weights have to be spread.
 
@@ -146,16 +148,14 @@ class TrainState:
         assert self.shards is not None, "weights are spread"
         make_room(self.optimizer, self.optimized())
         parts: dict[str, Mapping[str, Tensor]] = {}
-        own = {
-            part: tensors for part, tensors in self.own_parts().items() if part != "averaged"
-        }  # which follows from others
+        # What is averaged by Schedule-Free follows from the rest.
+        own = {part: tensors for part, tensors in self.own_parts().items() if part != "averaged"}
         for part, tensors in self.shards.room(own).items():
             _check(part, saved.shapes(part), {name: tensor.shape for name, tensor in tensors.items()})
             saved.fill(part, tensors)
             parts[part] = {name: local(tensor) for name, tensor in tensors.items()}
         self._take(parts, step)
 
-    @torch.no_grad()
     def _take(self, parts: Parts, step: int) -> None:
         """Take over tensors of this process. The optimizer has its room."""
         shapes = _shapes(self.weights())
