@@ -76,7 +76,7 @@ def batch_maker(ctx: Context) -> BatchMaker:
 def saved_parts(run_dir: Path, step: int) -> dict[str, dict[str, Tensor]]:
     """Read the checkpoint of a step, whichever plan it belongs to."""
     folder = run_dir / "checkpoints" / checkpoint.step_name(step)
-    parts = tuple(path.stem for path in folder.glob("*.safetensors"))
+    parts = tuple(path.stem for path in folder.iterdir() if path.suffix == ".safetensors" or path.is_dir())
     found = checkpoint.Checkpoint(step=step, folder=folder, parts=parts).read()
     # Copies, because the tensors of safetensors are views into the file, which a test may change.
     return {part: {name: tensor.clone() for name, tensor in tensors.items()} for part, tensors in found.items()}

@@ -1,33 +1,40 @@
 """Checkpoints: complete or not there, verified before use, and never the last good one thrown away.
 
 ``checkpoints/step-00000040/`` holds ``model.safetensors``, ``optimizer.safetensors``, ``ema.safetensors`` (where
-the average is kept) and ``state.json`` with the checksums of the others.
+the average is kept) and ``state.json`` with the checksums of the others. Where processes have written their slices,
+``model/`` and the like are folders, see `recipe_runtime.slices`.
 """
 
-import hashlib
 import importlib.metadata
 import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from recipe_runtime.checksums import flushed_and_hashed, hashed
 from recipe_runtime.errors import CheckpointError
-from recipe_runtime.state import Parts
+from recipe_runtime.slices import fill, read_whole, shapes_of, write_share
+from recipe_runtime.state import Parts, TrainState
 from recipe_schema.earlier import is_earlier
 from recipe_schema.files import sync_folder, write_atomically
 
 
 CHECKPOINT_VERSION = 1
-"""Version of the layout of a checkpoint."""
+"""Version of the layout of a checkpoint of whole tensors."""
+
+SLICED_VERSION = 2
+"""Version of the layout of a checkpoint of slices."""
 
 _FOLDER = "checkpoints"
 _ASIDE = "set-aside"
@@ -46,16 +53,19 @@ class Checkpoint:
         folder: Where it is.
         parts: The parts that it holds, such as ``model``.
         begun_from: The checkpoint of another run at which this one began: its ``path`` and ``step``. None if it began anew.
+        gone_back: The ``step`` to which the run went back last before this was trained, and the ``count`` of its going back
+            until then. None if it never did.
     """
 
     step: int
     folder: Path
     parts: tuple[str, ...]
     begun_from: Mapping[str, Any] | None = None
+    gone_back: Mapping[str, Any] | None = None
 
-    def file(self, part: str) -> Path:
-        """Return the file of a part."""
-        return self.folder / f"{part}.safetensors"
+    def is_sliced(self, part: str) -> bool:
+        """Tell whether a part was written in slices."""
+        return (self.folder / part).is_dir()
 
     def read(self) -> dict[str, dict[str, Tensor]]:
         """Read all parts.
@@ -63,8 +73,61 @@ class Checkpoint:
         Raises:
             CheckpointError: A file can't be read.
         """
+        return {part: self.part(part) for part in self.parts}
+
+    def part(self, part: str) -> dict[str, Tensor]:
+        """Read a part: whole tensors.
+
+        Raises:
+            CheckpointError: A file can't be read.
+        """
+        with self._readable():
+            return read_whole(self.folder / part) if self.is_sliced(part) else load_file(self._file(part))
+
+    def shapes(self, part: str) -> dict[str, torch.Size]:
+        """Return the shapes of a part's whole tensors; none if the checkpoint does not have it.
+
+        Raises:
+            CheckpointError: A file can't be read.
+        """
+        if part not in self.parts:
+            return {}
+        with self._readable():
+            if self.is_sliced(part):
+                return shapes_of(self.folder / part)
+            return {name: tensor.shape for name, tensor in load_file(self._file(part)).items()}
+
+    def fill(self, part: str, tensors: Mapping[str, Tensor]) -> None:
+        """Read values of a part into tensors, which may be slices where it was written in slices.
+
+        Raises:
+            CheckpointError: A file can't be read.
+        """
+        with self._readable():
+            if self.is_sliced(part):
+                fill(self.folder / part, tensors)
+                return
+            for name, tensor in load_file(self._file(part)).items():
+                tensors[name].copy_(tensor)
+
+    def load(self, state: TrainState) -> None:
+        """Let a state take over what is saved. Where it is spread over processes and was saved so, each reads its slices.
+
+        Raises:
+            CheckpointError: A file can't be read, or something does not fit.
+        """
+        if state.shards is not None and any(map(self.is_sliced, self.parts)):
+            state.load_slices(self, self.step)
+        else:
+            state.load(self.read(), self.step)
+
+    def _file(self, part: str) -> Path:
+        return self.folder / f"{part}.safetensors"
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
         try:
-            return {part: load_file(self.file(part)) for part in self.parts}
+            yield
         except (SafetensorError, OSError) as error:
             raise CheckpointError(f"{self.folder} can't be read ({error}); delete it and run again") from error
 
@@ -74,7 +137,9 @@ def step_name(step: int) -> str:
     return f"step-{step:08d}"
 
 
-def save(run_dir: Path, parts: Parts, *, step: int, plan_id: str, begun_from: Mapping[str, Any] | None = None) -> Path:
+def save(
+    run_dir: Path, parts: Parts, *, step: int, plan_id: str, past: Mapping[str, Any] = MappingProxyType({})
+) -> Path:
     """Save a checkpoint: under its name it is complete, or it is not there.
 
     Args:
@@ -82,30 +147,73 @@ def save(run_dir: Path, parts: Parts, *, step: int, plan_id: str, begun_from: Ma
         parts: What is saved.
         step: Optimizer steps done.
         plan_id: The plan that is trained.
-        begun_from: See `Checkpoint`.
+        past: What `TrainState.past` gives.
 
     Raises:
         CheckpointError: It can't be written.
     """
-    home = run_dir / _FOLDER
-    final, temporary = home / step_name(step), home / f"{_TEMPORARY}{step_name(step)}"
+
+    def write(folder: Path) -> Mapping[str, str]:
+        for part, tensors in parts.items():
+            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / f"{part}.safetensors")
+        files = sorted(folder.iterdir())
+        return dict(zip((file.name for file in files), flushed_and_hashed(files), strict=True))
+
+    facts = {"version": CHECKPOINT_VERSION, "step": step, "plan_id": plan_id}
+    return _save(run_dir, write, {**facts, **past})
+
+
+def save_slices(run_dir: Path, state: TrainState, *, plan_id: str) -> Path:
+    """Save a checkpoint of which each process writes its slices; under its name it is complete, or it is not there.
+
+    The first process does this, and the others `write_slices`.
+
+    Args:
+        run_dir: The run directory.
+        state: What is saved. It is spread over processes.
+        plan_id: The plan that is trained.
+
+    Raises:
+        CheckpointError: A process can't write its share.
+    """
+
+    def write(folder: Path) -> Mapping[str, str]:
+        state.team.give("save")
+        sums = write_share(folder, state.cut_parts(), state.team)
+        unseen = [name for name in sums if not (folder / name).is_file()]
+        if unseen:
+            raise OSError(
+                f"{unseen[0]} was written by another process, and is not seen here; do all machines see this folder?"
+            )
+        return sums
+
+    facts = {"version": SLICED_VERSION, "step": state.step, "plan_id": plan_id}
+    return _save(run_dir, write, {**facts, **state.past()})
+
+
+def write_slices(run_dir: Path, state: TrainState) -> None:
+    """Write this process's share of a checkpoint that the first process saves by `save_slices`.
+
+    The first process says it if that fails anywhere.
+    """
+    with suppress(OSError):
+        write_share(_temporary(run_dir, state.step), state.cut_parts(), state.team)
+
+
+def _save(run_dir: Path, write: Callable[[Path], Mapping[str, str]], facts: Mapping[str, Any]) -> Path:
+    """Let a folder be filled under another name, and put it in its place with the checksums of its files."""
+    final, temporary = folder_of(run_dir, facts["step"]), _temporary(run_dir, facts["step"])
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        for part, tensors in parts.items():
-            save_file(
-                {name: tensor.contiguous() for name, tensor in tensors.items()}, temporary / f"{part}.safetensors"
-            )
-        files = sorted(temporary.iterdir())
-        with ThreadPoolExecutor() as pool:
-            sums = dict(zip((file.name for file in files), pool.map(_flush_and_hash, files), strict=True))
+        sums = write(temporary)
         versions = {name: importlib.metadata.version(name) for name in ("torch", "diffusers", "safetensors")}
-        state = {"version": CHECKPOINT_VERSION, "step": step, "plan_id": plan_id, "versions": versions, "sha256": sums}
-        if begun_from is not None:
-            state["begun_from"] = dict(begun_from)
+        state = {**facts, "versions": versions, "sha256": sums}
         write_atomically(temporary / _STATE, json.dumps(state, indent=1).encode())
-        for file in files:  # safetensors keeps files to their owner, whatever the user's umask says
-            shutil.copymode(temporary / _STATE, file)
+        for name in sums:  # safetensors keeps files to their owner, whatever the user's umask says
+            shutil.copymode(temporary / _STATE, temporary / name)
+        for folder in {(temporary / name).parent for name in sums}:
+            sync_folder(folder)
         _put_in_place(temporary, final)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -163,8 +271,51 @@ def inspect(folder: Path, step: int) -> Checkpoint | str:
     problem = _problem(folder, state, step)
     if problem is not None:
         return problem
-    parts = tuple(name.removesuffix(".safetensors") for name in state["sha256"])
-    return Checkpoint(step=step, folder=folder, parts=parts, begun_from=state.get("begun_from"))
+    parts = tuple(dict.fromkeys(name.partition("/")[0].removesuffix(".safetensors") for name in state["sha256"]))
+    begun_from, gone_back = state.get("begun_from"), state.get("gone_back")
+    return Checkpoint(step=step, folder=folder, parts=parts, begun_from=begun_from, gone_back=gone_back)
+
+
+def times_gone_back(run_dir: Path) -> int:
+    """Count how often a run has gone back to one of its steps and saved what it trained from there."""
+    return max((_gone_back(folder)["count"] for _, folder in _folders(run_dir)), default=0)
+
+
+def after_going_back(run_dir: Path, step: int, *, plan_id: str, warn: Callable[[str], None]) -> Checkpoint | None:
+    """Return the newest whole checkpoint of what was trained since the run went back to a step.
+
+    Args:
+        run_dir: The run directory.
+        step: The step. It counts if it was the last one to which the run went back.
+        plan_id: The plan that is trained. Checkpoints of others don't count.
+        warn: Told of each newer checkpoint that is broken.
+    """
+    wanted = {"step": step, "count": times_gone_back(run_dir)}
+    for saved, folder in sorted(_folders(run_dir), reverse=True):
+        state = _read_state(folder)
+        if saved <= step or state is None or state["plan_id"] != plan_id or _gone_back(folder) != wanted:
+            continue
+        found = inspect(folder, saved)
+        if isinstance(found, Checkpoint):
+            return found
+        warn(f"{folder} is broken ({found}) and is passed over; delete it")
+    return None
+
+
+def _gone_back(folder: Path) -> Mapping[str, int]:
+    """Return the ``gone_back`` of a checkpoint that may be broken; a count of 0 if there is none."""
+    state = _read_state(folder)
+    found: Mapping[str, int] = {"count": 0} if state is None else state.get("gone_back", {"count": 0})
+    return found
+
+
+def split_of(found: Checkpoint | None) -> dict[str, Tensor] | None:
+    """Return what a training that goes on took out of the weights when it began; None if it did not, or begins now.
+
+    Raises:
+        CheckpointError: It can't be read.
+    """
+    return None if found is None or "split" not in found.parts else found.part("split")
 
 
 def step_of(folder: Path) -> int | None:
@@ -241,6 +392,10 @@ def sweep(run_dir: Path) -> None:
         shutil.rmtree(folder)
 
 
+def _temporary(run_dir: Path, step: int) -> Path:
+    return run_dir / _FOLDER / f"{_TEMPORARY}{step_name(step)}"
+
+
 def _folders(run_dir: Path) -> list[tuple[int, Path]]:
     found = ((_NAME.fullmatch(folder.name), folder) for folder in (run_dir / _FOLDER).glob("step-*"))
     return [(int(match[1]), folder) for match, folder in found if match is not None]
@@ -273,31 +428,14 @@ def _read_state(folder: Path) -> dict[str, Any] | None:
 
 def _problem(folder: Path, state: Mapping[str, Any], step: int) -> str | None:
     """Say what is wrong with a checkpoint, if anything is."""
-    if (state["version"], state["step"]) != (CHECKPOINT_VERSION, step):
-        return f"version {state['version']} and step {state['step']}, expected {CHECKPOINT_VERSION} and {step}"
+    version = SLICED_VERSION if state["version"] == SLICED_VERSION else CHECKPOINT_VERSION
+    if (state["version"], state["step"]) != (version, step):
+        return f"version {state['version']} and step {state['step']}, expected {version} and {step}"
     sums = state["sha256"]
     files = [folder / name for name in sums]
-    missing = [file.name for file in files if not file.is_file()]
+    missing = [name for name, file in zip(sums, files, strict=True) if not file.is_file()]
     if missing:
         return f"{missing[0]} is missing"
-    with ThreadPoolExecutor() as pool:
-        found = dict(zip(sums, pool.map(_hash, files), strict=True))
+    found = dict(zip(sums, hashed(files), strict=True))
     wrong = [name for name in sums if found[name] != sums[name]]
     return f"the checksum of {wrong[0]} does not match" if wrong else None
-
-
-def _flush_and_hash(file: Path) -> str:
-    handle = os.open(file, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    return _hash(file)
-
-
-def _hash(file: Path) -> str:
-    state = hashlib.sha256()
-    with file.open("rb") as content:
-        while block := content.read(2**24):
-            state.update(block)
-    return state.hexdigest()

@@ -6,14 +6,16 @@ After full fine-tuning that is a complete model; after training an adapter it is
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
+from torch import Tensor
 
 from recipe_runtime import checkpoint
-from recipe_runtime.build import splits_weights
+from recipe_runtime.checkpoint import Checkpoint
 from recipe_runtime.context import Context
 from recipe_runtime.errors import CheckpointError, RunError
 from recipe_runtime.export_page import adapter_page
@@ -58,11 +60,15 @@ def run(ctx: Context) -> None:
     with report_stage(ctx.recorder, "export", total=1, reused=int(ready), unit=f"{what}s", stop=never) as report:
         if not ready:
             averages = weights == "model" and ctx.settings.optimizer.name == "schedule-free"
-            file = _weights_file(ctx, last, "averaged" if averages else weights)
+            found = _found(ctx, last)
+            trained = found.part("averaged" if averages else weights)
             try:
                 if ctx.settings.regularizers.crepa.enabled:
-                    _write_projector(file.with_name("crepa.safetensors"), ctx.run_dir / PROJECTOR)
-                (_build_adapter if what == "adapter" else _build)(ctx, target, file, marker)
+                    _write_projector(found.part("crepa"), ctx.run_dir / PROJECTOR)
+                if what == "adapter":
+                    _build_adapter(ctx, target, trained, marker, split=checkpoint.split_of(found))
+                else:
+                    _build(ctx, target, trained, marker)
             except (OSError, SafetensorError) as error:
                 shutil.rmtree(target.with_name(_TEMPORARY), ignore_errors=True)
                 raise RunError(
@@ -79,7 +85,7 @@ def _is_marked(target: Path, marker: dict[str, Any]) -> bool:
         return False
 
 
-def _weights_file(ctx: Context, last: int, weights: str) -> Path:
+def _found(ctx: Context, last: int) -> Checkpoint:
     found = checkpoint.latest(
         ctx.run_dir, plan_id=ctx.plan.plan_id, warn=lambda message: ctx.recorder.emit(Warned(message=message))
     )
@@ -89,10 +95,10 @@ def _weights_file(ctx: Context, last: int, weights: str) -> Path:
             f"the export needs the checkpoint of step {last}, and the newest intact one is {there}; run the same "
             "command again to train the missing steps"
         )
-    return found.file(weights)
+    return found
 
 
-def _build(ctx: Context, target: Path, weights: Path, marker: dict[str, Any]) -> None:
+def _build(ctx: Context, target: Path, weights: Mapping[str, Tensor], marker: dict[str, Any]) -> None:
     """Build the directory under a temporary name, and rename it when it is complete."""
     temporary = target.with_name(_TEMPORARY)
     shutil.rmtree(temporary, ignore_errors=True)
@@ -100,7 +106,7 @@ def _build(ctx: Context, target: Path, weights: Path, marker: dict[str, Any]) ->
     home = transformer_dir(ctx)
     # Where biases alone were trained, the other weights are those that it began with.
     others = weight_files(home) if ctx.settings.train.layer_freeze_strategy == "bitfit" else ()
-    build_transformer(home, [*others, weights]).save_pretrained(temporary / "transformer")
+    build_transformer(home, others, weights).save_pretrained(temporary / "transformer")
     _put_in_place(target, temporary, marker)
 
 
@@ -129,13 +135,18 @@ def _build_merged(ctx: Context, adapter: Path, folder: Path) -> None:
     model.save_pretrained(folder / "transformer")
 
 
-def _build_adapter(ctx: Context, target: Path, weights: Path, marker: dict[str, Any]) -> None:
+def _build_adapter(
+    ctx: Context,
+    target: Path,
+    tensors: Mapping[str, Tensor],
+    marker: dict[str, Any],
+    *,
+    split: Mapping[str, Tensor] | None,
+) -> None:
     """Build the adapter's directory under a temporary name, and rename it when it is complete."""
     temporary = target.with_name(_TEMPORARY)
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    tensors = load_file(weights)
-    split = load_file(weights.with_name("split.safetensors")) if splits_weights(ctx) else None
     save_adapter(temporary, tensors, ctx.settings.model.lora, split)
     page = adapter_page(ctx, layers=len(adapted_layers(tensors)), weights=marker["weights"])
     (temporary / _PAGE).write_text(page, encoding="utf-8")
@@ -144,8 +155,8 @@ def _build_adapter(ctx: Context, target: Path, weights: Path, marker: dict[str, 
     _put_in_place(target, temporary, marker)
 
 
-def _write_projector(state: Path, target: Path) -> None:
-    tensors = {name: value for name, value in load_file(state).items() if name.startswith("crepa_projector.")}
+def _write_projector(state: Mapping[str, Tensor], target: Path) -> None:
+    tensors = {name: value for name, value in state.items() if name.startswith("crepa_projector.")}
     write_atomically(target, save(tensors))
 
 

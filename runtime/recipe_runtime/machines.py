@@ -128,6 +128,8 @@ class FirstMachine:
 
     def __init__(self, ctx: Context, meeting: Meeting) -> None:
         self._ctx = ctx
+        self._over = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="machines", daemon=True)
         try:
             self.store = TCPStore(
                 meeting.host, meeting.port, None, is_master=True, timeout=_PATIENCE, wait_for_workers=False
@@ -155,7 +157,13 @@ class FirstMachine:
             "threads": torch.get_num_threads(),
         }
         self.store.set(_GO, json.dumps(said))
-        threading.Thread(target=self._watch, name="machines", daemon=True).start()
+        self._watcher.start()
+
+    def close(self) -> None:
+        """Stop watching. A thread that still asks torch something when the process ends would end it with SIGABRT."""
+        self._over.set()
+        if self._watcher.is_alive():
+            self._watcher.join()
 
     def failure(self, seconds: float) -> PeerFailed | None:
         """Wait for another machine to say that it failed, and return what it said."""
@@ -169,11 +177,13 @@ class FirstMachine:
     def _watch(self) -> None:
         try:
             while not self._ear.check([_FAILED]):
-                time.sleep(_LOOK)
+                if self._over.wait(_LOOK):
+                    return
             message = self._ear.get(_FAILED).decode()
         except RuntimeError:  # the run is over, and the port closed
             return
-        time.sleep(_FIRST_ALONE)
+        if self._over.wait(_FIRST_ALONE):
+            return
         self._ctx.recorder.emit(Failed(message=message, exit_code=int(Exit.FAILED)))
         sys.stderr.write(f"recipe: {message}\n")
         sys.stderr.flush()

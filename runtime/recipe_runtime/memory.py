@@ -17,6 +17,9 @@ _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 _ASKED = re.compile(r"[Tt]ried to allocate (\d+(?:\.\d+)?) (bytes|[KMGT]iB)")
 _UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _CPU_ALLOCATOR = "DefaultCPUAllocator"
+_TO_MAIN_MEMORY = {"ema.device", "memory.group_offload.enabled"}
+"""Settings that only move something to main memory, which is of no use where that is too small."""
+
 _SHOWN = 4
 _GB = 1e9
 
@@ -97,7 +100,12 @@ def _explain(ctx: Context, what: str, bucket: str | None, told: str) -> str:
     predicted = predicted_gb(meta, bucket)
     if predicted is None:
         return f"{begin}; take smaller buckets or a smaller `train.batch_size`"
-    return f"{begin}; the plan predicted {predicted:.2f} GB. {_cures(meta['memory']['cures'], predicted, peak + asked, total)}"
+    cures = [
+        cure
+        for cure in meta["memory"]["cures"]
+        if ctx.device.type == "cuda" or _TO_MAIN_MEMORY.isdisjoint(cure["settings"])
+    ]
+    return f"{begin}; the plan predicted {predicted:.2f} GB. {_cures(cures, predicted, peak + asked, total)}"
 
 
 def _cures(cures: list[Mapping[str, Any]], predicted: float, needed: float, total: int) -> str:

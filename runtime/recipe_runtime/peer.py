@@ -96,10 +96,9 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _state(ctx: Context, found: Checkpoint | None, team: Team = ALONE) -> TrainState:
-    parts = {} if found is None else found.read()
-    state = train.build_state(ctx, team, parts.get("split"))
+    state = train.build_state(ctx, team, checkpoint.split_of(found))
     if found is not None:
-        state.load(parts, found.step)
+        found.load(state)
     return state
 
 
@@ -119,6 +118,8 @@ def _follow(
                 return
             if order == "gather":
                 state.parts()
+            elif order == "save":
+                checkpoint.write_slices(ctx.run_dir, state)
             elif order == "measure":
                 evaluator.measure(whole_state(ctx, state))
             elif order == "draw":

@@ -62,6 +62,7 @@ def assembled(ctx: Context, found: Path | None, *, size: int) -> Iterator[Team]:
             peers.append(Peer(ctx, rank, meeting, found, threads=torch.get_num_threads()))
             stack.callback(peers[-1].end)
         if first is not None:
+            stack.callback(first.close)
             first.begin(found)
         for peer in peers:
             peer.wait_until_ready()

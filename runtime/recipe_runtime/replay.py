@@ -50,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.format == "json":
         told = json.dumps({"record": bundle.record, "now": None if origin is None else asdict(origin)}, indent=1)
     else:
-        told = "\n".join(_lines(bundle.record, origin))
+        asked = {"--device": options.device, "--mixed-precision": options.mixed_precision}
+        told = "\n".join(_lines(bundle.record, origin, asked))
     sys.stdout.write(f"{told}\n")
     return Exit.OK if origin is None else Exit.FINDINGS
 
@@ -155,8 +156,12 @@ def _alone(ctx: Context) -> Context:
     )
 
 
-def _lines(record: Mapping[str, Any], origin: Origin | None) -> list[str]:
-    lines = [f"step {record['step']} in bucket {record['bucket']}, {record['mixed_precision']} on {record['device']}"]
+def _lines(record: Mapping[str, Any], origin: Origin | None, asked: Mapping[str, str | None]) -> list[str]:
+    precision = "fp32" if record["mixed_precision"] == "no" else record["mixed_precision"]
+    lines = [f"step {record['step']} in bucket {record['bucket']}, {precision} on {record['device']}"]
+    others = [f"{name} {value}" for name, value in asked.items() if value is not None]
+    if others:
+        lines.append(f"taken again with {' '.join(others)}")
     for sample in record["samples"]:
         where = f"sigma {sample['sigma']:.3f}, timestep {sample['timestep']:g}, loss {sample['loss']}"
         lines.append(f"  {sample['clip']} ({where}): {sample['text']}")

@@ -1,6 +1,7 @@
 """Where training begins: at the run's newest checkpoint, at one of its steps, or at a checkpoint of another run."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from recipe_runtime import checkpoint
@@ -16,8 +17,9 @@ LATEST = "latest"
 def find(ctx: Context, warn: Callable[[str], None]) -> Checkpoint | None:
     """Return the checkpoint at which training begins; None to begin with the published weights.
 
-    A step is taken each time, whatever newer checkpoints there are. The path of another run's checkpoint counts while
-    the run has none of its own; after that the run goes on from its newest, so that the same command resumes.
+    The run goes back to a step once: after that it goes on from the newest checkpoint of what it trained from there. The path
+    of another run's checkpoint counts while the run has none of its own; after that the run goes on from its newest. So the
+    same command resumes.
 
     Args:
         ctx: The run.
@@ -28,7 +30,7 @@ def find(ctx: Context, warn: Callable[[str], None]) -> Checkpoint | None:
     """
     asked = ctx.settings.checkpoints.resume
     if asked.isdecimal():
-        return _of_step(ctx, int(asked))
+        return _of_step(ctx, int(asked), warn)
     own = checkpoint.latest(ctx.run_dir, plan_id=ctx.plan.plan_id, warn=warn)
     last = ctx.plan.body.schedule.max_steps
     if own is not None and own.step > last:
@@ -59,18 +61,23 @@ def check(ctx: Context) -> None:
         find(ctx, warn=lambda _: None)
 
 
-def _of_step(ctx: Context, step: int) -> Checkpoint:
+def _of_step(ctx: Context, step: int, warn: Callable[[str], None]) -> Checkpoint:
+    """Return the checkpoint of a step, or the newest of what was trained since the run went back there."""
     if step == 0:
         raise CheckpointError(
             "`checkpoints.resume: 0` asks for the beginning, of which there is no checkpoint; name another `output_dir` to "
             f"train anew, or set `checkpoints.resume: {LATEST}`"
         )
+    since = checkpoint.after_going_back(ctx.run_dir, step, plan_id=ctx.plan.plan_id, warn=warn)
+    if since is not None:
+        return since
     there = checkpoint.steps_there(ctx.run_dir)
     if step not in there:
         raise CheckpointError(
             f"`checkpoints.resume: {step}` asks for a checkpoint that {ctx.run_dir} does not have; {_offer(there, step)}"
         )
-    return _whole(checkpoint.folder_of(ctx.run_dir, step), step, there, plan_id=ctx.plan.plan_id)
+    found = _whole(checkpoint.folder_of(ctx.run_dir, step), step, there, plan_id=ctx.plan.plan_id)
+    return replace(found, gone_back={"step": step, "count": checkpoint.times_gone_back(ctx.run_dir) + 1})
 
 
 def _of_another_run(path: Path, *, last: int, warn: Callable[[str], None]) -> Checkpoint:

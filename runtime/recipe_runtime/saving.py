@@ -22,7 +22,7 @@ class Saver:
 
     In the background the state is copied to main memory first, and a thread writes the copy. Of two checkpoints the second
     waits for the first. One is told of, and an older one removed for it, only when it is whole on the disk. As a context, it
-    lets the last one finish.
+    lets the last one finish. A checkpoint of slices is written at once, by all processes together.
 
     Args:
         ctx: The run.
@@ -35,6 +35,7 @@ class Saver:
         self._state = state
         self._kept = kept
         self._background = ctx.settings.checkpoints.background
+        self._sliced = state.shards is not None and ctx.settings.checkpoints.layout == "sharded"
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoints")
         self._pending: tuple[int, Future[tuple[Path, float]]] | None = None
         self.saved = state.step
@@ -46,8 +47,13 @@ class Saver:
             CheckpointError: This checkpoint, or the one before it, can't be written.
         """
         self.finish()
-        step, parts = self._state.step, self._state.parts()
-        self.saved = step
+        step = self.saved = self._state.step
+        if self._sliced:
+            began = time.monotonic()
+            folder = checkpoint.save_slices(self._ctx.run_dir, self._state, plan_id=self._ctx.plan.plan_id)
+            self._tell(step, folder, time.monotonic() - began)
+            return
+        parts = self._state.parts()
         if self._background:
             own = parts if self._state.shards is not None else _copied(parts)  # what was gathered is a copy already
             self._pending = step, self._pool.submit(self._write, own, step)
@@ -91,7 +97,7 @@ class Saver:
     def _write(self, parts: Parts, step: int) -> tuple[Path, float]:
         began = time.monotonic()
         folder = checkpoint.save(
-            self._ctx.run_dir, parts, step=step, plan_id=self._ctx.plan.plan_id, begun_from=self._state.begun_from
+            self._ctx.run_dir, parts, step=step, plan_id=self._ctx.plan.plan_id, past=self._state.past()
         )
         return folder, time.monotonic() - began
 

@@ -3,7 +3,7 @@
 Each process keeps a slice of every weight, cut along its first axis, and of its gradient, the optimizer's memory and the
 average. A block's weights are gathered before it computes, forward and backward, and dropped after it; its gradients are
 summed and sliced. The optimizer and the average see plain tensors, the slices, which share their memory with the model's.
-A checkpoint holds whole tensors, so that any number of processes goes on from it.
+Any number of processes goes on from a checkpoint, be it of whole tensors or of slices.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from diffusers.models.transformers.transformer_sana_video import SanaVideoTransformer3DModel
 from torch import Tensor, distributed as dist, nn
-from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor
 
@@ -43,6 +43,8 @@ class Shards:
         self._team = team
         self._model = model
         self._mesh = init_device_mesh(device.type, (team.size,))
+        # For slices in main memory, such as an average that waits there.
+        self._beside = self._mesh if device.type == "cpu" else init_device_mesh("cpu", (team.size,))
         for block in model.transformer_blocks:
             fully_shard(block, mesh=self._mesh)
         model.register_forward_hook(_copied)
@@ -109,20 +111,45 @@ class Shards:
         for part, tensors in parts.items():
             found[part] = {}
             for name, tensor in tensors.items():
-                like = self._like(name)
-                whole = tensor
-                if like is not None and tensor.shape == like.to_local().shape:
-                    whole = DTensor.from_local(
-                        tensor.to(like.device).contiguous(),
-                        self._mesh,
-                        like.placements,
-                        run_check=False,
-                        shape=like.shape,
-                        stride=like.stride(),
-                    ).full_tensor()
+                cut = self._cut(name, tensor, self._mesh)
+                whole = cut.full_tensor() if isinstance(cut, DTensor) else cut
                 if everywhere or self._team.rank == 0:
                     found[part][name] = whole.detach().to("cpu", copy=True)
         return found
+
+    def cut(self, parts: Parts) -> dict[str, dict[str, Tensor]]:
+        """Let slices know their place in the whole: they are a ``DTensor`` each, in the same memory. Other tensors stay."""
+        return {
+            part: {
+                name: self._cut(
+                    name, tensor, self._mesh if tensor.device.type == self._mesh.device_type else self._beside
+                )
+                for name, tensor in tensors.items()
+            }
+            for part, tensors in parts.items()
+        }
+
+    def room(self, parts: Parts) -> dict[str, dict[str, Tensor]]:
+        """Make room in main memory for others of the same shapes, slices as ``DTensor`` again."""
+        return self.cut(
+            {
+                part: {name: torch.empty_like(tensor, device="cpu") for name, tensor in tensors.items()}
+                for part, tensors in parts.items()
+            }
+        )
+
+    def _cut(self, name: str, tensor: Tensor, mesh: DeviceMesh) -> Tensor:
+        like = self._like(name)
+        if like is None or tensor.shape != like.to_local().shape:
+            return tensor
+        return DTensor.from_local(
+            tensor.to(mesh.device_type).contiguous(),
+            mesh,
+            like.placements,
+            run_check=False,
+            shape=like.shape,
+            stride=like.stride(),
+        )
 
     def sliced(self, parts: Parts) -> dict[str, dict[str, Tensor]]:
         """Return this process's slices of whole tensors."""
@@ -141,6 +168,11 @@ class Shards:
     def _like(self, name: str) -> DTensor | None:
         """Return the weight that a tensor of a state belongs to."""
         return self._whole.get(name, self._whole.get(name.partition(".")[2]))
+
+
+def local(tensor: Tensor) -> Tensor:
+    """Return a slice without its place in the whole; any other tensor as it is."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
 def _copied(_model: nn.Module, _inputs: Any, output: tuple[Tensor]) -> tuple[Tensor]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -16,13 +16,23 @@ from recipe_runtime.errors import CheckpointError
 from recipe_runtime.models.trained import trained_parameters
 from recipe_runtime.optim_memory import make_room, memory_of, restore
 from recipe_runtime.release import GradientRelease
-from recipe_runtime.sharding import Shards
+from recipe_runtime.sharding import Shards, local
 from recipe_runtime.team import ALONE, Team
 
 
 Parts = Mapping[str, Mapping[str, Tensor]]
 """Tensors by name, for each part of the state: ``model``, ``optimizer``, ``ema`` where it is kept, ``averaged`` with
 Schedule-Free, where the model's own weights are not the result, ``crepa`` where features are aligned, and ``split``."""
+
+
+class Saved(Protocol):
+    """What is saved of a state in slices, such as `recipe_runtime.checkpoint.Checkpoint`."""
+
+    def shapes(self, part: str) -> Mapping[str, torch.Size]:
+        """Return the shapes of a part's whole tensors; none if it does not have it."""
+
+    def fill(self, part: str, tensors: Mapping[str, Tensor]) -> None:
+        """Read values of a part into tensors: whole ones, or slices as ``DTensor``."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,6 +50,7 @@ class TrainState:
         alignment: What aligns features, if anything does. Its projector is trained, and neither averaged nor exported.
         split: What the adapter began with, where that was taken out of the weights.
         begun_from: See `recipe_runtime.checkpoint.Checkpoint`.
+        gone_back: Likewise.
         team: The processes that have the same state, or slices of it, and change it together.
         shards: This process's slices of the weights, where they are spread over the team.
     """
@@ -54,8 +65,14 @@ class TrainState:
     alignment: Alignment | None = None
     split: Mapping[str, Tensor] | None = None
     begun_from: Mapping[str, Any] | None = None
+    gone_back: Mapping[str, Any] | None = None
     team: Team = ALONE
     shards: Shards | None = None
+
+    def past(self) -> dict[str, Any]:
+        """Return what a checkpoint says of the way to it, besides its step: nothing for a run that just went on."""
+        said = {"begun_from": self.begun_from, "gone_back": self.gone_back}
+        return {name: dict(value) for name, value in said.items() if value is not None}
 
     def weights(self) -> dict[str, nn.Parameter]:
         """Return what is trained of the model, by name: this process's slices, where weights are spread."""
@@ -83,6 +100,11 @@ class TrainState:
         if self.team.rank == 0:
             self.team.give("gather")
         return self.shards.gathered(self.own_parts())
+
+    def cut_parts(self) -> Parts:
+        """Return the tensors of this process, slices as ``DTensor``, which knows its place. Weights have to be spread."""
+        assert self.shards is not None, "weights are spread"
+        return self.shards.cut(self.own_parts())
 
     def own_parts(self, *, memory: bool = True) -> Parts:
         """Return the tensors of this process, which are slices where weights are spread.
@@ -113,20 +135,40 @@ class TrainState:
         Raises:
             CheckpointError: A part or a tensor is missing, unknown or of another shape. The state is of no use then.
         """
-        if self.shards is not None:
-            parts = self.shards.sliced(parts)
-        shapes = {name: parameter.shape for name, parameter in self.weights().items()}
-        _check("model", parts["model"], shapes)
-        # The model was built with what the checkpoint holds, so that its frozen weights are those of the training.
-        _check("split", parts.get("split", {}), {} if self.split is None else shapes)
         make_room(self.optimizer, self.optimized())
+        self._take(parts if self.shards is None else self.shards.sliced(parts), step)
+
+    @torch.no_grad()
+    def load_slices(self, saved: Saved, step: int) -> None:
+        """Take over a state that was saved in slices, bit for bit: this process reads its own. Weights have to be spread.
+
+        Raises:
+            CheckpointError: As with `load`, or a file can't be read.
+        """
+        assert self.shards is not None, "weights are spread"
+        make_room(self.optimizer, self.optimized())
+        parts: dict[str, Mapping[str, Tensor]] = {}
+        # What is averaged by Schedule-Free follows from the rest.
+        own = {part: tensors for part, tensors in self.own_parts().items() if part != "averaged"}
+        for part, tensors in self.shards.room(own).items():
+            _check(part, saved.shapes(part), {name: tensor.shape for name, tensor in tensors.items()})
+            saved.fill(part, tensors)
+            parts[part] = {name: local(tensor) for name, tensor in tensors.items()}
+        self._take(parts, step)
+
+    def _take(self, parts: Parts, step: int) -> None:
+        """Take over tensors of this process. The optimizer has its room."""
+        shapes = _shapes(self.weights())
+        _check("model", _shapes(parts["model"]), shapes)
+        # The model was built with what the checkpoint holds, so that its frozen weights are those of the training.
+        _check("split", _shapes(parts.get("split", {})), {} if self.split is None else shapes)
         memory = memory_of(self.optimizer, self.optimized(), self.group_memory)
-        _check("optimizer", parts["optimizer"], {name: tensor.shape for name, tensor in memory.items()})
+        _check("optimizer", _shapes(parts["optimizer"]), _shapes(memory))
         if self.average is not None:
-            _check("ema", parts.get("ema", {}), shapes)
+            _check("ema", _shapes(parts.get("ema", {})), shapes)
             self.average.load(parts["ema"])
         if self.alignment is not None:
-            _check("crepa", parts["crepa"], {name: tensor.shape for name, tensor in self.alignment.state().items()})
+            _check("crepa", _shapes(parts["crepa"]), _shapes(self.alignment.state()))
             self.alignment.load(parts["crepa"])
         for name, parameter in self.weights().items():
             parameter.copy_(parts["model"][name])
@@ -134,11 +176,15 @@ class TrainState:
         self.step = step
 
 
-def _check(part: str, found: Mapping[str, Tensor], expected: Mapping[str, torch.Size]) -> None:
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in tensors.items()}
+
+
+def _check(part: str, found: Mapping[str, torch.Size], expected: Mapping[str, torch.Size]) -> None:
     wrong = sorted(
         name
         for name in {*found, *expected}
-        if name not in found or name not in expected or found[name].shape != expected[name]
+        if name not in found or name not in expected or found[name] != expected[name]
     )
     if wrong:
         raise CheckpointError(

@@ -204,7 +204,7 @@ def _written(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StoreError(
-            f"{path} can't be written: {error}; make room or correct the rights, and run the same command again"
+            f"{path} can't be written: {error.strerror or error}; make room or correct the rights, and run the same command again"
         ) from error
 
 

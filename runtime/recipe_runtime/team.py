@@ -6,7 +6,7 @@ process makes the same update. Everything else goes through the processor (gloo)
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, Literal, get_args
 
@@ -18,10 +18,13 @@ from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-
 _PATIENCE = timedelta(days=365)
 """How long a process waits for the others, one of which may draw a clip or write a checkpoint. That one died is noticed otherwise."""
 
+_FAREWELL = timedelta(seconds=60)
+"""How long a process that is done waits for the others to be done too."""
 
-Order = Literal["step", "stop", "gather", "measure", "draw"]
-"""What the first process asks of the others: take a step, end, help to put the state together, measure a part of the
-clips that are not trained, or draw a part of the validation clips."""
+
+Order = Literal["step", "stop", "gather", "save", "measure", "draw"]
+"""What the first process asks of the others: take a step, end, help to put the state together, save their slices of it,
+measure a part of the clips that are not trained, or draw a part of the validation clips."""
 
 _ORDERS: tuple[Order, ...] = get_args(Order)
 
@@ -169,5 +172,17 @@ def joined(
         dist.init_process_group(backend, init_method=meeting, rank=rank, world_size=size, timeout=_PATIENCE)
     try:
         yield JoinedTeam()
+        _wait_for_all()
     finally:
         dist.destroy_process_group()
+
+
+def _wait_for_all() -> None:
+    """Wait until all are about to leave, so that nobody closes a connection that another one still uses.
+
+    One that is gone already, or does not come, is not waited for: there is nothing left to do together.
+    """
+    with suppress(RuntimeError):
+        work = dist.all_reduce(torch.zeros(1), async_op=True)
+        assert work is not None, "the process is in the group"
+        work.wait(timeout=_FAREWELL)

@@ -222,12 +222,11 @@ def _train(ctx: Context, found: checkpoint.Checkpoint | None, stop: StopRequeste
 
 def _built(ctx: Context, team: Team, found: checkpoint.Checkpoint | None) -> TrainState:
     """Make the state of training, and take over a checkpoint, if there is one."""
-    parts = {} if found is None else found.read()
-    state = build_state(ctx, team, parts.get("split"))
+    state = build_state(ctx, team, checkpoint.split_of(found))
     if found is None:
         return state
-    state.load(parts, found.step)
-    state.begun_from = found.begun_from
+    found.load(state)
+    state.begun_from, state.gone_back = found.begun_from, found.gone_back
     own = found.folder.is_relative_to(ctx.run_dir)
     path = found.folder.relative_to(ctx.run_dir) if own else found.folder
     ctx.recorder.emit(Resumed(step=found.step, path=path.as_posix()))

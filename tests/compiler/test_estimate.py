@@ -195,6 +195,9 @@ def test_what_waits_in_main_memory_is_counted(values):
         "ema": pytest.approx(weights / 4, rel=1e-3),
         "checkpoint": pytest.approx(4 * weights, rel=1e-3),
     }
+    assert cost(values, **SPREAD, **{"checkpoints.layout": "sharded"})["main_memory_parts_gb"] == {
+        "whole weights": pytest.approx(weights, rel=1e-3)
+    }
     assert cost(values, **{**SPREAD, "model.type": "lora"})["main_memory_parts_gb"] == {
         "whole weights": pytest.approx(weights, rel=1e-3)
     }

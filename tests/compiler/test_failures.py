@@ -286,6 +286,23 @@ def test_what_fsdp2_can_not_cut_is_one_error_that_names_all_of_it(found):
     assert [f.code for f in found("launch.strategy=fsdp2", "optimizer.name=came")] == ["R208"]
 
 
+def test_checkpoints_of_slices_are_refused_where_there_are_no_slices_and_in_the_background(found):
+    sharded, two = "checkpoints.layout=sharded", ("launch.processes=2", "launch.strategy=fsdp2")
+
+    (finding,) = found(sharded, "launch.processes=2", "launch.strategy=ddp")
+    assert (finding.code, finding.severity) == ("R514", "error")
+    assert "and `strategy: ddp` trains whole weights" in finding.message
+    assert len(finding.notes) == 1
+    assert [f.code for f in found(sharded)] == ["R514"]
+    (finding,) = found(sharded, *two, "checkpoints.background=true")
+    assert (finding.code, finding.severity) == ("R514", "error")
+    assert "needs all processes at once" in finding.message
+    assert [f.code for f in found(sharded, "checkpoints.background=true")] == ["R514"]
+    assert found(sharded, *two) == ()
+    assert found("checkpoints.layout=whole", "checkpoints.background=true") == ()
+    assert [f.code for f in found(sharded, "launch.strategy=fsdp2")] == ["R208"]  # of one process
+
+
 def test_slices_are_counted_in_the_memory_of_a_step(tmp_path):
     from recipe_compiler.passes.estimate import memory_parts
 

@@ -234,7 +234,12 @@ def test_a_replay_without_the_fault_says_so_and_json_is_for_machines(tmp_path, m
     mended(folder)
 
     assert replay.main([str(folder), "--device", "cpu", "--mixed-precision", "no"]) == 0
-    assert "every value is finite this time" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert told.startswith("step 3 in bucket ")
+    assert "@9, fp32 on cpu\ntaken again with --device cpu --mixed-precision no\n" in told
+    assert "every value is finite this time" in told
+    assert replay.main([str(folder)]) == 0
+    assert "taken again" not in capsys.readouterr().out
     assert replay.main([str(folder), "--format", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["now"] is None
 
@@ -328,6 +333,23 @@ def test_too_little_memory_names_bucket_peak_and_what_would_fit(tmp_path, monkey
     assert "`memory.gradient_checkpointing: true` (0.80 GB predicted, a third more work); `model.type: lora`" in str(
         told.value
     )
+
+
+def test_what_moves_to_main_memory_is_no_cure_where_that_is_too_small(tmp_path, monkeypatch):
+    project, ctx, _ = encoded_project(tmp_path, prompts=())
+    away = {"settings": {"ema.device": "cpu"}, "memory_gb": 0.1, "cost": "the average crosses"}
+    monkeypatch.setitem(MEMORY, "cures", [away, *MEMORY["cures"]])
+    ctx = with_memory(project, ctx)
+    monkeypatch.setattr(memory, "peak_bytes", lambda _: 2 * 10**9)
+    monkeypatch.setattr(memory, "total_bytes", lambda _: 4 * 10**9)
+    said = []
+    for device in ("cpu", "cuda"):
+        there = dataclasses.replace(ctx, device=torch.device(device))
+        with pytest.raises(OutOfMemory) as told, shortage_explained(there, "step 7", bucket="96x64@9"):
+            raise MemoryError
+        said.append("ema.device" in str(told.value))
+
+    assert said == [False, True]
 
 
 def test_where_nothing_alone_fits_that_is_said(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from fakes_training import encoded_project, same_bits, saved_parts
 from recipe_runtime import __main__ as runtime, train
 from recipe_runtime.context import Meeting
 from recipe_runtime.errors import RunError
-from recipe_runtime.machines import check_place, place_among, read_meeting
+from recipe_runtime.machines import FirstMachine, check_place, place_among, read_meeting
 from recipe_runtime.stop import StopRequested
 
 
@@ -108,6 +109,16 @@ def test_where_one_machine_dies_the_other_ends(tmp_path, victim):
     if victim == "second":
         told = [json.loads(line)["event"] for line in events.read_text().splitlines()]
         assert told[-1] == "failed"
+
+
+def test_no_thread_asks_the_others_anything_when_the_first_machine_is_done(tmp_path):
+    first = FirstMachine(make_context(make_project(tmp_path, **TWO)), Meeting(host="127.0.0.1", port=free_port()))
+    first.begin(None)
+    (watcher,) = [thread for thread in threading.enumerate() if thread.name == "machines"]
+
+    first.close()
+
+    assert not watcher.is_alive()  # a thread inside of torch would end a process that ends with SIGABRT
 
 
 def test_an_address_is_a_host_and_a_port():

@@ -47,6 +47,44 @@ def test_a_step_is_gone_back_to_and_gives_the_same_again(tmp_path):
     assert same_bits(saved_parts(project.run_dir, 4), before)
 
 
+def test_a_job_that_is_started_again_goes_back_once(tmp_path):
+    project, _ = trained(tmp_path, max_steps=8, **{"checkpoints.total_limit": 3})
+    before = saved_parts(project.run_dir, 8)
+
+    def go(asked, until=None):
+        heard, stop = EventList(), StopRequested() if until is None else StopAfter(until)
+        listeners = [heard] if until is None else [heard, stop]
+        try:
+            train.run(going_on(make_context(project, listeners), asked), stop)
+        except StoppedBySignal:
+            assert until is not None
+        return [event.step for event in heard.of(Resumed)] + [event.step for event in heard.of(StepDone)]
+
+    assert go("4", until=5) == [4, 5]
+    assert go("4", until=7) == [5, 6, 7]  # step 8 is of before
+    assert not (project.run_dir / "checkpoints" / step_name(4)).exists()  # the limit is three
+    assert go("4") == [7, 8]
+    assert go("4") == []
+    assert go("6", until=7) == [6, 7]
+    assert same_bits(saved_parts(project.run_dir, 8), before)
+    with pytest.raises(CheckpointError, match=r"`checkpoints.resume: 4` asks for a checkpoint that .* does not have"):
+        go("4")  # the run went back to another one since
+    said = json.loads((project.run_dir / "checkpoints" / step_name(7) / "state.json").read_text())
+    assert said["gone_back"] == {"step": 6, "count": 2}
+
+
+def test_a_broken_checkpoint_since_going_back_is_passed_over(tmp_path):
+    project, _ = trained(tmp_path, max_steps=6)
+    train.run(going_on(make_context(project), "2"), StopRequested())
+    flip_last_byte(project.run_dir / "checkpoints" / step_name(6) / "model.safetensors")
+    heard: list[str] = []
+
+    found = resume.find(going_on(make_context(project), "2"), heard.append)
+
+    assert (found.step, found.gone_back) == (4, {"step": 2, "count": 1})
+    assert "passed over" in heard[0]
+
+
 @pytest.mark.parametrize("form", ["checkpoint", "run", "checkpoints folder"])
 def test_a_new_run_goes_on_from_another_runs_checkpoint(tmp_path, form):
     average = {"ema.enabled": True}

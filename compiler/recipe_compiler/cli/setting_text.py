@@ -50,7 +50,7 @@ def plain(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, list | tuple):
-        return ", ".join(plain(item) for item in value)
+        return ", ".join(plain(item) for item in value) or "[]"
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{name}: {plain(item)}" for name, item in value.items()) + "}"
     return str(value) if value != "" else '""'

@@ -395,8 +395,8 @@ def checkpoint_bytes(values: Mapping[str, Any], config: Mapping[str, Any]) -> fl
 def main_memory_parts(values: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, float]:
     """Return what waits in the first process's main memory, in GB: by what it is, without what is nothing.
 
-    A checkpoint is there while it is written in the background, and where slices of weights are put together for it. Then
-    the whole model was there before it was cut, and if that is more it counts instead.
+    A checkpoint is there while it is written in the background, and where slices of weights are put together for it. With
+    slices the whole model was there before it was cut, and if that is more it counts instead.
     """
     adapter, slices = adapter_of(values, config), sharded_over(values)
     parameters = transformer_parameters(config) if adapter is None else adapter.parameters
@@ -406,12 +406,14 @@ def main_memory_parts(values: Mapping[str, Any], config: Mapping[str, Any]) -> d
     if adapter is not None and values["memory.group_offload.enabled"] and not values[TO_DISK]:
         plain = {**values, "memory.group_offload.enabled": False}
         parts["offloaded weights"] = base_bytes(plain, config) - base_bytes(values, config)
-    if slices > 1 or values["checkpoints.background"]:
-        parts["checkpoint"] = checkpoint_bytes(values, config)
+    checkpoint = 0.0
+    if values["checkpoints.background"] or (slices > 1 and values["checkpoints.layout"] == "whole"):
+        checkpoint = checkpoint_bytes(values, config)
     whole = transformer_parameters(config) * FP32
-    if slices > 1 and whole > parts["checkpoint"]:
+    if slices > 1 and whole > checkpoint:
         parts["whole weights"] = whole
-        del parts["checkpoint"]
+    elif checkpoint:
+        parts["checkpoint"] = checkpoint
     return {name: size / 1e9 for name, size in parts.items()}
 
 

@@ -209,6 +209,7 @@ ON_SETTINGS: tuple[Listed, ...] = (
     # R511 belonged to a rule that is no more; it is not used again.
     Listed("R512", "sharding_needs_whole_weights", ("launch.strategy",)),
     Listed("R513", "accepted_change_unknown", ("checkpoints.accept_changes",)),
+    Listed("R514", "sharded_layout_impossible", ("checkpoints.layout",)),
     Listed("R601", "validation_size_untrained", ("data", "validation")),
     Listed("R602", "validation_without_prompt", ("validation",)),
     Listed("R603", "nickname_clash", ("validation",)),

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -26,8 +27,15 @@ _FINAL_TABLE = "scale_shift_table"
 _SHOWN = 3
 
 
-def build_transformer(folder: Path, files: Iterable[Path]) -> SanaVideoTransformer3DModel:
-    """Build a transformer by the configuration in ``folder`` and give it the weights in ``files``, in fp32.
+def build_transformer(
+    folder: Path, files: Iterable[Path], trained: Mapping[str, Tensor] = MappingProxyType({})
+) -> SanaVideoTransformer3DModel:
+    """Build a transformer by the configuration in ``folder`` and give it weights, in fp32.
+
+    Args:
+        folder: Holds its configuration.
+        files: The weights.
+        trained: More weights, or others in their place.
 
     Raises:
         ModelError: Files are missing or broken, or do not fit together.
@@ -36,6 +44,7 @@ def build_transformer(folder: Path, files: Iterable[Path]) -> SanaVideoTransform
     weights: dict[str, Tensor] = {}
     for file in files:
         weights.update(_read(file))
+    weights.update(_in_fp32(trained))
     _check(folder, expected=model.state_dict(), found=weights)
     model.load_state_dict(weights, strict=True, assign=True)
     for module in model.modules():
@@ -83,6 +92,10 @@ def _read(file: Path) -> dict[str, Tensor]:
         stored = load_file(file)
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{file} can't be read ({error}); download the model again") from error
+    return _in_fp32(stored)
+
+
+def _in_fp32(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
     # Copies, because the tensors of safetensors are views into the file.
     weights = {name: tensor.to(torch.float32, copy=True) for name, tensor in stored.items()}
     table = weights.get(_FINAL_TABLE)

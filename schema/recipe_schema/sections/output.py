@@ -53,8 +53,8 @@ class Checkpoints:
     )
     resume: Annotated[str, Pattern(r"^(latest|[0-9]{1,10}|.*[/.].*)$", "latest, a step, or a path")] = key(
         "latest",
-        "The checkpoint to go on from: the latest of the run, one of its steps (each time), or the path of another run or "
-        "of one of its checkpoints, with which this run begins at that step.",
+        "The checkpoint to go on from: the latest of the run, one of its steps, to which the run goes back once, or the path "
+        "of another run or of one of its checkpoints, with which this run begins at that step.",
         impact="runtime",
         reads=("train",),
         aka="resume_from_checkpoint",
@@ -62,6 +62,13 @@ class Checkpoints:
     background: bool = key(
         False,
         "Write checkpoints while training goes on. It takes main memory for a copy of the checkpoint.",
+        impact="runtime",
+        reads=("train",),
+    )
+    layout: Literal["whole", "sharded"] = key(
+        "whole",
+        "How checkpoints lie on the disk with launch.strategy fsdp2: whole tensors, which the first process puts together and "
+        "writes, or slices, of which each process writes its own. Either is resumed by any number of processes.",
         impact="runtime",
         reads=("train",),
     )
