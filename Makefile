@@ -33,18 +33,18 @@ LEAST := --least color=90 direction=80 shape=80
 .PHONY: learn
 learn: .venv/train.stamp ## teach a small model shapes, colors and directions, and judge what it draws
 	$(BIN)/recipe fetch recipes/learn.yaml
-	$(BIN)/recipe fetch recipes/learn/cross.yaml
+	$(BIN)/recipe fetch recipes/learn/bar.yaml
 	$(BIN)/recipe run recipes/learn.yaml
 	$(BIN)/python benchmarks/draw.py runs/learn/export recipes/learn/prompts.json runs/learn/unguided --guidance 1
-	$(BIN)/recipe run recipes/learn/cross.yaml
-	$(BIN)/recipe run recipes/learn/cross_full.yaml
+	$(BIN)/recipe run recipes/learn/bar.yaml
+	$(BIN)/recipe run recipes/learn/bar_full.yaml
 	$(BIN)/recipe run recipes/learn/i2v.yaml
 	$(JUDGE) runs/learn/unguided
-	$(JUDGE) runs/learn/validation/step-00003000 --sheet runs/learn/sheet.png $(LEAST)
-	$(JUDGE) runs/learn-cross/validation/step-00000200 --only cross $(LEAST)
-	$(JUDGE) runs/learn-cross/validation/step-00000200 --without cross $(LEAST)
-	$(JUDGE) runs/learn-cross-full/validation/step-00000200 --only cross $(LEAST)
-	$(JUDGE) runs/learn-cross-full/validation/step-00000200 --without cross $(LEAST)
+	$(JUDGE) runs/learn/validation/step-00006000 --sheet runs/learn/sheet.png $(LEAST)
+	$(JUDGE) runs/learn-bar/validation/step-00000200 --only bar $(LEAST)
+	$(JUDGE) runs/learn-bar/validation/step-00000200 --without bar $(LEAST)
+	$(JUDGE) runs/learn-bar-full/validation/step-00000200 --only bar $(LEAST)
+	$(JUDGE) runs/learn-bar-full/validation/step-00000200 --without bar $(LEAST)
 	$(JUDGE) runs/learn-i2v/validation/step-00000300 $(LEAST)
 
 .PHONY: test

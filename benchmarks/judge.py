@@ -1,6 +1,6 @@
 """Tells what clips of the small world show: shape, colour, direction and background, by arithmetic alone.
 
-    python benchmarks/judge.py DIR [--sheet PICTURE] [--least color=90 …] [--only cross]
+    python benchmarks/judge.py DIR [--sheet PICTURE] [--least color=90 …] [--only bar]
 
 DIR has clips whose names say what they should show, as in red-circle-left-dark-gray.mp4, or -ema.mp4. What differs from the most frequent gray is the shape. Its hue is the colour, the way of its centre the direction, and the
 known shape that overlaps best with it, drawn at the same place and size, is the shape.

@@ -295,13 +295,14 @@ def _plan(root: Path, rows: Sequence[ClipRow], overrides: Mapping[str, Any], ext
     chosen = frozenset(overrides)
     for number, webhook in enumerate(extras["webhooks"]):
         execution |= {f"tracking.webhooks.{number}.{name}": value for name, value in {**_WEBHOOK, **webhook}.items()}
-    family = load_family("sana-video-480p").raw
+    model_family = load_family("sana-video-480p")
+    family = model_family.raw
     samples: dict[str, list[ClipRow]] = {}
     rows = [row for row in rows if row.fate == "trained"]
     for row in sorted(rows, key=lambda row: row.clip_id):
         samples.setdefault(row.bucket, []).append(row)
     facts = {
-        "vae": family["vae"],
+        "vae": model_family.vae("tiny"),
         "patch_size": family["patch_size"],
         "instruction": "\n".join(family["text"]["instructions"][settings["model.instruction"]]),
         "max_sequence_length": family["text"]["max_sequence_length"],

@@ -55,8 +55,8 @@ def test_a_shape_covers_its_area_to_a_hundredth():
         "circle": np.pi,
         "square": 1.8**2,
         "triangle": 2.0,
-        "ring": (1 - 0.55**2) * np.pi,
-        "cross": 1.32 * 2 - 0.66**2,
+        "ring": (1 - 0.6**2) * np.pi,
+        "bar": 2 * 0.84,
     }
     assert areas == pytest.approx(expected, rel=0.02)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from recipe_compiler.fetch.errors import FetchError
 from recipe_compiler.fetch.hub import fetch_dataset
 from recipe_compiler.fetch.sample_clips import make_sample_clips
-from recipe_compiler.fetch.shapes_clips import make_crosses, make_shapes
+from recipe_compiler.fetch.shapes_clips import make_bars, make_shapes
 
 
 __all__ = ["FetchError", "fetch_source"]
@@ -43,6 +43,6 @@ def _fetch_builtin(name: str, folder: Path, report: Report) -> None:
 _BUILTIN: Mapping[str, Callable[[Path, Report], None]] = {
     "sample-clips": make_sample_clips,
     "shapes": make_shapes,
-    "crosses": make_crosses,
+    "bars": make_bars,
 }
 _SCHEMES: Mapping[str, Callable[[str, Path, Report], None]] = {"hf": fetch_dataset, "builtin": _fetch_builtin}

@@ -17,7 +17,7 @@ SIZE, FRAMES, RATE = 64, 9, 16
 """Width and height of clips in pixels, their frames, and frames per second."""
 
 SHAPES = ("circle", "square", "triangle", "ring")
-NEW_SHAPE = "cross"
+NEW_SHAPE = "bar"
 """A shape that is in no clip of `scenes`: what fine-tuning is to add."""
 COLORS: Mapping[str, tuple[int, int, int]] = {
     "red": (230, 40, 40),
@@ -49,8 +49,8 @@ _ASIDE = 6
 _HELD_OUT = 6
 """One scene of so many is never drawn for training."""
 
-_SQUARE, _HOLE, _BEAM = 0.9, 0.6, 0.33
-"""Half the side of a square, the radius of a ring's hole and half the width of a cross's beams, in radii."""
+_SQUARE, _HOLE, _BAR = 0.9, 0.6, 0.42
+"""Half the side of a square, the radius of a ring's hole and half the height of a bar, in radii."""
 
 Frames = NDArray[np.uint8]
 """A clip, (frames, height, width, 3)."""
@@ -145,9 +145,8 @@ def _ring(right: NDArray[np.float64], down: NDArray[np.float64]) -> NDArray[np.b
     return _circle(right, down) & (right**2 + down**2 >= _HOLE**2)
 
 
-def _cross(right: NDArray[np.float64], down: NDArray[np.float64]) -> NDArray[np.bool_]:
-    across, along = np.minimum(abs(right), abs(down)), np.maximum(abs(right), abs(down))
-    return (across <= _BEAM) & (along <= 1)
+def _bar(right: NDArray[np.float64], down: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return (abs(right) <= 1) & (abs(down) <= _BAR)
 
 
-_INSIDE = {"circle": _circle, "square": _square, "triangle": _triangle, "ring": _ring, "cross": _cross}
+_INSIDE = {"circle": _circle, "square": _square, "triangle": _triangle, "ring": _ring, "bar": _bar}

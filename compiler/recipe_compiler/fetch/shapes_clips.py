@@ -1,4 +1,4 @@
-"""Makes the folders of `builtin:shapes` and `builtin:crosses`: scenes of the small world that may be trained, with captions."""
+"""Makes the folders of `builtin:shapes` and `builtin:bars`: scenes of the small world that may be trained, with captions."""
 
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
@@ -24,9 +24,9 @@ def make_shapes(folder: Path, report: Callable[[str], None]) -> None:
     _make(folder, "builtin:shapes", SHAPES, report)
 
 
-def make_crosses(folder: Path, report: Callable[[str], None]) -> None:
+def make_bars(folder: Path, report: Callable[[str], None]) -> None:
     """Do the same with the shape that is in no clip of `make_shapes`."""
-    _make(folder, "builtin:crosses", (NEW_SHAPE,), report)
+    _make(folder, "builtin:bars", (NEW_SHAPE,), report)
 
 
 def write_scene(folder: Path, scene: Scene) -> None:

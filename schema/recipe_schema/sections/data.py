@@ -260,8 +260,8 @@ class Dataset:
         Annotated[
             str,
             Pattern(
-                r"^(hf:[^/\s]+/[^/\s]+|builtin:(sample-clips|shapes|crosses))$",
-                "hf:OWNER/NAME, builtin:sample-clips, builtin:shapes or builtin:crosses",
+                r"^(hf:[^/\s]+/[^/\s]+|builtin:(sample-clips|shapes|bars))$",
+                "hf:OWNER/NAME, builtin:sample-clips, builtin:shapes or builtin:bars",
             ),
         ]
         | None
@@ -269,7 +269,7 @@ class Dataset:
         None,
         "Where `recipe fetch` gets the folder from: `hf:OWNER/NAME`, a data set on the Hugging Face hub, or "
         "`builtin:sample-clips`, a handful of freely licensed clips, or `builtin:shapes`, 320 drawn ones of 64x64 pixels "
-        "and 9 frames (`builtin:crosses` has 80 more, of a shape of their own).",
+        "and 9 frames (`builtin:bars` has 80 more, of a shape of their own).",
         impact="runtime",
         reads=("survey",),
     )
