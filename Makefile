@@ -27,7 +27,7 @@ demo: .venv/train.stamp ## fetch a few clips, then train a tiny model on them an
 	$(BIN)/recipe run recipes/quickstart.yaml
 
 JUDGE = $(BIN)/python benchmarks/judge.py
-# What the proof asks for, in percent. docs/learning.md says how far it is.
+# What the proof asks for, in percent.
 LEAST := --least color=90 direction=80 shape=80
 
 .PHONY: learn

@@ -126,7 +126,7 @@ def test_weights_of_zero_are_as_if_it_were_off(tmp_path):
         _, ctx, _ = encoded_project(tmp_path / name, **ROLLED | more)
         train.run(ctx, StopRequested())
 
-    assert same_bits(*(saved_parts(tmp_path / name / "runs" / "test", 6) for name in ("off", "zero")))
+    assert same_bits(*(saved_parts(tmp_path / name / "project" / "runs" / "test", 6) for name in ("off", "zero")))
 
 
 @pytest.mark.parametrize("term", ["beta1", "beta2"])

@@ -191,7 +191,7 @@ def test_two_runs_are_the_same_bits(tmp_path):
         _, ctx, _ = project(tmp_path / name, **{"train.mixed_precision": "bf16", "ema.device": "cpu"})
         train.run(ctx, StopRequested())
 
-    assert same_bits(*(saved_parts(tmp_path / name / "runs" / "test", 4) for name in "ab"))
+    assert same_bits(*(saved_parts(tmp_path / name / "project" / "runs" / "test", 4) for name in "ab"))
 
 
 # With first frames that are given, and with rollouts
