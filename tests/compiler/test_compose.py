@@ -67,7 +67,7 @@ def test_a_shipped_recipe_can_be_built_on(tmp_path):
 
     assert found == []
     assert value["train"]["max_steps"] == 5
-    assert value["model"]["random_weights"] == "tiny"
+    assert value["model"]["random_weights"] == "small"
 
 
 def test_a_mistake_in_set_points_into_the_argument(tmp_path):
@@ -496,5 +496,5 @@ def test_paths_of_a_shipped_recipe_start_at_the_recipe_that_builds_on_it(tmp_pat
     assert (settings["name"], settings["description"], settings["output_dir"]) == ("main", "", "runs/main")
     assert settings["data.store_dir"] == "store"
     assert settings["data.datasets.0.instance_data_dir"] == "data/sample-clips"
-    assert settings["model.pretrained_model_name_or_path"] == "models/tiny-sana-video"
-    assert settings["model.pretrained_vae_model_name_or_path"] == "models/tiny-sana-video"
+    assert settings["model.pretrained_model_name_or_path"] == "models/small-sana-video"
+    assert settings["model.pretrained_vae_model_name_or_path"] == "models/small-sana-video"
