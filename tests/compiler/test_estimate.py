@@ -138,6 +138,13 @@ def test_a_product_is_small_on_the_disk(values):
     assert found["export_gb"] == pytest.approx(757_760 * 4 / 1e9, rel=1e-3)
 
 
+def test_a_merged_export_holds_the_adapter_and_a_whole_model(values):
+    adapter, merged = cost(values), cost(values, **{"model.lora.merge": True})
+    full = cost(values, **{"model.type": "full"})
+
+    assert merged["export_gb"] == pytest.approx(adapter["export_gb"] + full["export_gb"], rel=1e-3)
+
+
 def test_a_split_is_kept_in_checkpoints_and_exported_at_twice_the_rank(values):
     plain, split = cost(values), cost(values, **{"model.lora.init": "pissa"})
 

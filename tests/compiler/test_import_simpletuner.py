@@ -10,12 +10,14 @@ from hypothesis import given, settings, strategies as st
 
 from fakes_simpletuner import CLIPS, GUIDE, TEXTS
 from recipe_compiler.cli.main import main
+from recipe_compiler.imports.fitting import coerced
 from recipe_compiler.imports.given import given_in
 from recipe_compiler.imports.place import How
 from recipe_compiler.imports.reading import read_list, read_map
 from recipe_compiler.imports.report import report_text
 from recipe_compiler.imports.simpletuner import import_simpletuner
 from recipe_compiler.imports.simpletuner_options import Options, all_options, canonical
+from recipe_schema.definition import leaf_index
 
 
 # Values and names are those of the quick start for Sana Video; prompts are our own.
@@ -49,6 +51,19 @@ def value(draft, path):
 def lint(path, capsys):
     status = main(["lint", "--no-data", str(path), "--format", "json"])
     return status, {d["code"] for d in json.loads(capsys.readouterr().out)["diagnostics"]}
+
+
+@pytest.mark.parametrize(
+    ("path", "written", "value"),
+    [
+        ("model.lora.target_modules", "to_q, to_k", ["to_q", "to_k"]),
+        ("model.lora.target_modules", ["to_q"], ["to_q"]),
+        ("train.batch_size", "4", 4),
+        ("train.batch_size", "four", "four"),
+    ],
+)
+def test_a_text_becomes_what_its_key_takes(path, written, value):
+    assert coerced(written, leaf_index()[path]) == value
 
 
 @pytest.mark.parametrize("faithful", [False, True], ids=["meant", "faithful"])

@@ -84,6 +84,13 @@ def test_the_judge_looks_at_the_way_from_the_first_frame_to_the_last():
     assert judge(clip.transpose(0, 2, 1, 3)).direction == "left"
 
 
+def test_bars_have_a_folder_of_their_own(tmp_path):
+    fetch_source("builtin:bars", tmp_path / "clips", lambda _: None)
+
+    assert {path.stem.split("-")[1] for path in (tmp_path / "clips").glob("*.mp4")} == {"bar"}
+    assert len(list((tmp_path / "clips").glob("*.mp4"))) == 80
+
+
 def test_the_folder_holds_a_clip_of_each_scene_as_the_judge_sees_it(tmp_path):
     said = []
     fetch_source("builtin:shapes", tmp_path / "clips", said.append)

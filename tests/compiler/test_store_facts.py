@@ -235,7 +235,7 @@ def test_killed_at_any_moment_it_leaves_a_table_that_is_right(tmp_path):
             process.stdout.readline()
             time.sleep(milliseconds / 1000)
             process.send_signal(signal.SIGKILL)
-        assert process.returncode == -signal.SIGKILL
+        assert process.returncode in (-signal.SIGKILL, 0)  # it may be done by then
 
     assert sorted(texts(tmp_path)) == sorted(f"number {number}" for number in range(3000))
     assert len(rows(tmp_path)) == 3000
