@@ -58,9 +58,9 @@ class FamilyFacts:
             frames: Frames of the clip.
             preset: As for `transformer`.
         """
-        vae, channels = self.vae(preset), self.vae(preset)["channels"]
+        vae = self.vae(preset)
         spatial = vae["spatial"]
-        return channels, (frames - 1) // vae["temporal"] + 1, height // spatial, width // spatial
+        return vae["channels"], (frames - 1) // vae["temporal"] + 1, height // spatial, width // spatial
 
     def vae(self, preset: str | None) -> Mapping[str, int]:
         """Return how many pixels and frames of a clip a latent stands for, and its channels: those the transformer takes.

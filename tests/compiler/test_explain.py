@@ -306,7 +306,10 @@ def test_a_plan_that_is_none_is_refused(tmp_path, capsys):
 
 def test_a_code_that_is_none_is_wrong_usage_and_lists_those_that_are(capsys):
     assert main(["explain", "R999"]) == 2
-    assert "there is no finding R999; there is R0…, R1…" in capsys.readouterr().err
+    groups = ", ".join(f"R{number}…" for number in range(9))
+    assert capsys.readouterr().err == f"error: there is no finding R999; there is {groups}\n"
+    assert main(["explain", "R599"]) == 2
+    assert "there is no finding R599; there is R501, R502" in capsys.readouterr().err
 
 
 def test_json_without_data_has_settings_and_no_figures(project, capsys):
