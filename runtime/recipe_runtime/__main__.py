@@ -87,7 +87,7 @@ def _run(plan: Plan, options: argparse.Namespace, meeting: Meeting | None) -> No
             f"the run directory {run_dir} can't be made: {error}; name another one in `output_dir`"
         ) from error
     with ExitStack() as stack:
-        stack.enter_context(run_lock(run_dir))
+        stack.enter_context(run_lock(run_dir, options.lock))
         keep_plan(plan, options.plan_dir, run_dir)
         listeners = [] if options.quiet else [stack.enter_context(Console(verbose=options.verbose))]
         recorder = stack.enter_context(Recorder(run_dir, listeners))
@@ -150,6 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--machine", type=int, metavar="I", help="which of several machines this is, from 0")
     parser.add_argument("--meeting", type=read_meeting, metavar="HOST:PORT", help="address of the first machine")
+    parser.add_argument("--lock", type=int, metavar="FD", help="the run directory's lock, which is held already")
     parser.add_argument("--discard-plan", action="store_true", help="remove the plan once it is of no use")
     parser.add_argument("--root", type=Path, metavar="DIR", help="where relative paths start; default: the plan's root")
     parser.add_argument("--quiet", action="store_true", help="show errors only; events.jsonl has everything")

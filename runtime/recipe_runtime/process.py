@@ -1,13 +1,12 @@
 """What a process has of the system and needs no torch for: variables of the environment, and the lock of a run."""
 
-import fcntl
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from recipe_runtime.errors import RunError
-from recipe_schema.run_lock import LOCK_FILE
+from recipe_schema.run_lock import LOCK_FILE, RunLockedError, take_lock
 
 
 def environment() -> Mapping[str, str]:
@@ -16,36 +15,28 @@ def environment() -> Mapping[str, str]:
 
 
 @contextmanager
-def run_lock(run_dir: Path) -> Iterator[None]:
+def run_lock(run_dir: Path, held: int | None = None) -> Iterator[None]:
     """Hold the lock of a run directory, which the system lets go of when the process ends, however it ends.
+
+    Args:
+        run_dir: It must exist.
+        held: A descriptor of the lock that this process has from the program whose place it took.
 
     Raises:
         RunError: Another process holds it, or it can't be written.
     """
-    path = run_dir / LOCK_FILE
     try:
-        # Without a buffer, which would hold what a full disk did not take and fail again when it is closed.
-        file = path.open("ab+", buffering=0)
+        if held is None:
+            file = take_lock(run_dir)
+        else:
+            os.set_inheritable(held, False)  # no program that this one starts may hold it longer
+            file = os.fdopen(held, "ab+", buffering=0)
+    except RunLockedError as error:
+        raise RunError(str(error)) from None
     except OSError as error:
-        raise _unwritable(path, error) from error
+        path = run_dir / LOCK_FILE
+        raise RunError(
+            f"{path} can't be written: {error}; make room or correct the rights, or name another place in `output_dir`"
+        ) from error
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().decode().strip() or "unknown"
-            raise RunError(
-                f"another process (number {holder}) works on {run_dir}; wait for it, or stop it with `kill {holder}`"
-            ) from None
-        try:
-            file.truncate(0)
-            file.write(f"{os.getpid()}\n".encode())
-        except OSError as error:
-            raise _unwritable(path, error) from error
         yield
-
-
-def _unwritable(path: Path, error: OSError) -> RunError:
-    return RunError(
-        f"{path} can't be written: {error}; make room or correct the rights, or name another place in `output_dir`"
-    )

@@ -329,7 +329,9 @@ def test_the_first_of_several_machines_writes_the_run_directory(project, became,
 
     start(project, "--set", f"output_dir={run}", *TWO_MACHINES, "--machine", "0", "--meeting", "a:5", "--quiet")
 
-    assert became[0][3:] == [str(run / "plan"), "--run-dir", str(run), "--machine", "0", "--meeting", "a:5", "--quiet"]
+    *command, lock, _, quiet = became[0][3:]
+    assert command == [str(run / "plan"), "--run-dir", str(run), "--machine", "0", "--meeting", "a:5"]
+    assert (lock, quiet) == ("--lock", "--quiet")
     assert read_plan(run / "plan").body.schedule.samples_per_step == 2
 
 

@@ -8,6 +8,7 @@ import pytest
 from fakes_clips import make_project
 from recipe_compiler.cli.main import main
 from recipe_schema.planfile import read_plan
+from recipe_schema.run_lock import RunLockedError, take_lock
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +42,13 @@ def test_a_recipe_is_frozen_into_its_run_directory_and_handed_to_the_runtime(pro
 
     start(project, "--set", f"output_dir={run}")
 
-    arguments = [sys.executable, "-m", "recipe_runtime", str(run / "plan"), "--run-dir", str(run)]
-    assert runtime == [(sys.executable, arguments)]
+    (program, arguments), *others = runtime
+    assert not others
+    assert program == sys.executable
+    *command, lock, descriptor = arguments
+    assert command == [sys.executable, "-m", "recipe_runtime", str(run / "plan"), "--run-dir", str(run)]
+    assert lock == "--lock"
+    assert descriptor.isdecimal()
     assert read_plan(run / "plan").execution.settings["output_dir"] == str(run)
     assert f"  run        {run}\n" in capsys.readouterr().err
 
@@ -69,7 +75,7 @@ def test_a_plan_is_run_from_where_it_is(project, runtime, tmp_path):
 
     start(plan)
 
-    assert runtime[0][1][3:] == [str(plan), "--run-dir", str(run)]
+    assert runtime[0][1][3:6] == [str(plan), "--run-dir", str(run)]
 
 
 def test_a_recipe_with_errors_is_not_run(project, runtime, tmp_path, capsys):
@@ -116,6 +122,55 @@ def test_the_plan_of_a_run_that_goes_on_is_not_overwritten(project, tmp_path, ca
     assert (run / "plan" / "plan.json").read_bytes() == before
     start(project, "--set", f"output_dir={run}", "--set", "train.seed=7")
     assert (run / "plan" / "plan.json").read_bytes() != before
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_run_is_locked_before_its_plan_is_written_and_the_runtime_takes_the_lock_over(
+    project, tmp_path, monkeypatch, frozen
+):
+    run = tmp_path / "run"
+    seen = []
+
+    def execv(_program, arguments):
+        descriptor = int(arguments[arguments.index("--lock") + 1])
+        seen.append(os.get_inheritable(descriptor))
+        seen.append(os.path.samestat(os.fstat(descriptor), (run / ".lock").stat()))
+        with pytest.raises(RunLockedError):
+            take_lock(run)
+        raise SystemExit
+
+    monkeypatch.setattr(os, "execv", execv)
+
+    if frozen:
+        plan = tmp_path / "x.plan"
+        assert main(["plan", str(project), "-o", str(plan), "--set", f"output_dir={run}"]) == 0
+        start(plan)
+    else:
+        start(project, "--set", f"output_dir={run}")
+
+    assert seen == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("file/run", "can't be written: Not a directory"), ("file", "is a file, and no folder")]
+)
+def test_a_run_directory_that_can_not_be_made_is_named(project, tmp_path, capsys, name, told):
+    (tmp_path / "file").write_text("")
+
+    assert main(["run", str(project), "--set", f"output_dir={tmp_path / name}"]) == 3
+
+    assert f"error: {tmp_path / name} {told}" in capsys.readouterr().err
+
+
+def test_a_folder_with_a_file_in_the_place_of_the_plan_is_left_alone(project, tmp_path, capsys):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "plan").write_text("mine")
+
+    assert main(["run", str(project), "--set", f"output_dir={run}"]) == 3
+
+    assert f"{run} holds files and is no run directory" in capsys.readouterr().err
+    assert [path.name for path in run.iterdir()] == ["plan"]
 
 
 def test_another_machine_joins_a_run_that_the_first_works_on(project, runtime, tmp_path, capsys):

@@ -9,7 +9,7 @@ import torch
 from recipe_runtime.errors import RunError, StoppedBySignal
 from recipe_runtime.launch import choose_device, describe_device, signals_request_stop
 from recipe_runtime.process import run_lock
-from recipe_schema.run_lock import LOCK_FILE
+from recipe_schema.run_lock import LOCK_FILE, RunLockedError, check_free, take_lock
 
 
 def test_the_processor_is_taken_when_asked_for():
@@ -94,6 +94,18 @@ def test_a_run_directory_belongs_to_one_process(tmp_path):
         pass
     with run_lock(tmp_path):
         assert (tmp_path / LOCK_FILE).read_text() == f"{os.getpid()}\n"
+
+
+def test_a_lock_that_the_process_has_already_is_kept_from_programs_that_it_starts(tmp_path):
+    with take_lock(tmp_path) as lock:
+        descriptor = os.dup(lock.fileno())
+    os.set_inheritable(descriptor, True)
+
+    with run_lock(tmp_path, held=descriptor):
+        assert not os.get_inheritable(descriptor)
+        with pytest.raises(RunLockedError):
+            check_free(tmp_path)
+    check_free(tmp_path)
 
 
 def test_a_lock_that_can_not_be_written_is_named(tmp_path):

@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from io import FileIO
 from pathlib import Path
 from typing import NoReturn
 
@@ -26,7 +27,7 @@ from recipe_schema.earlier import DATA, is_accepted, keep_earlier
 from recipe_schema.exits import Exit
 from recipe_schema.plan import Plan
 from recipe_schema.planfile import PLAN_FILE, PlanError, read_plan
-from recipe_schema.run_lock import LOCK_FILE, holder_of
+from recipe_schema.run_lock import LOCK_FILE, RunLockedError, check_free, take_lock
 
 
 SHOWN = 8
@@ -46,43 +47,53 @@ def run(options: argparse.Namespace) -> int:
     if Path(options.subject).name == PLAN_FILE:
         options.subject = str(Path(options.subject).parent)  # the file was named, and the plan is its folder
     try:
-        if Path(options.subject).is_dir():
-            plan, plan_dir = frozen(options), Path(options.subject)
-            if not _is_another_machine(options, plan):
-                _check_idle(run_directory(plan))
-            changed = check_run_directory(plan)
-        else:
-            compiled = compile_from(options, options.subject, must_run=True)
-            print_findings(compiled, sys.stderr)
-            if not compiled.ok:
-                return Exit.FINDINGS
-            assert compiled.survey is not None
-            plan = make_plan(compiled)
-            if _is_another_machine(options, plan):
-                folder = Path(tempfile.mkdtemp(prefix="recipe-machine-"))
-                write(plan, compiled.survey.rows, folder)
-                return _train_along(options, plan, folder, discard=True)
-            _check_idle(run_directory(plan))
-            changed = check_run_directory(plan)
-            clear_away(compiled)
-            plan_dir = run_directory(plan) / "plan"
-            write(plan, compiled.survey.rows, plan_dir)
-    except PlanError as error:
+        return _run_plan(options) if Path(options.subject).is_dir() else _run_recipe(options)
+    except (PlanError, RunLockedError) as error:
         print(f"error: {error}", file=sys.stderr)
         return Exit.REFUSED
+
+
+def _run_plan(options: argparse.Namespace) -> int:
+    plan, plan_dir = frozen(options), Path(options.subject)
+    if _is_another_machine(options, plan):
+        return _start(options, plan, plan_dir, check_run_directory(plan))
+    run_dir = run_directory(plan)
+    check_free(run_dir)
+    changed = check_run_directory(plan)
+    with _hold(run_dir) as lock:
+        return _start(options, plan, plan_dir, changed, "--lock", str(lock.fileno()))
+
+
+def _run_recipe(options: argparse.Namespace) -> int:
+    compiled = compile_from(options, options.subject, must_run=True)
+    print_findings(compiled, sys.stderr)
+    if not compiled.ok:
+        return Exit.FINDINGS
+    assert compiled.survey is not None
+    plan = make_plan(compiled)
+    if _is_another_machine(options, plan):
+        folder = Path(tempfile.mkdtemp(prefix="recipe-machine-"))
+        write(plan, compiled.survey.rows, folder)
+        return _train_along(options, plan, folder)
+    run_dir = run_directory(plan)
+    check_free(run_dir)
+    changed = check_run_directory(plan)
+    with _hold(run_dir) as lock:
+        clear_away(compiled)
+        write(plan, compiled.survey.rows, run_dir / "plan")
+        return _start(options, plan, run_dir / "plan", changed, "--lock", str(lock.fileno()))
+
+
+def _start(options: argparse.Namespace, plan: Plan, plan_dir: Path, changed: str, *more: str) -> int:
+    """Say what is going to be done, and become the runtime."""
     if not has_runtime():
         return Exit.FAILED
+    run_dir = str(run_directory(plan))
     if not options.quiet:
-        place = f"  run        {run_directory(plan)}\n" + (f"{changed}\n" if changed else "")
+        place = f"  run        {run_dir}\n" + (f"{changed}\n" if changed else "")
         print(plan_text(plan), place, sep="\n", file=sys.stderr, flush=True)
-    command = [
-        str(plan_dir),
-        "--run-dir",
-        str(run_directory(plan)),
-        *_place(options),
-        *(["--verbose"] if options.verbose else []),
-    ]
-    return become_runtime(command, quiet=options.quiet)
+    verbose = ["--verbose"] if options.verbose else []
+    return become_runtime([str(plan_dir), "--run-dir", run_dir, *_place(options), *more, *verbose], quiet=options.quiet)
 
 
 def _is_another_machine(options: argparse.Namespace, plan: Plan) -> bool:
@@ -93,12 +104,12 @@ def _is_another_machine(options: argparse.Namespace, plan: Plan) -> bool:
     return number != "0"
 
 
-def _train_along(options: argparse.Namespace, plan: Plan, plan_dir: Path, *, discard: bool) -> int:
-    """Become one of the other machines, which write no run directory."""
+def _train_along(options: argparse.Namespace, plan: Plan, plan_dir: Path) -> int:
+    """Become one of the other machines, which write no run directory and need the plan no longer than that."""
     if not has_runtime():
         return Exit.FAILED
-    command = [str(plan_dir), "--run-dir", str(run_directory(plan)), *_place(options)]
-    return become_runtime([*command, *(["--discard-plan"] if discard else [])], quiet=options.quiet)
+    command = [str(plan_dir), "--run-dir", str(run_directory(plan)), *_place(options), "--discard-plan"]
+    return become_runtime(command, quiet=options.quiet)
 
 
 def _place(options: argparse.Namespace) -> list[str]:
@@ -138,17 +149,22 @@ def run_directory(plan: Plan) -> Path:
     return Path(os.path.normpath(Path(plan.execution.root) / str(plan.execution.settings["output_dir"])))
 
 
-def _check_idle(run_dir: Path) -> None:
-    """Refuse a run directory that a process works on: its plan would be overwritten.
+def _hold(run_dir: Path) -> FileIO:
+    """Make a run directory and lock it, before its plan is written and until the runtime ends.
 
     Raises:
-        PlanError: One does.
+        PlanError: It can't be written.
+        RunLockedError: Another process works on it.
     """
-    holder = holder_of(run_dir)
-    if holder is not None:
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        lock = take_lock(run_dir)
+    except OSError as error:
         raise PlanError(
-            f"another process (number {holder}) works on {run_dir}; wait for it, or stop it with `kill {holder}`"
-        )
+            f"{run_dir} can't be written: {error.strerror}; make room or correct the rights, or name another place in `output_dir`"
+        ) from error
+    os.set_inheritable(lock.fileno(), True)
+    return lock
 
 
 def check_run_directory(plan: Plan) -> str:
@@ -166,8 +182,10 @@ def check_run_directory(plan: Plan) -> str:
     run_dir = run_directory(plan)
     if not run_dir.exists():
         return ""
+    if not run_dir.is_dir():
+        raise PlanError(f"{run_dir} is a file, and no folder; choose another `output_dir`")
     if not (run_dir / "plan" / PLAN_FILE).exists():
-        if {path.name for path in run_dir.iterdir()} <= {"plan", LOCK_FILE}:
+        if {path.name for path in run_dir.iterdir()} <= {"plan", LOCK_FILE} and not (run_dir / "plan").is_file():
             return ""  # empty, or left by one that was stopped before it had a plan
         raise PlanError(f"{run_dir} holds files and is no run directory; choose another `output_dir`")
     if not any((run_dir / "checkpoints").glob("step-*")):
