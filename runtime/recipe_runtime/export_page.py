@@ -1,14 +1,11 @@
 """The page beside an exported adapter: what it is, and how it is loaded."""
 
-import re
-
 from recipe_runtime.context import Context
 from recipe_runtime.exported import loading
 from recipe_runtime.models.split import SPLITTING
+from recipe_schema.hub_id import is_hub_id
 from recipe_schema.sections.model import Model
 
-
-_HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 
 _PAGE = """\
 # {name}
@@ -63,7 +60,7 @@ def adapter_page(ctx: Context, *, layers: int, weights: str) -> str:
         plan=ctx.plan.plan_id,
     )
     # The hub reads a page's head, and refuses a base model that is none of its own.
-    if _HUB_ID.fullmatch(base) and not ctx.resolve(base).exists():
+    if is_hub_id(base) and not ctx.resolve(base).exists():
         page = f"---\nbase_model: {base}\nlibrary_name: diffusers\npipeline_tag: text-to-video\ntags: [lora]\n---\n\n{page}"
     return page
 

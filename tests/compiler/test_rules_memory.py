@@ -157,7 +157,7 @@ def test_targets_are_whole_names_or_their_ends_with_stars_for_any_part(found):
 
 
 def test_the_published_model_has_more_blocks_than_the_small_one(found):
-    real = ("model.random_weights=null", "model.pretrained_model_name_or_path=elsewhere", LORA)
+    real = ("model.random_weights=null", "model.pretrained_model_name_or_path=somebody/elsewhere", LORA)
 
     assert found(*real, "model.lora.target_modules=[transformer_blocks.19.attn1.to_q]") == []
     assert (

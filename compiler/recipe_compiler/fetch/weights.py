@@ -1,6 +1,5 @@
 """Gets the models that a recipe trains with from the Hugging Face hub, into the hub's own cache, where a run finds them."""
 
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,11 +9,11 @@ from recipe_compiler.fetch.errors import FetchError
 from recipe_compiler.fetch.hub import hub_errors
 from recipe_compiler.settings import Resolved
 from recipe_schema.family import MODEL_ENDINGS
+from recipe_schema.hub_id import is_hub_id
 
 
 _MODEL = "model.pretrained_model_name_or_path"
 _PARTS = (_MODEL, "model.pretrained_vae_model_name_or_path", "model.pretrained_transformer_model_name_or_path")
-_HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def fetch_weights(settings: Resolved, root: Path, report: Callable[[str], None]) -> None:
@@ -34,7 +33,7 @@ def fetch_weights(settings: Resolved, root: Path, report: Callable[[str], None])
         if (root / name).is_dir():
             report(f"{name}: the folder is there")
             continue
-        if not _HUB_ID.fullmatch(name):
+        if not is_hub_id(name):
             raise FetchError(
                 f"{root / name} does not exist, and {name} is no OWNER/NAME of the hub; correct the recipe"
             )

@@ -81,6 +81,11 @@ ON_SETTINGS: tuple[Listed, ...] = (
     Listed("R220", "split_unfit", ("model.lora.init",)),
     Listed("R221", "biases_of_adapter", ("train.layer_freeze_strategy",)),
     Listed("R222", "graphs_without_cuda", ("hardware.compile",)),
+    Listed(
+        "R223",
+        "model_folder_missing",
+        ("model", "regularizers.crepa.encoder_path", "evaluation.pretrained_model_name_or_path"),
+    ),
     Listed("R308", "frames_not_legal", ("data", "validation")),
     Listed("R309", "size_not_legal", ("data", "validation")),
     Listed("R310", "frame_limits", ("data.datasets.*.video",)),

@@ -40,30 +40,34 @@ def check(facts: Facts) -> Iterator[Finding]:
         gets = source or facts.settings[f"{table}.type"] in ADDRESS
         cure = "`recipe fetch RECIPE` gets it" if gets else "check the path, or give a `source` for `recipe fetch`"
         advice = f"{cure}; a relative path starts at the recipe"
-        meant = None if gets else _meant(folder, facts.root, facts.settings[f"{table}.instance_data_dir"])
+        meant = None if gets else meant_folder(folder, facts.root, facts.settings[f"{table}.instance_data_dir"])
         if meant is not None:
             advice = f"did you mean `{meant}`?"
         yield Finding(
             at=f"{table}.instance_data_dir",
-            message=_message(folder) if why is None else why.message,
+            message=not_there(folder) if why is None else why.message,
             help=advice if why is None else why.help,
             fix=meant if why is None else None,
             severity="error" if facts.must_run else "warning",
         )
 
 
-def _meant(folder: Path, root: Path, written: str) -> str | None:
+def meant_folder(folder: Path, root: Path, written: str) -> str | None:
     """Return the folder whose name is near, as the recipe would write it; None if there is none."""
-    there = next(above for above in folder.parents if above.is_dir())
+    there = next(above for above in folder.parents if os.path.isdir(above))
     name, *rest = folder.relative_to(there).parts
-    best = near(name, sorted(path.name for path in there.iterdir() if path.is_dir()))
-    if best is None or not there.joinpath(best, *rest).is_dir():
+    try:
+        best = near(name, sorted(entry.name for entry in os.scandir(there) if entry.is_dir()))
+    except OSError:  # it can't be listed
+        return None
+    if best is None or not os.path.isdir(there.joinpath(best, *rest)):
         return None
     found = there.joinpath(best, *rest)
     return str(found) if os.path.isabs(written) else Path(os.path.relpath(found, root)).as_posix()
 
 
-def _message(folder: Path) -> str:
+def not_there(folder: Path) -> str:
+    """Say why a folder can't be used: there is none, or a file has its name."""
     return f"`{folder}` is a file, and no folder" if os.path.exists(folder) else f"the folder `{folder}` does not exist"
 
 

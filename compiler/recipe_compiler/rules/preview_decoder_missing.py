@@ -20,16 +20,15 @@ Use instead:
         decoder: linear
 """
 
-import re
 from collections.abc import Iterator
 
 from recipe_compiler.rules.rule import Facts, Finding, Rule
 from recipe_compiler.suggest import near
+from recipe_schema.hub_id import is_hub_id
 from recipe_schema.sections.evaluation import LINEAR, TINY_DECODER_FILES
 
 
 ENABLED, DECODER = "validation.preview.enabled", "validation.preview.decoder"
-_HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def check(facts: Facts) -> Iterator[Finding]:
@@ -42,7 +41,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     if place.is_dir():
         if not any((place / name).is_file() for name in TINY_DECODER_FILES):
             yield _finding(facts, f"the folder `{place}` holds no {files}")
-    elif not place.is_file() and not _HUB_ID.fullmatch(named):
+    elif not place.is_file() and not is_hub_id(named):
         yield _finding(facts, f"there is no decoder `{place}`")
 
 

@@ -3,7 +3,6 @@
 import functools
 import hashlib
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,7 @@ from recipe_runtime.errors import ModelError
 from recipe_runtime.exported import INDEX
 from recipe_schema.canonical import canonical_json
 from recipe_schema.family import MODEL_ENDINGS
-
-
-_HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
+from recipe_schema.hub_id import is_hub_id
 
 
 def model_dir(name: str, revision: str | None, root: Path, key: str = "model.pretrained_model_name_or_path") -> Path:
@@ -35,7 +32,7 @@ def model_dir(name: str, revision: str | None, root: Path, key: str = "model.pre
     local = root / name
     if local.is_dir():
         return local
-    if not _HUB_ID.fullmatch(name):
+    if not is_hub_id(name):
         raise ModelError(
             f"the model directory {local} does not exist; correct `{key}`, or put the model there in diffusers format"
         )
@@ -69,9 +66,10 @@ def vae_dir(ctx: Context) -> Path:
     branch.
     """
     model = ctx.settings.model
-    same = model.pretrained_vae_model_name_or_path == model.pretrained_model_name_or_path
-    home = model_dir(model.pretrained_vae_model_name_or_path, model.revision if same else None, ctx.root)
-    return component_dir(home, "vae")
+    if model.pretrained_vae_model_name_or_path == model.pretrained_model_name_or_path:
+        return component_dir(pipeline_dir(ctx), "vae")
+    key = "model.pretrained_vae_model_name_or_path"
+    return component_dir(model_dir(model.pretrained_vae_model_name_or_path, None, ctx.root, key), "vae")
 
 
 def transformer_dir(ctx: Context) -> Path:

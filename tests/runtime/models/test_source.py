@@ -41,6 +41,13 @@ def test_the_vae_may_live_elsewhere(tmp_path):
     assert vae_dir(ctx) == ctx.root / "other/vae"
 
 
+def test_a_missing_vae_is_told_with_its_own_key(tmp_path):
+    ctx = make_context(make_project(tmp_path, **{"model.pretrained_vae_model_name_or_path": "other"}))
+
+    with pytest.raises(ModelError, match=r"correct `model.pretrained_vae_model_name_or_path`"):
+        vae_dir(ctx)
+
+
 def test_a_digest_follows_content_and_not_place_or_writer(tmp_path):
     for name, version in (("a", "1.0"), ("b", "2.0")):
         (tmp_path / name).mkdir()
