@@ -81,6 +81,14 @@ NOTHING_TO_APPEND = Code(
     "nothing-to-append",
     "`key+` appends to the list that a recipe below gives as `key`, and none gives it. Defaults can't be appended to.",
 )
+CUT_SHORT = Code(
+    "R014",
+    "text-cut-short",
+    "A text without quotes ends where ` #` begins a comment, and the comment has no space behind its `#`, so that it may be "
+    "the rest of the text: `prompt: take #3 of the rabbit` asks for `take`. Put quotes around the whole text, or a space "
+    "behind the `#`.",
+    "warning",
+)
 UNUSED_SUPPRESSION = Code(
     "R009",
     "unused-suppression",
@@ -168,6 +176,7 @@ CODES: Mapping[str, Code] = {
         NOT_SET,
         MATRIX,
         NOTHING_TO_APPEND,
+        CUT_SHORT,
         UNUSED_SUPPRESSION,
         BAD_SUPPRESSION,
         UNKNOWN_KEY,

@@ -121,8 +121,8 @@ def _value(before: str, text: str, source: Source, found: list[Diagnostic]) -> N
     found += [replace(d, span=d.span._replace(source=source)) for d in problems]
     if node is not None:
         return _in_source(node, source)
-    end = len(source.text) + 1
-    return ScalarNode(value=None, raw="", plain=True, span=Span(source, 1, end, 1, end))
+    start = len(before) + 1
+    return ScalarNode(value=None, raw="", plain=True, span=Span(source, 1, start, 1, start))
 
 
 def _in_source(node: Node, source: Source) -> Node:

@@ -11,6 +11,7 @@ from typing import Any
 import jsonschema
 
 from recipe_compiler.diagnostics.diagnostic import Diagnostic
+from recipe_compiler.passes.cut_short import cut_short
 from recipe_compiler.passes.names import Renamer
 from recipe_compiler.syntax.tree import (
     BadNode,
@@ -58,6 +59,7 @@ def validate(tree: MapNode, taken: frozenset[Path] = frozenset()) -> Validated:
     texts = _as_texts(definition(), renamed)
     assert isinstance(texts, MapNode)
     found += _schema_findings(texts, said)
+    found += cut_short(definition(), texts)
     lists = _as_lists(definition(), texts)
     assert isinstance(lists, MapNode)
     return Validated(tree=lists, bad=frozenset(bad | said), found=tuple(found))
