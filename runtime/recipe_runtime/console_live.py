@@ -30,6 +30,10 @@ _DISPENSABLE = ("lr", "speed", "similarity", "loss")
 """What is left out of a line that is too narrow, in this order."""
 
 
+_SPARE = 6
+"""Columns that have to be left for what was left out to come back: a line must not flicker when its numbers grow and shrink."""
+
+
 class LiveView:
     """Draws bars.
 
@@ -50,6 +54,7 @@ class LiveView:
         )
         self._bars: dict[str, TaskID] = {}
         self._meter = TrainMeter(0)
+        self._dispensed: set[str] = set()
 
     def show(self, event: Event) -> None:
         """Show an event."""
@@ -94,8 +99,12 @@ class LiveView:
         room = self._room - len(f"{self._meter.max_steps}/{self._meter.max_steps} ")
         left = {name: part for name, part in parts.items() if part}
         for name in _DISPENSABLE:
-            if len("  ".join(left.values())) > room:
-                left.pop(name, None)
+            spare = _SPARE if name in self._dispensed else 0
+            if name in left and len("  ".join(left.values())) + spare > room:
+                del left[name]
+                self._dispensed.add(name)
+            else:
+                self._dispensed.discard(name)
         return "  ".join(left.values())
 
     def _time_left(self, stage: str) -> str:
