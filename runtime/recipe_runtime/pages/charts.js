@@ -133,7 +133,8 @@ class Chart {
         svg.append(node("text", { x: left - 6, y: py(value) + 4, "text-anchor": "end" }, shortNumber(value)));
       }
       for (const tick of ticks(this.x0, this.x1)) {
-        svg.append(node("text", { x: px(tick), y: height - 18, "text-anchor": "middle" }, shortNumber(tick)));
+        const anchor = px(tick) > width - right - 10 ? "end" : "middle"; // the last one would be cut off
+        svg.append(node("text", { x: px(tick), y: height - 18, "text-anchor": anchor }, shortNumber(tick)));
       }
       svg.append(node("text", { x: width - right, y: height - 3, "text-anchor": "end", "font-style": "italic" }, this.across));
       for (const line of kept) {
