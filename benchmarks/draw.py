@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20, metavar="N", help="sampling steps (20)")
     parser.add_argument("--seed", type=int, default=42)
     options = parser.parse_args()
-    pipeline = SanaVideoPipeline.from_pretrained(options.model, torch_dtype=torch.float32)
+    pipeline = SanaVideoPipeline.from_pretrained(options.model, dtype=torch.float32)
     pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
     pipeline.set_progress_bar_config(disable=True)
     options.folder.mkdir(parents=True, exist_ok=True)

@@ -134,7 +134,7 @@ def _vae(config: Mapping[str, Any]) -> AutoencoderKLWan:
         vae = AutoencoderKLWan(**config).eval()
         _calibrate(vae)
         return vae
-    return AutoencoderKLWan.from_pretrained(Path(__file__).parent / config["trained"], torch_dtype=torch.float32).eval()
+    return AutoencoderKLWan.from_pretrained(Path(__file__).parent / config["trained"], dtype=torch.float32).eval()
 
 
 def _text_encoder(config: Mapping[str, Any], tokenizer: GemmaTokenizer) -> Gemma2Model:

@@ -29,7 +29,7 @@ def load_vae(folder: Path, dtype: str, device: torch.device, *, tiling: bool, sl
         ModelError: It can't be loaded, or its constants are not one for each channel.
     """
     try:
-        vae = AutoencoderKLWan.from_pretrained(folder, torch_dtype=DTYPES[dtype], local_files_only=True)
+        vae = AutoencoderKLWan.from_pretrained(folder, dtype=DTYPES[dtype], local_files_only=True)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"the VAE in {folder} can't be loaded: {error}; check that the download is complete and that it is the "
