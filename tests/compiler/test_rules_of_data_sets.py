@@ -1,12 +1,14 @@
 """Rules about data sets, at their borders."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from fakes_clips import make_clip, make_project
 from recipe_compiler.pipeline import Options, compile_recipe, make_plan
+from recipe_compiler.rules.data_folder_missing import meant_folder
 
 
 @pytest.fixture(scope="module")
@@ -421,3 +423,15 @@ def test_a_step_that_can_not_be_filled_is_the_only_finding_about_few_clips(proje
     found = compile_recipe(project, Options(overrides=overrides, must_run=True)).found
 
     assert [d.code for d in found] == ["R303"]
+
+
+def test_what_a_missing_folder_should_be_is_looked_for_where_that_can_be_listed(tmp_path, monkeypatch):
+    (tmp_path / "clips").mkdir()
+    assert meant_folder(tmp_path / "clps", tmp_path, "clps") == "clips"
+
+    def refuse(_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "scandir", refuse)
+
+    assert meant_folder(tmp_path / "clps", tmp_path, "clps") is None
