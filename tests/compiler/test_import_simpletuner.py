@@ -778,3 +778,24 @@ def test_options_are_read_by_their_names_of_today():
 def test_faithful_is_for_simpletuner_alone(tmp_path, capsys):
     assert main(["import", "sana", str(tmp_path / "x.yaml"), "--faithful", "-o", str(tmp_path / "y.yaml")]) == 2
     assert "--faithful is for simpletuner" in capsys.readouterr().err
+
+
+def test_home_folders_are_written_out(tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    (home / "cfg").mkdir(parents=True)
+    (home / "cfg" / "sets.json").write_text(json.dumps([{**CLIPS, "instance_data_dir": "~/clips"}, TEXTS]))
+    monkeypatch.setenv("HOME", str(home))
+
+    draft = taken(
+        tmp_path,
+        data_backend_config="~/cfg/sets.json",
+        output_dir="~/runs/first",
+        pretrained_model_name_or_path="~/models/sana",
+        pretrained_vae_model_name_or_path="~nobody-has-this-name/vae",
+    )
+
+    assert value(draft, "data.datasets.0.instance_data_dir") == str(home / "clips")
+    assert value(draft, "output_dir") == str(home / "runs" / "first")
+    assert value(draft, "model.pretrained_model_name_or_path") == str(home / "models" / "sana")
+    assert row(draft, "output_dir").reason == "paths start at the recipe, and `~` is written out"
+    assert value(draft, "model.pretrained_vae_model_name_or_path") == "~nobody-has-this-name/vae"

@@ -7,7 +7,7 @@ from typing import Any
 from recipe_compiler.imports.draft import Draft
 from recipe_compiler.imports.given import Given, given_in
 from recipe_compiler.imports.peer import MODEL, Entry, Idle, Lost, Sets, Words, safe_name, take_keys, take_prompts
-from recipe_compiler.imports.place import How, rebased
+from recipe_compiler.imports.place import HERE, How, rebased
 from recipe_compiler.imports.problem import ImportProblemError
 from recipe_compiler.imports.reading import read_map
 from recipe_schema.record import replace
@@ -68,7 +68,7 @@ def import_ai_toolkit(path: Path, how: How) -> Draft:
 def _folder(given: Given, sets: Sets) -> None:
     folder = f"{given.value}/{sets.draft.value('name', '')}".rstrip("/")
     written = rebased(folder, Path(), sets.how.target)
-    sets.draft.change(given, "output_dir", written, "with the job's name; paths start at the recipe")
+    sets.draft.change(given, "output_dir", written, f"with the job's name; {HERE}")
 
 
 def _name(given: Given, draft: Draft) -> None:

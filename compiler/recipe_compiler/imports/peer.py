@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from recipe_compiler.imports.draft import Draft
 from recipe_compiler.imports.given import Given
-from recipe_compiler.imports.place import How, rebased
+from recipe_compiler.imports.place import HERE, How, rebased
 from recipe_schema.definition import generic
 from recipe_schema.family import load_family
 from recipe_schema.record import replace
@@ -121,7 +121,7 @@ class Sets:
         if written == given.value:
             self.draft.take(given, path)
         else:
-            self.draft.change(given, path, written, "paths start at the recipe")
+            self.draft.change(given, path, written, HERE)
 
     def repeats(self, given: Given, path: str) -> None:
         """Take a number of passes over: here repeats are extra ones."""

@@ -9,6 +9,10 @@ from recipe_compiler.imports.problem import ImportProblemError
 from recipe_schema.record import record
 
 
+HERE = "paths start at the recipe, and `~` is written out"
+"""Why a path is written otherwise."""
+
+
 @record
 class How:
     """How a configuration is taken over.
@@ -28,18 +32,20 @@ def rebased(text: str, root: Path, target: Path) -> str:
     """Write a path for the recipe.
 
     Args:
-        text: The path, absolute or from ``root``.
+        text: The path, absolute, from ``root`` or from a home folder (``~``), which recipes don't know.
         root: Where relative paths of the other trainer start.
         target: Where those of the recipe start.
     """
-    if not text or Path(text).is_absolute() or text.startswith("~"):
+    text = os.path.expanduser(text)
+    if not text or os.path.isabs(text) or text.startswith("~"):  # somebody's home that is not here
         return text
     return Path(os.path.relpath((root / text).absolute(), target.absolute())).as_posix()
 
 
 def rebased_model(text: str, root: Path, target: Path) -> str:
     """Write the path of a model for the recipe; what is no folder is the name of a repository."""
-    return rebased(text, root, target) if (root / text).is_dir() else text
+    at_home = text.startswith("~")
+    return rebased(text, root, target) if at_home or (root / text).is_dir() else text
 
 
 def located(text: str, config: Path) -> tuple[Path, Path] | None:
@@ -53,6 +59,7 @@ def located(text: str, config: Path) -> tuple[Path, Path] | None:
         The file, and the folder at which such paths start; None if there is none.
     """
     folder = config.absolute().parent
+    text = os.path.expanduser(text)
     for root in (Path.cwd(), folder, *folder.parents):
         if (root / text).is_file():
             return root / text, root

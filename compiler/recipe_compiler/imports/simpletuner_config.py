@@ -6,7 +6,7 @@ from pathlib import Path
 from recipe_compiler.imports.draft import Draft
 from recipe_compiler.imports.fitting import coerced
 from recipe_compiler.imports.given import Given
-from recipe_compiler.imports.place import How, rebased, rebased_model
+from recipe_compiler.imports.place import HERE, How, rebased, rebased_model
 from recipe_compiler.imports.simpletuner_extras import take_library, take_lycoris, take_optimizer_config, take_webhooks
 from recipe_compiler.imports.simpletuner_facts import FAMILY, IDLE_LOSS, MEANT, OFFLOAD, OFFLOAD_NAMES, meant
 from recipe_compiler.imports.simpletuner_options import IN_DATA_SETS, Options, all_options, canonical, flat_options
@@ -112,7 +112,7 @@ class Config:
             rebase = rebased_model if name in _MODELS else rebased
             written = rebase(str(value), self._root, self._how.target)
             if written != value:
-                self._draft.change(given, leaf.path, written, "paths start at the recipe")
+                self._draft.change(given, leaf.path, written, HERE)
                 return
         if name != given.name:
             note = f"`{given.name}` is `{name}` there today"

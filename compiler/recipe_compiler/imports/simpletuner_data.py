@@ -6,7 +6,7 @@ from pathlib import Path
 
 from recipe_compiler.imports.draft import Draft
 from recipe_compiler.imports.given import Given
-from recipe_compiler.imports.place import How, rebased
+from recipe_compiler.imports.place import HERE, How, rebased
 from recipe_compiler.imports.simpletuner_facts import EMPTY_TYPES, TYPES, legal_frames
 from recipe_compiler.passes.foreign import is_idle, why_not
 from recipe_compiler.suggest import near
@@ -181,7 +181,7 @@ class _DataSet:
         if not written:
             self._draft.leave(given, "it is empty")
         elif written != given.value:
-            self._draft.change(given, f"{self._table}.{name}", written, "paths start at the recipe")
+            self._draft.change(given, f"{self._table}.{name}", written, HERE)
         else:
             self._draft.take(given, f"{self._table}.{name}")
 
