@@ -1,5 +1,7 @@
 """The page beside an exported adapter: what it is, and how it is loaded."""
 
+from collections.abc import Iterator
+
 from recipe_runtime.context import Context
 from recipe_runtime.exported import loading
 from recipe_runtime.models.split import SPLITTING
@@ -22,9 +24,6 @@ _PAGE = """\
 | plan | `{plan}` |
 
 ```python
-from diffusers import SanaVideoPipeline
-
-pipeline = SanaVideoPipeline.from_pretrained("{base}")
 {load}
 ```
 """
@@ -50,7 +49,7 @@ def adapter_page(ctx: Context, *, layers: int, weights: str) -> str:
         other=_other(settings.model),
         rank=rank,
         alpha=lora.alpha * rank / lora.rank,
-        load=loading(lora.type, _PLACE),
+        load="\n".join(_loading(ctx)),
         layers=layers,
         targets=", ".join(f"`{target}`" for target in lora.target_modules),
         steps=ctx.plan.body.schedule.max_steps,
@@ -65,11 +64,30 @@ def adapter_page(ctx: Context, *, layers: int, weights: str) -> str:
     return page
 
 
+def _loading(ctx: Context) -> Iterator[str]:
+    """Yield what loads the pipeline that the adapter was trained on, and the adapter into it."""
+    model = ctx.settings.model
+    base, other = model.pretrained_model_name_or_path, model.pretrained_transformer_model_name_or_path
+    more = ""
+    if other == base:
+        yield from ("from diffusers import SanaVideoPipeline", "")
+    else:
+        below = "" if (ctx.resolve(other) / "config.json").is_file() else ', subfolder="transformer"'
+        yield from ("from diffusers import SanaVideoPipeline, SanaVideoTransformer3DModel", "")
+        yield f'transformer = SanaVideoTransformer3DModel.from_pretrained("{_found(ctx, other)}"{below})'
+        more = ", transformer=transformer"
+    yield f'pipeline = SanaVideoPipeline.from_pretrained("{_found(ctx, base)}"{more})'
+    yield loading(model.lora.type, _PLACE)
+
+
+def _found(ctx: Context, name: str) -> str:
+    """Write the place of a model so that it is found from anywhere."""
+    return str(ctx.resolve(name).resolve()) if ctx.resolve(name).exists() else name
+
+
 def _other(model: Model) -> str:
     """Say what is unusual about an adapter."""
-    transformer, lora, told = model.pretrained_transformer_model_name_or_path, model.lora, ""
-    if transformer != model.pretrained_model_name_or_path:
-        told += f"\nIts transformer is that of `{transformer}`: load it into the pipeline first.\n"
+    lora, told = model.lora, ""
     if lora.init in SPLITTING:
         told += (
             f"\nIt was trained at rank {lora.rank}, beginning with a part of the weights (`{lora.init}`), and is stored at "

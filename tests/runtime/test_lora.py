@@ -258,7 +258,7 @@ def test_the_export_says_what_it_is(tmp_path):
     for words in ("LoRA adapter for `models/tiny`", "| rank, alpha | 4, 8 |", "| layers | 2 (`attn1.to_q`) |"):
         assert words in page
     assert not page.startswith("---")
-    assert "Its transformer" not in page
+    assert "transformer=" not in page
     assert (folder / FILE).stat().st_mode == (folder / "recipe.json").stat().st_mode
 
 
@@ -271,8 +271,8 @@ def test_a_transformer_of_another_place_is_named(tmp_path):
     export.run(ctx)
 
     page = (ctx.run_dir / "export" / "README.md").read_text()
-    assert f"Its transformer is that of `{other}`" in page
-    assert 'from_pretrained("models/tiny")' in page
+    assert f'SanaVideoTransformer3DModel.from_pretrained("{other}", subfolder="transformer")' in page
+    assert f'SanaVideoPipeline.from_pretrained("{ctx.root / "models" / "tiny"}", transformer=transformer)' in page
 
 
 def test_a_published_base_is_named_where_the_hub_reads_it(tmp_path):

@@ -7,11 +7,15 @@ from typing import Any
 
 from recipe_runtime.exported import INDEX, MARKER, loading
 from recipe_schema.definition import leaves
+from recipe_schema.family import load_family
+from recipe_schema.hub_id import is_hub_id
 from recipe_schema.plan import Bucket, Plan
 from recipe_schema.sections.forms import A_PATH
 
 
 CARD = "README.md"
+
+MODEL, TRANSFORMER = "model.pretrained_model_name_or_path", "model.pretrained_transformer_model_name_or_path"
 
 SIDE = 32
 """Sides of clips that diffusers' classes draw are multiples of this."""
@@ -81,16 +85,57 @@ def _loading(plan: Plan, export: Path, repository: str) -> Iterator[str]:
             loading(plan.settings["model.lora.type"], repository),
         ]
     rate = plan.settings["validation.framerate"]
+    own = _own_transformer(plan, export)
+    if own:
+        load[0] = load[0].replace("dtype=precision", "transformer=transformer, dtype=precision")
     yield from ("", "## Load it", "", "```python", "import torch", "from diffusers import SanaVideoPipeline")
     yield from ("from diffusers.utils import export_to_video", "")
     yield 'precision = {"vae": torch.float32, "default": torch.bfloat16}'
-    yield from (*load, 'pipeline.to("cuda")')
-    yield f'clip = pipeline("what is to be seen", {_size(plan.body.buckets)})'
+    yield from (*own, *load, 'pipeline.to("cuda")')
+    yield from _as_it_drew(plan)
+    yield 'clip = pipeline("what is to be seen" + motion, **size, **drawing)'
     yield f'export_to_video(clip.frames[0], "clip.mp4", fps={rate:g})'
     yield "```"
     if _from_pictures(plan):
-        yield from _loading_for_pictures(plan.body.buckets, rate)
+        yield from _loading_for_pictures(rate)
     yield ""
+
+
+def _own_transformer(plan: Plan, export: Path) -> Sequence[str]:
+    """Return what loads the transformer that an adapter was trained on, if it is not that of the base model."""
+    path: str = plan.settings[TRANSFORMER]
+    if (export / INDEX).exists() or path == plan.settings[MODEL]:
+        return ()
+    place = path if is_hub_id(path) and not (Path(plan.execution.root) / path).exists() else "PATH OF ITS TRANSFORMER"
+    load = f'SanaVideoTransformer3DModel.from_pretrained("{place}", subfolder="transformer", dtype=torch.bfloat16)'
+    return ("from diffusers import SanaVideoTransformer3DModel", f"transformer = {load}")
+
+
+def _as_it_drew(plan: Plan) -> Iterator[str]:
+    """Yield the arguments with which the run drew its own clips, where diffusers' defaults are others."""
+    settings = plan.settings
+    score = settings["data.motion_score"]
+    suffix: str = load_family(settings["model.family"]).raw["text"]["motion_score_suffix"]
+    yield f"motion = {json.dumps('' if score is None else suffix.format(score=score))}  # as its captions end"
+    yield f"size = dict({_size(plan.body.buckets)})"
+    yield "drawing = dict("
+    yield f"    guidance_scale={settings['validation.guidance']:g},"
+    yield f"    num_inference_steps={settings['validation.num_inference_steps']},"
+    if settings["validation.negative_prompt"]:
+        yield f"    negative_prompt={json.dumps(settings['validation.negative_prompt'], ensure_ascii=False)},"
+    if settings["model.instruction"] != "diffusers":
+        yield from _instruction(plan.body.facts["instruction"])
+    yield ")"
+
+
+def _instruction(text: str) -> Iterator[str]:
+    """Yield the text that was put before each caption, as diffusers takes it, in place of its own."""
+    if not text:
+        yield "    complex_human_instruction=None,"
+        return
+    yield "    complex_human_instruction=["
+    yield from (f"        {json.dumps(line, ensure_ascii=False)}," for line in text.split("\n"))
+    yield "    ],"
 
 
 def _size(buckets: Sequence[Bucket]) -> str:
@@ -103,7 +148,7 @@ def _size(buckets: Sequence[Bucket]) -> str:
     return f"width={width}, height={height}, frames={bucket.frames}, use_resolution_binning=False"
 
 
-def _loading_for_pictures(buckets: Sequence[Bucket], rate: float) -> Iterator[str]:
+def _loading_for_pictures(rate: float) -> Iterator[str]:
     """Yield how clips are drawn from pictures with the pipeline that was loaded above: in Euler's steps, shifted as its own."""
     yield from ("", "Clips that start from a picture:", "", "```python")
     yield "from diffusers import FlowMatchEulerDiscreteScheduler, SanaImageToVideoPipeline"
@@ -111,7 +156,7 @@ def _loading_for_pictures(buckets: Sequence[Bucket], rate: float) -> Iterator[st
     yield 'euler = FlowMatchEulerDiscreteScheduler(shift=config.get("flow_shift", config.get("shift")))'
     yield 'pipeline = SanaImageToVideoPipeline(**{**pipeline.components, "scheduler": euler})'
     yield 'picture = load_image("picture.png")'
-    yield f'clip = pipeline(picture, "what is to be seen", {_size(buckets)})'
+    yield 'clip = pipeline(picture, "what is to be seen" + motion, **size, **drawing)'
     yield f'export_to_video(clip.frames[0], "clip.mp4", fps={rate:g})'
     yield "```"
 

@@ -37,7 +37,7 @@ def test_a_card_says_what_was_trained_on_what_and_how_to_load_it(tmp_path):
     assert "| 64x64@9 | 2 | 2 |" in text
     assert "base model, whose licence holds" in text
     assert 'SanaVideoPipeline.from_pretrained("me/tiny"' in text
-    assert "width=64, height=64, frames=9, use_resolution_binning=False)" in text
+    assert "size = dict(width=64, height=64, frames=9, use_resolution_binning=False)" in text
     settings = yaml.safe_load(text.split("```yaml")[1].split("```")[0])
     assert settings == {"train.batch_size": 2}
 
@@ -54,12 +54,12 @@ def test_the_code_of_a_card_draws_a_clip_of_a_size_that_was_trained(tmp_path):
     here = {
         '"me/tiny"': repr(str(project.root / "models" / "tiny")),
         '"cuda"': '"cpu"',
-        "frames=9,": "frames=9, **few,",
+        f"num_inference_steps={project.plan.settings['validation.num_inference_steps']},": "num_inference_steps=1,",
     }
     for there, mine in here.items():
         assert there in code
         code = code.replace(there, mine)
-    shown = {"few": {"num_inference_steps": 1, "guidance_scale": 1.0}}
+    shown = {}
 
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*torch_dtype.*")
@@ -128,8 +128,60 @@ def test_a_card_of_a_model_that_starts_from_pictures_says_how(tmp_path):
     compile(first, "card", "exec")
     compile(second, "card", "exec")
     assert "SanaImageToVideoPipeline" not in first
-    size = "width=64, height=64, frames=9, use_resolution_binning=False"
-    assert f'clip = pipeline(picture, "what is to be seen", {size})' in second
+    assert 'clip = pipeline(picture, "what is to be seen" + motion, **size, **drawing)' in second
+
+
+def drawing_of(text):
+    """Run the part of a card's code that says how clips are drawn."""
+    code = text.split("```python")[1]
+    shown = {}
+    exec("motion =" + code.partition("motion =")[2].partition("clip =")[0], shown)
+    return shown
+
+
+def test_a_card_draws_as_the_run_did(tmp_path):
+    overrides = {
+        "validation.guidance": 1.5,
+        "validation.num_inference_steps": 7,
+        "validation.negative_prompt": 'a "blurred" clip',
+        "data.motion_score": 12,
+        "model.instruction": "official",
+    }
+    project, text = card(tmp_path, **overrides)
+
+    shown = drawing_of(text)
+
+    assert shown["motion"] == " motion score: 12."
+    assert shown["drawing"].pop("complex_human_instruction") == project.plan.body.facts["instruction"].split("\n")
+    assert shown["drawing"] == {"guidance_scale": 1.5, "num_inference_steps": 7, "negative_prompt": 'a "blurred" clip'}
+
+
+@pytest.mark.parametrize(("instruction", "given"), [("none", {"complex_human_instruction": None}), ("diffusers", {})])
+def test_a_card_of_a_model_without_the_authors_instruction_does_without_it(tmp_path, instruction, given):
+    project, _ = card(tmp_path, **{"model.instruction": instruction, "data.motion_score": None})
+    facts = {**project.plan.body.facts, "instruction": "" if instruction == "none" else "as diffusers has it"}
+    plan = replace(project.plan, body=replace(project.plan.body, facts=facts))
+
+    shown = drawing_of(model_card(plan, tmp_path / "export", "me/tiny"))
+
+    assert shown["motion"] == ""
+    assert {name: value for name, value in shown["drawing"].items() if "instruction" in name} == given
+
+
+@pytest.mark.parametrize(("path", "place"), [("them/other", "them/other"), ("./other", "PATH OF ITS TRANSFORMER")])
+def test_a_card_of_an_adapter_takes_the_transformer_that_it_was_trained_on(tmp_path, path, place):
+    _, text = card(
+        tmp_path,
+        adapter=True,
+        **{
+            "model.pretrained_model_name_or_path": "them/base",
+            "model.pretrained_transformer_model_name_or_path": path,
+        },
+    )
+
+    assert f'SanaVideoTransformer3DModel.from_pretrained("{place}", subfolder="transformer"' in text
+    assert 'SanaVideoPipeline.from_pretrained("them/base", transformer=transformer, dtype=precision)' in text
+    compile(text.split("```python")[1].split("```")[0], "card", "exec")
 
 
 @pytest.mark.parametrize(
