@@ -1,6 +1,6 @@
 """Draws prompts with an exported model, by diffusers alone.
 
-    python benchmarks/draw.py MODEL PROMPTS DIR [--guidance 4]
+    python benchmarks/draw.py MODEL PROMPTS DIR [--guidance 1.5]
 
 MODEL is a run's export, PROMPTS a JSON file of names and prompts, and DIR gets a clip of each, NAME.mp4.
 """
@@ -26,15 +26,24 @@ def main() -> None:
     parser.add_argument("model", type=Path, metavar="MODEL")
     parser.add_argument("prompts", type=Path, metavar="PROMPTS")
     parser.add_argument("folder", type=Path, metavar="DIR")
-    parser.add_argument("--guidance", type=float, default=4.0, metavar="SCALE", help="guidance scale, 1 for none (4)")
+    parser.add_argument("--guidance", type=float, default=1.5, metavar="SCALE", help="guidance scale, 1 for none (1.5)")
     parser.add_argument("--steps", type=int, default=20, metavar="N", help="sampling steps (20)")
     parser.add_argument("--seed", type=int, default=42)
     options = parser.parse_args()
+    if options.steps < 1:
+        parser.error("--steps takes at least 1")
+    if not (options.model / "model_index.json").is_file():
+        parser.error(f"{options.model} holds no model in diffusers format; a run's export does, but that of an adapter")
+    try:
+        prompts = list(json.loads(options.prompts.read_text(encoding="utf-8")).items())
+    except (OSError, ValueError, AttributeError) as error:
+        parser.error(f"{options.prompts} is no JSON file of names and prompts: {error}")
+    if not prompts or any("/" in name for name, _ in prompts):
+        parser.error(f"{options.prompts} has no prompts, or a name with a slash: names become those of files")
     pipeline = SanaVideoPipeline.from_pretrained(options.model, dtype=torch.float32)
     pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
     pipeline.set_progress_bar_config(disable=True)
     options.folder.mkdir(parents=True, exist_ok=True)
-    prompts = list(json.loads(options.prompts.read_text(encoding="utf-8")).items())
     for start in range(0, len(prompts), BATCH):
         names, texts = zip(*prompts[start : start + BATCH], strict=True)
         clips = pipeline(

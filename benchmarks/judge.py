@@ -121,16 +121,16 @@ def scene_of(name: str) -> Scene:
     Raises:
         ValueError: It says none.
     """
-    color, shape, direction, *background = name.split("-")
-    scene = Scene(shape=shape, color=color, direction=direction, background=" ".join(background))
-    if (
-        shape not in (*SHAPES, NEW_SHAPE)
-        or color not in COLORS
-        or direction not in DIRECTIONS
-        or scene.background not in BACKGROUNDS
-    ):
-        raise ValueError(f"{name} names no scene, as red-circle-left-dark-gray does")
-    return scene
+    words = name.split("-", 3)
+    if len(words) == 4:
+        color, shape, direction, background = words
+        scene = Scene(shape=shape, color=color, direction=direction, background=background.replace("-", " "))
+        known = (*SHAPES, NEW_SHAPE), COLORS, DIRECTIONS, BACKGROUNDS
+        if all(
+            value in values for value, values in zip((shape, color, direction, scene.background), known, strict=True)
+        ):
+            return scene
+    raise ValueError(f"{name} names no scene, as red-circle-left-dark-gray does")
 
 
 def read(path: Path) -> Frames:
@@ -186,11 +186,14 @@ def main() -> int:
     parser.add_argument("--sheet", type=Path, metavar="PICTURE", help="draw a contact sheet")
     parser.add_argument("--only", default="", metavar="WORD", help="judge only clips with this word in their name")
     parser.add_argument("--without", metavar="WORD", help="leave out clips with this word in their name")
-    parser.add_argument("--least", nargs="+", default=[], metavar="ATTRIBUTE=PERCENT", help="fail if fewer are right")
+    parser.add_argument(
+        "--least", nargs="+", default=[], type=bound, metavar="ATTRIBUTE=PERCENT", help="fail if fewer are right"
+    )
     options = parser.parse_args()
-    clips = {
-        path.stem.removesuffix("-ema"): read(path) for path in chosen(options.folder, options.only, options.without)
-    }
+    try:
+        clips = read_all(chosen(options.folder, options.only, options.without))
+    except ValueError as error:
+        parser.error(str(error))
     if not clips:
         parser.error(f"{options.folder} has no such clips")
     right = right_of(clips)
@@ -200,8 +203,40 @@ def main() -> int:
         chance = 100 / CHANCES[name] if name in CHANCES else 100 / math.prod(CHANCES.values())
         print(f"{name:<12}{share:5.1f} %   {chance:5.1f} %")
     if options.sheet:
+        options.sheet.parent.mkdir(parents=True, exist_ok=True)
         sheet(clips, options.sheet)
     return said_enough(found, options.least)
+
+
+def bound(text: str) -> tuple[str, float]:
+    """Read ``ATTRIBUTE=PERCENT``."""
+    name, _, percent = text.partition("=")
+    if name not in (*CHANCES, "all") or not percent.replace(".", "", 1).isdecimal() or float(percent) > 100:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not one of {', '.join(CHANCES)} and all, with 0 to 100, as in color=90"
+        )
+    return name, float(percent)
+
+
+def read_all(paths: Sequence[Path]) -> Mapping[str, Frames]:
+    """Read clips, by the names of their scenes.
+
+    Raises:
+        ValueError: One can't be read, or names no scene.
+    """
+    clips: dict[str, Frames] = {}
+    for path in paths:
+        name = path.stem.removesuffix("-ema")
+        if name in clips:
+            raise ValueError(f"{path} is there with and without -ema; keep one of them")
+        try:
+            scene_of(name)
+            clips[name] = read(path)
+        except (ValueError, av.FFmpegError) as error:
+            raise ValueError(f"{path} can't be judged: {error}; --without WORD leaves it out") from error
+        if clips[name].shape[1] != clips[name].shape[2]:
+            raise ValueError(f"{path} can't be judged: its frames are not square")
+    return clips
 
 
 def chosen(folder: Path, only: str, without: str | None) -> list[Path]:
@@ -210,13 +245,12 @@ def chosen(folder: Path, only: str, without: str | None) -> list[Path]:
     return [path for path, has in words.items() if (not only or only in has) and without not in has]
 
 
-def said_enough(found: Mapping[str, float], least: Sequence[str]) -> int:
+def said_enough(found: Mapping[str, float], least: Sequence[tuple[str, float]]) -> int:
     """Return 0 if all shares are as high as they should be, 1 if not."""
     short = []
-    for text in least:
-        name, _, percent = text.partition("=")
-        if found[name] < float(percent):
-            short.append(f"{name} is right in {found[name]:.1f} %, not in {percent} %")
+    for name, percent in least:
+        if found[name] < percent:
+            short.append(f"{name} is right in {found[name]:.1f} %, not in {percent:g} %")
     for line in short:
         print(line, file=sys.stderr)
     return int(bool(short))

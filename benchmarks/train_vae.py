@@ -265,6 +265,9 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    missing = [name for name in UNSEEN if not (SAMPLES / f"{name}.mp4").is_file()]
+    if missing:
+        parser.error(f"{SAMPLES} lacks {', '.join(missing)}: `recipe fetch recipes/quickstart.yaml` gets them")
     options.folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(options.seed)
     vae = AutoencoderKLWan(**CONFIG)

@@ -173,7 +173,7 @@ class _Composer:
             self._refuse(node, f"more than {MAX_EXTENDS} recipes build on each other", "write some of them into one")
             return None
         tree = self.file(target, node.span, above)
-        return rehome(tree) if tree is not None and name.startswith(BUILTIN) else tree
+        return rehome(tree, target.parent) if tree is not None and name.startswith(BUILTIN) else tree
 
     def _refuse(self, node: ScalarNode, message: str, advice: str, fix: str | None = None) -> None:
         self.found.append(EXTENDS.at(node.span, message, pointer="extends", help=advice, fix=fix))

@@ -2,7 +2,7 @@
 
 What it does: looks for the folders that the recipe names as models: where weights begin, the VAE, the teacher of CREPA and the
 judge of prompts. `models/sana` is both a path and a name of the hub; if the folder `models` exists, a path is probably meant. What
-`model.random_weights` builds need not be there.
+`model.random_weights` builds need not be there. A folder for the transformer has to hold one.
 
 Why it hurts: the run would end when it loads the model. Planning on another machine than the one that trains is no mistake, so this is
 a warning, and an error only where `recipe run`, `recipe encode` and `recipe doctor` miss the model or the VAE.
@@ -18,6 +18,7 @@ Use instead:
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from recipe_compiler.rules.data_folder_missing import meant_folder, not_there
 from recipe_compiler.rules.rule import Facts, Finding, Rule
@@ -27,10 +28,11 @@ from recipe_schema.hub_id import is_hub_id
 MODEL, WEIGHTS = "model.pretrained_model_name_or_path", "model.random_weights"
 CREPA, TEACHER = "regularizers.crepa.enabled", "regularizers.crepa.encoder_path"
 EVALUATION, JUDGE = "evaluation.type", "evaluation.pretrained_model_name_or_path"
+TRANSFORMER = "model.pretrained_transformer_model_name_or_path"
 PARTS = (
     MODEL,
     "model.pretrained_vae_model_name_or_path",
-    "model.pretrained_transformer_model_name_or_path",
+    TRANSFORMER,
     TEACHER,
     JUDGE,
 )
@@ -51,7 +53,10 @@ def check(facts: Facts) -> Iterator[Finding]:
         seen.add(name)
         folder = facts.root / name
         on_hub = is_hub_id(name)
-        if os.path.isdir(folder) or (on_hub and not os.path.isdir(folder.parent)):
+        if os.path.isdir(folder):
+            yield from _without_transformer(facts, folder) if at == TRANSFORMER else ()
+            continue
+        if on_hub and not os.path.isdir(folder.parent):
             continue
         meant = meant_folder(folder, facts.root, name)
         cure = "correct the path, which starts at the recipe, or write a model of the hub as OWNER/NAME"
@@ -62,6 +67,24 @@ def check(facts: Facts) -> Iterator[Finding]:
             fix=meant,
             severity="error" if facts.starts_here and at in ENCODES and not on_hub else "warning",
         )
+
+
+def _without_transformer(facts: Facts, folder: Path) -> Iterator[Finding]:
+    """Look for the slips of those who go on from a run: its own folder, or the export of an adapter."""
+    if any(os.path.exists(folder / name) for name in ("config.json", "transformer")):
+        return
+    adapter, export = folder / "pytorch_lora_weights.safetensors", folder / "export" / "transformer"
+    written = facts.settings[TRANSFORMER].rstrip("/")
+    if os.path.exists(adapter):
+        cure, fix = "that is an adapter: `model.lora.init_from` goes on with one", None
+    elif os.path.exists(export):
+        cure, fix = f"did you mean `{written}/export`?", f"{written}/export"
+    else:
+        cure, fix = (
+            "name a model in diffusers format, such as the export of a run, or its transformer's own folder",
+            None,
+        )
+    yield Finding(at=TRANSFORMER, message=f"the folder `{folder}` holds no transformer", help=cure, fix=fix)
 
 
 RULE = Rule(
