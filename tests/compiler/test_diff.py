@@ -56,6 +56,15 @@ def test_a_plan_is_the_same_as_the_recipe_that_it_was_made_from(project, tmp_pat
     assert [document[side]["kind"] for side in "ab"] == ["recipe", "plan"]
 
 
+def test_a_run_stands_for_its_plan(project, tmp_path, capsys):
+    run = tmp_path / "run"
+    main(["plan", str(project), "-o", str(run / "plan")])
+
+    assert main(["diff", str(run), str(project)]) == 0
+    assert main(["diff", str(tmp_path), str(project)]) == 3
+    assert f"{tmp_path}/plan.json does not exist" in capsys.readouterr().err
+
+
 def test_settings_differ_by_what_they_do_each_with_both_origins(project, capsys):
     overrides = ["train.seed=7", "name=other", "checkpoints.total_limit=2", "train.flow_schedule_shift=3.0"]
     arguments = [word for override in overrides for word in ("--set", override)]

@@ -55,7 +55,7 @@ exit codes:
 _DIFF = """\
 examples:
   recipe diff old.yaml new.yaml                 settings by what they do, clips, buckets, schedule, cost
-  recipe diff runs/mine/plan mine.yaml          can the run be resumed with the recipe as it is now?
+  recipe diff runs/mine mine.yaml               can the run be resumed with the recipe as it is now?
   recipe diff mine.yaml mine.yaml --set train.batch_size=2
 
 -f and --set are laid over B, --variant is for both. Two variants of one recipe are compared as plans.
@@ -297,8 +297,8 @@ def _explain(explain: argparse.ArgumentParser) -> None:
 
 
 def _diff(diff: argparse.ArgumentParser) -> None:
-    diff.add_argument("a", metavar="A", help="a recipe or a plan")
-    diff.add_argument("b", metavar="B", help="a recipe or a plan")
+    diff.add_argument("a", metavar="A", help="a recipe, a plan or a run")
+    diff.add_argument("b", metavar="B", help="a recipe, a plan or a run")
     diff.add_argument("--no-data", action="store_true", help="compare settings only, don't look into data folders")
     _composition(diff)
     _format(diff)

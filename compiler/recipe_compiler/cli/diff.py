@@ -10,7 +10,7 @@ from recipe_compiler.data.ledger_file import read_ledger
 from recipe_compiler.passes.compare import compare
 from recipe_compiler.subject import Subject, of_plan, of_recipe
 from recipe_schema.exits import Exit
-from recipe_schema.planfile import PlanError, read_plan
+from recipe_schema.planfile import PLAN_FILE, PlanError, read_plan
 
 
 def run(options: argparse.Namespace) -> int:
@@ -35,9 +35,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _subject(options: argparse.Namespace, name: str) -> Subject | None:
-    """Read a recipe or a plan. A recipe with errors says so, and gives None."""
+    """Read a recipe, a plan, or the plan of a run. A recipe with errors says so, and gives None."""
     if Path(name).is_dir():
-        return of_plan(read_plan(Path(name)), read_ledger(Path(name)), name)
+        of_run = Path(name) / "plan"
+        folder = of_run if (of_run / PLAN_FILE).is_file() else Path(name)
+        return of_plan(read_plan(folder), read_ledger(folder), name)
     compiled = compile_from(options, name, must_run=False, look=not options.no_data)
     if not compiled.ok:
         print_findings(compiled, sys.stderr)
