@@ -1,7 +1,8 @@
 """Names and places of a shipped recipe, when another recipe builds on it.
 
 A shipped recipe stands one folder below its home: it says ``../data/sample-clips``. For a recipe that builds on it, home
-is that recipe's own folder, so the ``../`` goes. Prompts that are shipped beside it stay where they are. Its name, description and run directory are its own and stay behind.
+is that recipe's own folder, so the ``../`` goes. Prompts that are shipped beside it stay where they are. Its
+name, description and run directory are its own and stay behind.
 """
 
 import pathlib

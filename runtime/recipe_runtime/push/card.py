@@ -76,18 +76,17 @@ def _story(plan: Plan, marker: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _loading(plan: Plan, export: Path, repository: str) -> Iterator[str]:
+    own = _own_transformer(plan, export)
     if (export / INDEX).exists():
         load = [f'pipeline = SanaVideoPipeline.from_pretrained("{repository}", dtype=precision)']
     else:
         base = _base(plan) or "PATH OF THE BASE MODEL"
+        given = "transformer=transformer, " if own else ""
         load = [
-            f'pipeline = SanaVideoPipeline.from_pretrained("{base}", dtype=precision)',
+            f'pipeline = SanaVideoPipeline.from_pretrained("{base}", {given}dtype=precision)',
             loading(plan.settings["model.lora.type"], repository),
         ]
     rate = plan.settings["validation.framerate"]
-    own = _own_transformer(plan, export)
-    if own:
-        load[0] = load[0].replace("dtype=precision", "transformer=transformer, dtype=precision")
     yield from ("", "## Load it", "", "```python", "import torch", "from diffusers import SanaVideoPipeline")
     yield from ("from diffusers.utils import export_to_video", "")
     yield 'precision = {"vae": torch.float32, "default": torch.bfloat16}'
